@@ -1,0 +1,3 @@
+//! The `hawser` binary.
+
+fn main() {}
