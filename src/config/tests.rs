@@ -1,0 +1,80 @@
+use std::path::Path;
+
+use super::*;
+
+fn values(file: &str, environment: &[(&str, &str)], options: &[(&str, &str)]) -> Values {
+    let mut values = Values::default();
+    values.add_file(Path::new("hawser.toml"), file);
+    let pairs = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+    values.add_environment(pairs);
+    for (key, value) in options {
+        values.add_option(key, value);
+    }
+    values
+}
+
+#[test]
+fn nothing_written_is_a_whole_configuration() {
+    let config = Config::read(Values::default()).unwrap();
+    assert_eq!(config.state_dir, Path::new("/var/lib/hawser"));
+    assert_eq!(config.engine.linger, Duration::from_secs(5));
+    assert_eq!(config.engine.undelete, SignedDuration::from_hours(24));
+    assert_eq!(config.local.provision, Provision::Thick);
+}
+
+#[test]
+fn the_command_line_wins_over_the_environment_and_that_over_the_file() {
+    let file = "[volumes]\nlinger = \"1s\"\nsweep = \"1s\"\norphan_after = \"1s\"";
+    let environment = [("HAWSER_LINGER", "2s"), ("HAWSER_SWEEP", "2s"), ("OTHER", "x")];
+    let config = Config::read(values(file, &environment, &[("volumes.linger", "3s")])).unwrap();
+    assert_eq!(config.engine.linger, Duration::from_secs(3));
+    assert_eq!(config.engine.sweep, Duration::from_secs(2));
+    assert_eq!(config.engine.orphan_after, SignedDuration::from_secs(1));
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_with_their_places() {
+    let file = "[volumes]\nlingre = \"1s\"\ndefault_fs = \"zfs\"\n[backends.local]\novercommit = -1";
+    let environment = [("HAWSER_STATEDIR", "/x"), ("HAWSER_UNDELETE", "soon")];
+    let error = Config::read(values(file, &environment, &[("daemon.root", "here")])).unwrap_err();
+    let text = error.to_string();
+    for line in [
+        "hawser.toml: volumes.lingre: 1s: unknown key, the nearest is volumes.linger",
+        "hawser.toml: volumes.default_fs: zfs: ",
+        "hawser.toml: backends.local.overcommit: -1: must be a number above 0, such as 1.5",
+        "environment: HAWSER_STATEDIR: /x: unknown key, the nearest is HAWSER_STATE_DIR",
+        "environment: volumes.undelete: soon: must be a time such as 30s, 5m or 24h",
+        "command line: daemon.root: here: must be an absolute path",
+    ] {
+        assert!(text.contains(line), "{line}\nis missing in\n{text}");
+    }
+    assert_eq!(error.0.len(), 6, "{text}");
+}
+
+#[test]
+fn the_sample_file_is_every_setting_with_its_default() {
+    let uncommented: String = sample_file()
+        .lines()
+        .filter_map(|line| {
+            let setting = line.strip_prefix('#').filter(|rest| !rest.starts_with(' '));
+            setting.or_else(|| line.starts_with('[').then_some(line))
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let mut values = Values::default();
+    values.add_file(Path::new("sample"), &uncommented);
+    for setting in SETTINGS {
+        let expected = (setting.default.to_owned(), "sample".to_owned());
+        assert_eq!(values.get(setting.key), expected, "{}", setting.key);
+    }
+    assert_eq!(values.into_mistakes(), []);
+}
+
+#[test]
+fn what_is_in_the_repository_is_what_the_table_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (file, made) in [("dist/hawser.toml", sample_file()), ("docs/config.md", reference())] {
+        let present = std::fs::read_to_string(root.join(file)).unwrap();
+        assert!(present.contains(&made), "{file} is out of date: it must contain\n{made}");
+    }
+}

@@ -1,0 +1,117 @@
+//! What the engine answers when it does not do what was asked: what failed, on which volume, why,
+//! and what to do.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    cluster::StoreError,
+    spec::{Difference, SpecError, VolumeName},
+    volume::{plan::Problem, transition::Refusal},
+};
+
+/// A request that was not carried out.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    /// The name or an option cannot be understood.
+    #[error(transparent)]
+    Spec(Arc<SpecError>),
+    /// There is no such volume.
+    #[error("no volume `{0}`")]
+    NotFound(String),
+    /// The name is taken.
+    #[error("there is a volume `{0}` already")]
+    NameTaken(VolumeName),
+    /// It exists, and is not what is asked for.
+    #[error(transparent)]
+    Differs(Arc<Difference>),
+    /// It is not allowed now.
+    #[error("{op} {volume}: {refusal}")]
+    Refused {
+        /// What was asked.
+        op: &'static str,
+        /// Of which volume.
+        volume: VolumeName,
+        /// Why not.
+        refusal: Refusal,
+    },
+    /// A step failed.
+    #[error("{op} {volume}: {source}")]
+    Failed {
+        /// What was asked.
+        op: &'static str,
+        /// Of which volume.
+        volume: VolumeName,
+        /// The step, and why it failed.
+        #[source]
+        source: Arc<StepError>,
+    },
+    /// It could not be stored, so it was not done.
+    #[error("{op} {volume}: {source}")]
+    Store {
+        /// What was asked.
+        op: &'static str,
+        /// Of which volume.
+        volume: VolumeName,
+        /// Why not.
+        #[source]
+        source: StoreError,
+    },
+    /// It takes longer than the caller waits.
+    #[error(
+        "{op} {volume}: not finished after {} s; it goes on in the background, and the call can be repeated (`hawser volume inspect {volume}` shows the step)",
+        after.as_secs()
+    )]
+    Deadline {
+        /// What was asked.
+        op: &'static str,
+        /// Of which volume.
+        volume: VolumeName,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// No removed volume of that name or id.
+    #[error("no removed volume `{0}`: `hawser volume ls --removed` shows those that there are")]
+    NoneRemoved(String),
+    /// Removed volumes with that name: more than one.
+    #[error("several removed volumes were called `{name}`: give one of the ids {ids}")]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// The ids to choose from.
+        ids: String,
+    },
+    /// Nobody is left to answer.
+    #[error("{op} {volume}: hawser is stopping, or the volume was deleted just now: try again")]
+    Gone {
+        /// What was asked.
+        op: &'static str,
+        /// Of which volume.
+        volume: VolumeName,
+    },
+}
+
+/// Why a step could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The step itself failed.
+    #[error("{step}: {source}")]
+    Step {
+        /// The step's name.
+        step: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There is no step that would help.
+    #[error(transparent)]
+    Stuck(#[from] Problem),
+    /// The volume's file system has failed.
+    #[error("its file system has failed: {0}; stop its tasks, then run `hawser volume fsck --repair`")]
+    FileSystem(String),
+}
+
+impl From<SpecError> for EngineError {
+    fn from(error: SpecError) -> Self {
+        Self::Spec(Arc::new(error))
+    }
+}

@@ -1,0 +1,369 @@
+//! Carries the steps out on this node: mounts, mkfs, directories, and calls to the backend.
+//!
+//! ```text
+//! <root>/stage/<volume UUID>   the file system, mounted once
+//! <root>/volumes/<name>        what tasks get: a bind of <stage>/data, so nobody sees lost+found
+//! ```
+//!
+//! `<root>` has shared propagation: a namespace that copied it lets go of a volume with the host.
+//! A published directory is immutable until something is mounted on it, so that a task that finds
+//! it unmounted cannot write into the host's file system.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::task::spawn_blocking;
+
+use super::error::StepError;
+use crate::{
+    backend::{Backend, Inspection, VolumeRef},
+    fault,
+    spec::{BackendKind, Mode, Ownership, VolumeName},
+    sys::{
+        format::{self, GrowError},
+        guard, mount,
+        mountinfo::MountTable,
+        probe::{self, Content},
+    },
+    volume::{
+        Contents, Device, DeviceContent, Observed, Record, VolumeId,
+        effect::{Effect, Outcome},
+    },
+};
+
+/// The directory in every volume's file system that tasks see.
+const DATA: &str = "data";
+
+/// This node's hands.
+#[derive(Debug)]
+pub struct Host {
+    root: PathBuf,
+    backends: HashMap<BackendKind, Arc<dyn Backend>>,
+}
+
+/// What a step needs to know of its volume.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The record as the step was decided on.
+    pub record: Record,
+    /// The device, where it is attached.
+    pub device: Option<Device>,
+    /// The mounts, where somebody just read them.
+    pub mounts: Option<Arc<MountTable>>,
+}
+
+/// A step's own error: any.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Something is mounted where a volume belongs.
+#[derive(Debug, thiserror::Error)]
+enum PathError {
+    #[error("{path} is taken by a mount of {source_name}: unmount it")]
+    Occupied { path: PathBuf, source_name: String },
+    #[error("the file system on {0} has no `{DATA}` directory: it is not as hawser made it")]
+    NoData(PathBuf),
+    #[error("{what} {path}: {source}")]
+    Io { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("no backend {0} is configured on this node")]
+    NoBackend(BackendKind),
+    #[error("it is not attached")]
+    NotAttached,
+}
+
+impl Host {
+    /// Prepares the root directory.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made, or made a shared mount.
+    pub fn open(
+        root: PathBuf,
+        kind: mount::RootKind,
+        backends: Vec<Arc<dyn Backend>>,
+    ) -> io::Result<Self> {
+        fs::create_dir_all(&root)?;
+        mount::ensure_shared_root(&root, kind)?;
+        for dir in ["stage", "volumes"] {
+            let dir = root.join(dir);
+            // 0711: tasks reach their own volume by its path, and cannot list the others.
+            fs::DirBuilder::new().recursive(true).mode(0o711).create(&dir)?;
+        }
+        let backends = backends.into_iter().map(|backend| (backend.kind(), backend)).collect();
+        Ok(Self { root, backends })
+    }
+
+    /// Where a volume's file system is mounted.
+    #[must_use]
+    pub fn stage_path(&self, id: VolumeId) -> PathBuf {
+        self.root.join("stage").join(id.to_string())
+    }
+
+    /// The path that tasks get.
+    #[must_use]
+    pub fn published_path(&self, name: &VolumeName) -> PathBuf {
+        self.root.join("volumes").join(name.as_str())
+    }
+
+    /// The backend of that kind.
+    #[must_use]
+    pub fn backend(&self, kind: BackendKind) -> Option<&Arc<dyn Backend>> {
+        self.backends.get(&kind)
+    }
+
+    /// Every backend of this node.
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<dyn Backend>> {
+        self.backends.values()
+    }
+
+    /// True when the published path really shows the volume's device: one `stat`.
+    #[must_use]
+    pub fn is_published(&self, name: &VolumeName, device: &Device) -> bool {
+        let (major, minor) = device.number;
+        fs::metadata(self.published_path(name))
+            .is_ok_and(|metadata| metadata.dev() == rustix::fs::makedev(major, minor))
+    }
+
+    /// Carries a step out.
+    ///
+    /// # Errors
+    ///
+    /// What exists afterwards is unknown: the caller observes again.
+    pub async fn execute(&self, effect: Effect, subject: &Subject) -> Result<Outcome, StepError> {
+        fault::point(&format!("{}.before", effect.name()));
+        let result = self.dispatch(effect, subject).await;
+        fault::point(&format!("{}.after", effect.name()));
+        result.map_err(|source| StepError::Step { step: effect.name(), source })
+    }
+
+    async fn dispatch(&self, effect: Effect, subject: &Subject) -> Result<Outcome, Cause> {
+        let Subject { record, .. } = subject;
+        let volume = VolumeRef::from(record);
+        let backend = self
+            .backend(record.spec.backend.kind())
+            .ok_or_else(|| PathError::NoBackend(record.spec.backend.kind()))?;
+        match effect {
+            Effect::Observe => return self.observe(backend, subject).await.map(Outcome::Observed),
+            Effect::Provision => backend.create(&volume).await?,
+            Effect::Attach => return Ok(Outcome::Attached(backend.attach(&volume).await?)),
+            Effect::Probe => return probe_device(device_of(subject)?).await,
+            Effect::Format => self.format(record, device_of(subject)?).await?,
+            Effect::GrowStorage { to } => backend.grow(&volume, to).await?,
+            Effect::GrowOffline => {
+                format::grow_offline(&device_of(subject)?.path, record.spec.fs).await?;
+            }
+            Effect::Stage => self.stage(record, device_of(subject)?).await?,
+            Effect::GrowOnline => return self.grow_online(record, device_of(subject)?).await,
+            Effect::Publish => self.publish(record).await?,
+            Effect::Unpublish => self.unpublish(&record.name).await?,
+            Effect::Unstage => self.unstage(record.id).await?,
+            Effect::Detach => backend.detach(&volume).await?,
+            Effect::Destroy => backend.remove(&volume).await?,
+        }
+        Ok(Outcome::Done)
+    }
+
+    async fn observe(
+        &self,
+        backend: &Arc<dyn Backend>,
+        subject: &Subject,
+    ) -> Result<Observed, Cause> {
+        let record = &subject.record;
+        let inspection = backend.inspect(&VolumeRef::from(record)).await?;
+        let mounts = match &subject.mounts {
+            Some(mounts) => Arc::clone(mounts),
+            None => Arc::new(spawn_blocking(MountTable::read).await??),
+        };
+        let device = match &inspection {
+            Inspection::Absent | Inspection::Detached => None,
+            Inspection::Attached(device) => Some(device.clone()),
+        };
+        let stage = self.stage_path(record.id);
+        let published = self.published_path(&record.name);
+        let shows = |path: &Path| match (mounts.at(path), &device) {
+            (None, _) => Ok(false),
+            (Some(mount), Some(device)) if mount.device == device.number => Ok(true),
+            (Some(mount), _) => {
+                Err(PathError::Occupied { path: path.into(), source_name: mount.source.clone() })
+            }
+        };
+        Ok(Observed {
+            provisioned: inspection != Inspection::Absent,
+            staged: shows(&stage)?,
+            published: shows(&published)?,
+            // In the middle of formatting, and not by this process: see volume::plan.
+            half_made: record.contents == Contents::Formatting && inspection != Inspection::Absent,
+            device,
+            content: None,
+            grow_at_next_mount: false,
+        })
+    }
+
+    async fn format(&self, record: &Record, device: &Device) -> Result<(), Cause> {
+        let spec = &record.spec;
+        // File systems allow 12 (xfs) or 16 (ext4) bytes of label: enough to recognise it by.
+        let label: String = record.name.as_str().chars().take(12).collect();
+        format::format(&device.path, spec.fs, &spec.mkfs_options, &label, record.id.uuid()).await?;
+        fault::point("format.made");
+        let stage = self.mount_stage(record, device).await?;
+        let ownership = spec.owner.clone();
+        spawn_blocking(move || make_data_directory(&stage, &ownership)).await??;
+        Ok(())
+    }
+
+    async fn stage(&self, record: &Record, device: &Device) -> Result<(), Cause> {
+        let stage = self.mount_stage(record, device).await?;
+        if stage.join(DATA).is_dir() {
+            return Ok(());
+        }
+        mount::unmount(&stage).await?;
+        Err(PathError::NoData(device.path.clone()).into())
+    }
+
+    async fn mount_stage(&self, record: &Record, device: &Device) -> Result<PathBuf, Cause> {
+        let stage = self.stage_path(record.id);
+        let (target, source) = (stage.clone(), device.path.clone());
+        let (fs, options) = (record.spec.fs, record.spec.mount_options.clone());
+        spawn_blocking(move || {
+            ensure_dir(&target, 0o711)?;
+            mount::mount_fs(&source, &target, fs, &options)
+                .map_err(path_error("mount the file system at", &target))
+        })
+        .await??;
+        Ok(stage)
+    }
+
+    async fn unstage(&self, id: VolumeId) -> Result<(), Cause> {
+        let stage = self.stage_path(id);
+        mount::unmount(&stage).await?;
+        fault::point("unstage.unmounted");
+        spawn_blocking(move || remove_dir(&stage)).await??;
+        Ok(())
+    }
+
+    async fn publish(&self, record: &Record) -> Result<(), Cause> {
+        let data = self.stage_path(record.id).join(DATA);
+        let path = self.published_path(&record.name);
+        spawn_blocking(move || {
+            ensure_dir(&path, 0o700)?;
+            refuse_mount_point(&path)?;
+            guard::guard(&path).map_err(path_error("protect", &path))?;
+            fault::point("publish.guarded");
+            mount::bind(&data, &path).map_err(path_error("bind the volume to", &path))
+        })
+        .await??;
+        Ok(())
+    }
+
+    async fn unpublish(&self, name: &VolumeName) -> Result<(), Cause> {
+        let path = self.published_path(name);
+        mount::unmount(&path).await?;
+        fault::point("unpublish.unmounted");
+        spawn_blocking(move || remove_published(&path)).await??;
+        Ok(())
+    }
+
+    async fn grow_online(&self, record: &Record, device: &Device) -> Result<Outcome, Cause> {
+        let stage = self.stage_path(record.id);
+        match format::grow_online(&device.path, &stage, record.spec.fs).await {
+            Ok(_) => Ok(Outcome::Done),
+            Err(GrowError::NeedsCapability) => Ok(Outcome::Deferred),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deletes the directories that a crash or a reboot left behind: published paths and stages
+    /// on which nothing is mounted. Only empty ones can be, and only empty ones are deleted.
+    ///
+    /// # Errors
+    ///
+    /// When a directory cannot be read.
+    pub fn sweep_directories(&self, mounts: &MountTable) -> io::Result<()> {
+        for (dir, remove) in
+            [("stage", remove_dir as fn(&Path) -> _), ("volumes", remove_published)]
+        {
+            for entry in fs::read_dir(self.root.join(dir))? {
+                let path = entry?.path();
+                if mounts.at(&path).is_none()
+                    && let Err(error) = remove(&path)
+                {
+                    tracing::warn!("leave {} where it is: {error}", path.display());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn device_of(subject: &Subject) -> Result<&Device, PathError> {
+    subject.device.as_ref().ok_or(PathError::NotAttached)
+}
+
+async fn probe_device(device: &Device) -> Result<Outcome, Cause> {
+    Ok(Outcome::Probed(match probe::probe(&device.path).await? {
+        Content::Blank => DeviceContent::Blank,
+        Content::FileSystem { .. } | Content::Other { .. } => DeviceContent::Something,
+    }))
+}
+
+/// Made once, at the first format, and never again: what tasks change later stays.
+fn make_data_directory(stage: &Path, ownership: &Ownership) -> Result<(), PathError> {
+    let data = stage.join(DATA);
+    ensure_dir(&data, 0o755)?;
+    let failed = |what| path_error(what, &data);
+    std::os::unix::fs::chown(&data, ownership.uid, ownership.gid)
+        .map_err(failed("set the owner of"))?;
+    let mode = ownership.mode.map_or(0o755, Mode::get);
+    fs::set_permissions(&data, fs::Permissions::from_mode(mode))
+        .map_err(failed("set the mode of"))?;
+    let dir = fs::File::open(stage).map_err(failed("open"))?;
+    rustix::fs::syncfs(&dir).map_err(|error| failed("sync")(error.into()))
+}
+
+fn ensure_dir(path: &Path, mode: u32) -> Result<(), PathError> {
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(path_error("make the directory", path)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Binding over somebody else's mount would make the later unmount take the wrong one.
+fn refuse_mount_point(path: &Path) -> Result<(), PathError> {
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev());
+    let parent = path.parent().unwrap_or(path);
+    if device(path).map_err(path_error("look at", path))?
+        == device(parent).map_err(path_error("look at", parent))?
+    {
+        return Ok(());
+    }
+    Err(PathError::Occupied { path: path.into(), source_name: "another volume".into() })
+}
+
+fn remove_published(path: &Path) -> Result<(), PathError> {
+    match guard::unguard(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(path_error("unprotect", path)(error))
+        }
+        Ok(()) | Err(_) => remove_dir(path),
+    }
+}
+
+fn remove_dir(path: &Path) -> Result<(), PathError> {
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(path_error("delete the directory", path)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn path_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PathError {
+    let path = path.to_owned();
+    move |source| PathError::Io { what, path, source }
+}

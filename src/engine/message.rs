@@ -1,0 +1,112 @@
+//! What a volume's task can be asked, and how it answers.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::EngineError;
+use crate::{
+    spec::{Bytes, OnRemove, Stated, Sticky, VolumeName},
+    sys::{format::Repair, namespaces::OutsideHolder},
+    volume::{CallerEpoch, MountId, Purge},
+};
+
+/// Where an answer goes. The receiver is gone when the caller hung up or its deadline passed.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, EngineError>>;
+
+/// A request to a volume's task.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Make sure that it exists, as stated.
+    Ensure { stated: Stated, reply: Reply<()> },
+    /// Hold it.
+    Mount { stated: Stated, id: MountId, epoch: CallerEpoch, reply: Reply<MountGrant> },
+    /// Let go of it.
+    Unmount { id: MountId, epoch: CallerEpoch, reply: Reply<()> },
+    /// Drop a reference whose caller never got it.
+    Abandon { id: MountId },
+    /// Make it larger.
+    Grow { to: Bytes, reply: Reply<Grown> },
+    /// Change what can be changed.
+    Set { sticky: Option<Sticky>, on_remove: Option<OnRemove>, reply: Reply<()> },
+    /// Do something that needs the volume to be unmounted.
+    Exclusive(Exclusive),
+    /// Delete a removed volume's data now.
+    Purge { reply: Reply<()> },
+    /// Give unused blocks back to the storage.
+    Trim { reply: Reply<Bytes> },
+    /// The regular look: who else has it, and how its file system is.
+    Swept { outside: Option<Vec<OutsideHolder>>, health: Result<(), String> },
+    /// Look at what there is, and go on from there.
+    Wake,
+}
+
+/// What needs the volume to be unmounted, and is refused while somebody holds it.
+#[derive(Debug)]
+pub(super) enum Exclusive {
+    /// Remove it.
+    Remove { purge: Purge, reply: Reply<()> },
+    /// Give it another name, which is reserved already.
+    Rename { to: VolumeName, reply: Reply<()> },
+    /// Bring it back after a removal, under a name that is reserved already.
+    Undelete { name: VolumeName, reply: Reply<()> },
+    /// Check its file system.
+    Check { repair: Repair, reply: Reply<Checked> },
+}
+
+/// What a grow came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grown {
+    /// Tasks see the new size.
+    Now,
+    /// The storage has it; the file system follows when the volume is next mounted.
+    AtNextMount,
+}
+
+/// What a check of the file system came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Nothing is wrong with it (any more).
+    pub clean: bool,
+    /// What the checking program said.
+    pub output: String,
+}
+
+/// A mounted volume, given to a caller.
+///
+/// Dropped without [`MountGrant::keep`], it gives back the reference that the call added: so a
+/// caller that hung up, or whose deadline passed, holds nothing.
+#[derive(Debug)]
+pub struct MountGrant {
+    path: PathBuf,
+    abandon: Option<(mpsc::UnboundedSender<Message>, MountId)>,
+}
+
+impl MountGrant {
+    /// A grant; `added` where the call added a reference that was not there before.
+    pub(super) const fn new(
+        path: PathBuf,
+        abandon: Option<(mpsc::UnboundedSender<Message>, MountId)>,
+    ) -> Self {
+        Self { path, abandon }
+    }
+
+    /// The caller has it: the published path.
+    #[must_use]
+    pub fn keep(mut self) -> PathBuf {
+        self.abandon = None;
+        std::mem::take(&mut self.path)
+    }
+}
+
+impl Drop for MountGrant {
+    fn drop(&mut self) {
+        if let Some((inbox, id)) = self.abandon.take() {
+            // The task is gone only when the daemon ends; recovery collects the holder then.
+            let _ = inbox.send(Message::Abandon { id });
+        }
+    }
+}
+

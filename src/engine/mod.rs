@@ -1,0 +1,389 @@
+//! What happens next: the engine that the doors call.
+//!
+//! One task per volume does all the work ([`task`]), so one slow volume delays no other, and a
+//! caller that hangs up stops nothing. The engine's own methods find the task, pass the request
+//! on, and wait for the answer until a deadline below the caller's own.
+
+mod callers;
+mod error;
+mod host;
+mod message;
+mod recover;
+mod registry;
+mod sweep;
+mod task;
+mod view;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+
+pub use callers::Callers;
+pub use error::{EngineError, StepError};
+pub use host::{Host, Subject};
+pub use message::{Checked, Grown, MountGrant};
+pub use view::{State, View};
+
+use crate::{
+    cluster::Store,
+    spec::{self, Asked, Bytes, Defaults, OnRemove, Request, Stated, Sticky, VolumeName},
+    sys::format::Repair,
+    volume::{CallerEpoch, MountId, Phase, Purge, Record, VolumeId, plan::Ext4OnlineGrow},
+};
+use message::{Exclusive, Message, Reply};
+use registry::{Handle, Registry};
+use task::VolumeTask;
+
+/// moby waits 2 minutes for Create and Mount (daemon/volume/drivers/proxy.go).
+const LONG: Duration = Duration::from_secs(110);
+/// ... and 1 minute for everything else.
+const SHORT: Duration = Duration::from_secs(50);
+
+/// How the engine behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What a spec leaves open.
+    pub defaults: Defaults,
+    /// How long a volume stays mounted after its last holder.
+    pub linger: Duration,
+    /// How long a holder may be without its process and without a mount before it is dropped.
+    pub orphan_after: SignedDuration,
+    /// How long a removed volume can be brought back.
+    pub undelete: SignedDuration,
+    /// The same for Docker's anonymous volumes.
+    pub undelete_anonymous: SignedDuration,
+    /// How often mounts, file systems and forgotten holders are looked at.
+    pub sweep: Duration,
+}
+
+/// What all tasks share.
+#[derive(Debug)]
+struct Shared {
+    settings: Settings,
+    store: Store,
+    host: Host,
+    registry: Registry,
+    callers: Callers,
+    ext4_online_grow: Ext4OnlineGrow,
+}
+
+/// When a removed volume's data is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// As the configuration says: usually after the undelete window.
+    ByPolicy,
+    /// At once.
+    Now,
+}
+
+/// The engine; clones share it.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// What a spec leaves open is filled in from these.
+    #[must_use]
+    pub fn defaults(&self) -> &Defaults {
+        &self.shared.settings.defaults
+    }
+
+    /// Who calls.
+    #[must_use]
+    pub fn callers(&self) -> &Callers {
+        &self.shared.callers
+    }
+
+    /// Reads a name, which may be an inline spec.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not one, with what is wrong with it.
+    pub fn parse(name: &str) -> Result<Request, EngineError> {
+        match spec::parse(name, [])? {
+            Asked::Volume(request) => Ok(request),
+            Asked::Help => Err(EngineError::NotFound(name.to_owned())),
+        }
+    }
+
+    /// Makes a volume, or makes sure that the one of that name is as stated.
+    ///
+    /// # Errors
+    ///
+    /// A new volume that could not be made is gone without a trace.
+    pub async fn create(&self, request: &Request) -> Result<(), EngineError> {
+        let handle = self.find_or_start(request)?;
+        let stated = request.stated.clone();
+        let ask = |reply| Message::Ensure { stated, reply };
+        Self::ask(&handle, "create", &request.name, LONG, ask).await
+    }
+
+    /// The task of the volume, or a new volume's.
+    fn find_or_start(&self, request: &Request) -> Result<Handle, EngineError> {
+        let Request { name, stated } = request;
+        if let Some(handle) = self.shared.registry.by_name(name) {
+            return Ok(handle);
+        }
+        let spec = stated.resolve(name, &self.shared.settings.defaults)?;
+        let record = Record::new(VolumeId::random(), name.clone(), spec, Timestamp::now());
+        let (handle, inbox) = new_handle(&record);
+        match self.shared.registry.insert_new(name, record.id, &handle) {
+            Ok(()) => {
+                let shared = Arc::clone(&self.shared);
+                let task = VolumeTask::new(shared, handle.clone(), inbox, record, None);
+                tokio::spawn(task.run_new());
+                Ok(handle)
+            }
+            // Another call made it in this moment.
+            Err(present) => Ok(present),
+        }
+    }
+
+    /// Mounts a volume for a holder. An inline spec that nobody created yet is created.
+    ///
+    /// # Errors
+    ///
+    /// The call's reference is dropped then.
+    ///
+    /// # Cancellation
+    ///
+    /// The call's reference is dropped, as soon as the volume's task finds that nobody waits.
+    pub async fn mount(
+        &self,
+        request: &Request,
+        id: MountId,
+        epoch: CallerEpoch,
+    ) -> Result<MountGrant, EngineError> {
+        let Request { name, stated } = request;
+        let handle = match self.shared.registry.by_name(name) {
+            Some(handle) => handle,
+            None if stated.is_empty() => return Err(EngineError::NotFound(name.to_string())),
+            None => {
+                self.create(request).await?;
+                self.named(name)?
+            }
+        };
+        let stated = stated.clone();
+        let ask = |reply| Message::Mount { stated, id, epoch, reply };
+        Self::ask(&handle, "mount", name, LONG, ask).await
+    }
+
+    /// Lets go of a volume. Letting go of what is not held, or not there, is fine.
+    ///
+    /// # Errors
+    ///
+    /// Only when the task cannot answer in time; the request stands all the same.
+    pub async fn unmount(
+        &self,
+        name: &VolumeName,
+        id: MountId,
+        epoch: CallerEpoch,
+    ) -> Result<(), EngineError> {
+        let Some(handle) = self.shared.registry.by_name(name) else { return Ok(()) };
+        let ask = |reply| Message::Unmount { id, epoch, reply };
+        Self::ask(&handle, "unmount", name, SHORT, ask).await
+    }
+
+    /// Removes a volume. Removing what is not there is fine.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was changed then.
+    pub async fn remove(&self, name: &VolumeName, when: Removal) -> Result<(), EngineError> {
+        let Some(handle) = self.shared.registry.by_name(name) else { return Ok(()) };
+        let settings = &self.shared.settings;
+        let window = match when {
+            Removal::Now => SignedDuration::ZERO,
+            Removal::ByPolicy if name.is_anonymous() => settings.undelete_anonymous,
+            Removal::ByPolicy => settings.undelete,
+        };
+        let now = Timestamp::now();
+        let purge = Purge::At(now.checked_add(window).unwrap_or(Timestamp::MAX));
+        let ask = |reply| Message::Exclusive(Exclusive::Remove { purge, reply });
+        Self::ask(&handle, "remove", name, SHORT, ask).await
+    }
+
+    /// Brings a removed volume back, by its old name or its id.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or more than one, or its new name is taken.
+    pub async fn undelete(
+        &self,
+        which: &str,
+        new_name: Option<VolumeName>,
+    ) -> Result<VolumeName, EngineError> {
+        let view = self.find_removed(which)?;
+        let (id, name) = (view.record.id, new_name.unwrap_or_else(|| view.record.name.clone()));
+        let handle = self.by_id(id)?;
+        if !self.shared.registry.reserve(&name, id) {
+            return Err(EngineError::NameTaken(name));
+        }
+        let wanted = name.clone();
+        let ask = |reply| Message::Exclusive(Exclusive::Undelete { name: wanted, reply });
+        Self::ask(&handle, "undelete", &name, SHORT, ask).await?;
+        Ok(name)
+    }
+
+    /// Deletes a removed volume's data now.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or more than one, or it cannot be deleted yet.
+    pub async fn purge(&self, which: &str) -> Result<(), EngineError> {
+        let view = self.find_removed(which)?;
+        let handle = self.by_id(view.record.id)?;
+        let ask = |reply| Message::Purge { reply };
+        Self::ask(&handle, "purge", &view.record.name, SHORT, ask).await
+    }
+
+    /// Grows a volume, online where it is mounted.
+    ///
+    /// # Errors
+    ///
+    /// It has its old size then.
+    pub async fn grow(&self, name: &VolumeName, to: Bytes) -> Result<Grown, EngineError> {
+        let ask = |reply| Message::Grow { to, reply };
+        Self::ask(&self.named(name)?, "grow", name, LONG, ask).await
+    }
+
+    /// Gives a volume that nobody holds another name.
+    ///
+    /// # Errors
+    ///
+    /// It has its old name then.
+    pub async fn rename(&self, name: &VolumeName, to: VolumeName) -> Result<(), EngineError> {
+        let handle = self.named(name)?;
+        let id = handle.view().record.id;
+        if !self.shared.registry.reserve(&to, id) {
+            return Err(EngineError::NameTaken(to));
+        }
+        let ask = |reply| Message::Exclusive(Exclusive::Rename { to, reply });
+        Self::ask(&handle, "rename", name, SHORT, ask).await
+    }
+
+    /// Changes what can be changed at any time.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was changed then.
+    pub async fn set(
+        &self,
+        name: &VolumeName,
+        sticky: Option<Sticky>,
+        on_remove: Option<OnRemove>,
+    ) -> Result<(), EngineError> {
+        let ask = |reply| Message::Set { sticky, on_remove, reply };
+        Self::ask(&self.named(name)?, "set", name, SHORT, ask).await
+    }
+
+    /// Checks the file system of a volume that nobody holds.
+    ///
+    /// # Errors
+    ///
+    /// Where it is held, or the checking program cannot run.
+    pub async fn check(&self, name: &VolumeName, repair: Repair) -> Result<Checked, EngineError> {
+        let ask = |reply| Message::Exclusive(Exclusive::Check { repair, reply });
+        Self::ask(&self.named(name)?, "fsck", name, task::CHECK_DEADLINE, ask).await
+    }
+
+    /// Gives a volume's unused blocks back to its storage.
+    ///
+    /// # Errors
+    ///
+    /// Where the storage cannot take them back.
+    pub async fn trim(&self, name: &VolumeName) -> Result<Bytes, EngineError> {
+        let ask = |reply| Message::Trim { reply };
+        Self::ask(&self.named(name)?, "trim", name, LONG, ask).await
+    }
+
+    /// A volume as it was last known.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    pub fn get(&self, name: &VolumeName) -> Result<Arc<View>, EngineError> {
+        Ok(self.named(name)?.view())
+    }
+
+    /// Every volume, removed ones included, by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<View>> {
+        let mut views: Vec<_> = self.shared.registry.all().iter().map(Handle::view).collect();
+        views.sort_by(|a, b| (&a.record.name, a.record.id).cmp(&(&b.record.name, b.record.id)));
+        views
+    }
+
+    /// Where a volume's file system is mounted when it is.
+    #[must_use]
+    pub fn stage_path(&self, id: VolumeId) -> PathBuf {
+        self.shared.host.stage_path(id)
+    }
+
+    fn named(&self, name: &VolumeName) -> Result<Handle, EngineError> {
+        let found = self.shared.registry.by_name(name);
+        found.ok_or_else(|| EngineError::NotFound(name.to_string()))
+    }
+
+    fn by_id(&self, id: VolumeId) -> Result<Handle, EngineError> {
+        let found = self.shared.registry.by_id(id);
+        found.ok_or_else(|| EngineError::NotFound(id.to_string()))
+    }
+
+    fn find_removed(&self, which: &str) -> Result<Arc<View>, EngineError> {
+        let matches = |view: &Arc<View>| {
+            let Record { id, name, phase, .. } = &view.record;
+            matches!(phase, Phase::Removed { .. })
+                && (name.as_str() == which || id.to_string() == which)
+        };
+        let mut found: Vec<_> = self.list().into_iter().filter(matches).collect();
+        match (found.pop(), found.is_empty()) {
+            (Some(view), true) => Ok(view),
+            (None, _) => Err(EngineError::NoneRemoved(which.to_owned())),
+            (Some(last), false) => {
+                found.push(last);
+                let ids: Vec<_> = found.iter().map(|view| view.record.id.to_string()).collect();
+                Err(EngineError::Ambiguous { name: which.to_owned(), ids: ids.join(", ") })
+            }
+        }
+    }
+
+    /// Asks a task and waits for its answer, but not longer than `limit`. The task goes on.
+    async fn ask<T>(
+        handle: &Handle,
+        op: &'static str,
+        volume: &VolumeName,
+        limit: Duration,
+        message: impl FnOnce(Reply<T>) -> Message,
+    ) -> Result<T, EngineError> {
+        let gone = || EngineError::Gone { op, volume: volume.clone() };
+        let (reply, answer) = oneshot::channel();
+        handle.inbox.send(message(reply)).map_err(|_| gone())?;
+        match tokio::time::timeout(limit, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(gone()),
+            Err(_) => {
+                Err(EngineError::Deadline { op, volume: volume.clone(), after: limit })
+            }
+        }
+    }
+}
+
+fn new_handle(record: &Record) -> (Handle, mpsc::UnboundedReceiver<Message>) {
+    let (sender, inbox) = mpsc::unbounded_channel();
+    let view = View {
+        record: record.clone(),
+        observed: None,
+        path: None,
+        doing: None,
+        failure: None,
+    };
+    let view = Arc::new(RwLock::new(Arc::new(view)));
+    (Handle { inbox: sender, view }, inbox)
+}

@@ -1,0 +1,133 @@
+//! Start: the same reconcile as ever, for those volumes that have something to reconcile.
+//!
+//! Every record gets its task, so `Get` answers definitely at once. What a crash can have left
+//! behind shows in the record, in the mount table, or among the attached devices; only volumes
+//! that show there are woken, so a node with a thousand idle volumes starts as fast as one with
+//! none.
+
+use std::{collections::HashSet, io, sync::Arc};
+
+use jiff::Timestamp;
+use tokio::task::spawn_blocking;
+
+use super::{
+    Engine, Settings, Shared, callers::Callers, host::Host, message::Message, new_handle,
+    registry::Registry, task::VolumeTask,
+};
+use crate::{
+    cluster::Store,
+    sys::{caps, mountinfo::MountTable},
+    volume::{
+        Contents, Phase, Record, VolumeId,
+        plan::Ext4OnlineGrow,
+        transition::{self, Event},
+    },
+};
+
+/// Why the engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Two volumes have one name.
+    #[error(
+        "two volumes are called `{0}`: the store was changed by something else than hawser; nothing was changed (`hawser store export` shows the records)"
+    )]
+    DoubleName(String),
+    /// The node cannot be looked at.
+    #[error("cannot look at this node: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Engine {
+    /// Starts a task for every record, and wakes those that have something to do.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was changed then.
+    pub async fn start(
+        settings: Settings,
+        store: Store,
+        records: Vec<Record>,
+        host: Host,
+    ) -> Result<Self, StartError> {
+        let callers = Callers::new()?;
+        let ext4_online_grow = if caps::has_sys_resource() {
+            Ext4OnlineGrow::Possible
+        } else {
+            Ext4OnlineGrow::NotPossible
+        };
+        let registry = Registry::default();
+        let shared =
+            Arc::new(Shared { settings, store, host, registry, callers, ext4_online_grow });
+        let mounts = Arc::new(spawn_blocking(MountTable::read).await.map_err(io::Error::other)??);
+        // Before any task runs: later an empty directory may be one that is about to be used.
+        if let Err(error) = shared.host.sweep_directories(&mounts) {
+            tracing::warn!(%error, "cannot clear directories left by an earlier run");
+        }
+        let attached = attached_volumes(&shared, &records).await;
+        let mut woken = 0_usize;
+        for record in records {
+            let awake = needs_attention(&record, &attached, &mounts, &shared);
+            woken += usize::from(awake);
+            start_task(&shared, record, awake.then(|| Arc::clone(&mounts)))?;
+        }
+        tracing::info!(volumes = shared.registry.all().len(), woken, "started");
+        let engine = Self { shared };
+        tokio::spawn(engine.clone().sweep_for_ever());
+        Ok(engine)
+    }
+}
+
+/// The attached volumes; all of them, where a backend cannot tell.
+async fn attached_volumes(shared: &Shared, records: &[Record]) -> HashSet<VolumeId> {
+    let mut attached = HashSet::new();
+    for backend in shared.host.backends() {
+        match backend.attached().await {
+            Ok(ids) => attached.extend(ids),
+            Err(error) => {
+                tracing::warn!(%error, "looking at every volume, one by one");
+                attached.extend(records.iter().map(|record| record.id));
+            }
+        }
+    }
+    attached
+}
+
+fn needs_attention(
+    record: &Record,
+    attached: &HashSet<VolumeId>,
+    mounts: &MountTable,
+    shared: &Shared,
+) -> bool {
+    record.phase != Phase::Ready
+        || record.contents == Contents::Formatting
+        || record.growing_to.is_some()
+        || record.is_held()
+        || attached.contains(&record.id)
+        || mounts.at(&shared.host.stage_path(record.id)).is_some()
+        || mounts.at(&shared.host.published_path(&record.name)).is_some()
+}
+
+fn start_task(
+    shared: &Arc<Shared>,
+    record: Record,
+    wake: Option<Arc<MountTable>>,
+) -> Result<(), StartError> {
+    // Only holders of an earlier boot are dropped, in memory: the next change stores it.
+    let boot_id = shared.callers.boot_id().to_owned();
+    let record = transition::apply(&record, Event::Booted { boot_id }, Timestamp::now())
+        .unwrap_or(record);
+    let (handle, inbox) = new_handle(&record);
+    if record.is_removed() {
+        shared.registry.insert_removed(record.id, handle.clone());
+    } else if shared.registry.insert_new(&record.name, record.id, &handle).is_err() {
+        return Err(StartError::DoubleName(record.name.to_string()));
+    }
+    let awake = wake.is_some();
+    let task = VolumeTask::new(Arc::clone(shared), handle.clone(), inbox, record, wake);
+    tokio::spawn(task.run());
+    if awake {
+        // The task was just started: its inbox is open.
+        let _ = handle.inbox.send(Message::Wake);
+    }
+    Ok(())
+}

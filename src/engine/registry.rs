@@ -1,0 +1,108 @@
+//! Which volumes there are: names to ids, ids to the tasks that drive them.
+//!
+//! A name is reserved here before the record that bears it is stored, so that two calls cannot
+//! make one name twice; it is given back when storing fails.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use tokio::sync::mpsc;
+
+use super::{message::Message, view::View};
+use crate::{spec::VolumeName, volume::VolumeId};
+
+/// A volume's task, and what it last said of itself.
+#[derive(Debug, Clone)]
+pub(super) struct Handle {
+    pub(super) inbox: mpsc::UnboundedSender<Message>,
+    pub(super) view: Arc<RwLock<Arc<View>>>,
+}
+
+impl Handle {
+    pub(super) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_view(&self, view: View) {
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    names: HashMap<VolumeName, VolumeId>,
+    handles: HashMap<VolumeId, Handle>,
+}
+
+/// The tables. The lock is held for look-ups only, never across an await or I/O.
+#[derive(Debug, Default)]
+pub(super) struct Registry(RwLock<Tables>);
+
+impl Registry {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Tables> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Tables> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The volume that has the name.
+    pub(super) fn by_name(&self, name: &VolumeName) -> Option<Handle> {
+        let tables = self.read();
+        tables.handles.get(tables.names.get(name)?).cloned()
+    }
+
+    /// The volume with the id, removed ones included.
+    pub(super) fn by_id(&self, id: VolumeId) -> Option<Handle> {
+        self.read().handles.get(&id).cloned()
+    }
+
+    /// Every volume, removed ones included, in no order.
+    pub(super) fn all(&self) -> Vec<Handle> {
+        self.read().handles.values().cloned().collect()
+    }
+
+    /// Gives the name to the volume, unless another has it.
+    pub(super) fn reserve(&self, name: &VolumeName, id: VolumeId) -> bool {
+        *self.write().names.entry(name.clone()).or_insert(id) == id
+    }
+
+    /// Takes the name from the volume, if it has it.
+    pub(super) fn release(&self, name: &VolumeName, id: VolumeId) {
+        let mut tables = self.write();
+        if tables.names.get(name) == Some(&id) {
+            tables.names.remove(name);
+        }
+    }
+
+    /// Adds a volume's task; with the name, unless another volume has that: that one's handle
+    /// comes back then, and nothing was added.
+    pub(super) fn insert_new(
+        &self,
+        name: &VolumeName,
+        id: VolumeId,
+        handle: &Handle,
+    ) -> Result<(), Handle> {
+        let mut tables = self.write();
+        if let Some(present) = tables.names.get(name).and_then(|id| tables.handles.get(id)) {
+            return Err(present.clone());
+        }
+        tables.names.insert(name.clone(), id);
+        tables.handles.insert(id, handle.clone());
+        Ok(())
+    }
+
+    /// Adds a removed volume's task: it has no name in use.
+    pub(super) fn insert_removed(&self, id: VolumeId, handle: Handle) {
+        self.write().handles.insert(id, handle);
+    }
+
+    /// Forgets a volume that is gone.
+    pub(super) fn forget(&self, name: &VolumeName, id: VolumeId) {
+        self.release(name, id);
+        self.write().handles.remove(&id);
+    }
+}

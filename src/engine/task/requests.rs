@@ -1,0 +1,273 @@
+//! What each request does to a volume's task.
+
+use std::{collections::HashSet, sync::Arc};
+
+use jiff::Timestamp;
+use tokio::{task::spawn_blocking, time::Instant};
+
+use super::{
+    VolumeTask,
+    waiters::{MountWaiter, not_stored, tell},
+};
+use crate::{
+    cluster::{StoreError, Urgency},
+    engine::{
+        error::{EngineError, StepError},
+        message::{Grown, Message, MountGrant, Reply},
+    },
+    spec::{Bytes, Stated},
+    sys::namespaces::{self, OutsideHolder},
+    volume::{
+        CallerEpoch, MountId, Observed,
+        transition::{self, Event, Inherited, Outside, Refusal},
+    },
+};
+
+impl VolumeTask {
+    pub(super) async fn handle_message(&mut self, message: Message) {
+        match message {
+            Message::Ensure { stated, reply } => self.ensure(&stated, reply),
+            Message::Mount { stated, id, epoch, reply } => {
+                if let Err(error) = self.mount(&stated, id, epoch, reply).await {
+                    tracing::debug!(%error, "mount refused");
+                }
+            }
+            Message::Unmount { id, epoch, reply } => {
+                self.unmount(id, epoch).await;
+                tell(reply, Ok(()));
+            }
+            Message::Abandon { id } => {
+                tracing::info!(volume = %self.record.name, mount_id = %id, "mount came to nothing");
+                let outside = self.outside_if_last(&id).await;
+                self.store_or_remember(Event::Abandon { id, outside }).await;
+                self.linger_if_free();
+            }
+            Message::Grow { to, reply } => self.grow(to, reply).await,
+            Message::Set { sticky, on_remove, reply } => {
+                let result = self.request("set", Event::Set { sticky, on_remove }).await;
+                tell(reply, result);
+            }
+            Message::Exclusive(exclusive) => self.ask_exclusive(exclusive).await,
+            Message::Purge { reply } => match self.request("purge", Event::Purge).await {
+                Ok(()) => {
+                    self.try_again_now();
+                    self.waiters.purged.push(reply);
+                }
+                Err(error) => tell(reply, Err(error)),
+            },
+            Message::Trim { reply } => {
+                self.try_again_now();
+                self.waiters.trim.push(reply);
+            }
+            Message::Swept { outside, health } => self.swept(outside, health).await,
+            Message::Wake => {}
+        }
+    }
+
+    /// Refuses what came in for a volume that could not even be recorded.
+    pub(super) fn refuse_all(&mut self, error: &StoreError) {
+        self.inbox.close();
+        while let Ok(message) = self.inbox.try_recv() {
+            let failed = |op| not_stored(op, &self.record.name)(error.clone());
+            match message {
+                Message::Ensure { reply, .. } => tell(reply, Err(failed("create"))),
+                Message::Mount { reply, .. } => tell(reply, Err(failed("mount"))),
+                // Nobody can know it well enough yet for more; dropped, the caller is told so.
+                Message::Unmount { .. }
+                | Message::Abandon { .. }
+                | Message::Grow { .. }
+                | Message::Set { .. }
+                | Message::Exclusive(_)
+                | Message::Purge { .. }
+                | Message::Trim { .. }
+                | Message::Swept { .. }
+                | Message::Wake => {}
+            }
+        }
+    }
+
+    /// Stores what a request changes, or says why it is refused.
+    pub(super) async fn request(
+        &mut self,
+        op: &'static str,
+        event: Event,
+    ) -> Result<(), EngineError> {
+        let volume = self.record.name.clone();
+        let next = transition::apply(&self.record, event, Timestamp::now())
+            .map_err(|refusal| EngineError::Refused { op, volume: volume.clone(), refusal })?;
+        self.store(next, Urgency::NewWork).await.map_err(not_stored(op, &volume))
+    }
+
+    fn ensure(&mut self, stated: &Stated, reply: Reply<()>) {
+        if let Err(error) = self.agree(stated) {
+            return tell(reply, Err(error));
+        }
+        self.try_again_now();
+        self.waiters.created.push(reply);
+    }
+
+    /// The request agrees with what exists, in every field that it states.
+    fn agree(&self, stated: &Stated) -> Result<(), EngineError> {
+        let (name, spec) = (&self.record.name, &self.record.spec);
+        match stated.first_difference(name, spec, self.record.wanted_size()) {
+            None => Ok(()),
+            Some(difference) => Err(EngineError::Differs(Arc::new(difference))),
+        }
+    }
+
+    async fn mount(
+        &mut self,
+        stated: &Stated,
+        id: MountId,
+        epoch: CallerEpoch,
+        reply: Reply<MountGrant>,
+    ) -> Result<(), EngineError> {
+        let before = self.record.clone();
+        let inherited = self.inherited(&id);
+        let event = Event::Mount { id: id.clone(), epoch, inherited };
+        let accepted = match self.agree(stated).and_then(|()| self.healthy()) {
+            Ok(()) => self.request("mount", event).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = accepted {
+            tell(reply, Err(error.clone()));
+            return Err(error);
+        }
+        let added = transition::added_reference(&before, &self.record, &id);
+        self.linger_until = None;
+        self.try_again_now();
+        self.forget_stale_observation();
+        self.waiters.mounted.push(MountWaiter { id, added, reply });
+        Ok(())
+    }
+
+    /// A file system that failed is not handed to another task; released by all, it is mounted
+    /// anew and may well recover.
+    fn healthy(&self) -> Result<(), EngineError> {
+        match &self.health {
+            Err(reason) if self.record.is_held() => Err(EngineError::Failed {
+                op: "mount",
+                volume: self.record.name.clone(),
+                source: Arc::new(StepError::FileSystem(reason.clone())),
+            }),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Somebody may have unmounted it behind our back: one `stat` tells.
+    pub(super) fn forget_stale_observation(&mut self) {
+        let stale = self.observed.as_ref().is_some_and(|seen| match &seen.device {
+            Some(device) if seen.published => {
+                !self.shared.host.is_published(&self.record.name, device)
+            }
+            Some(_) | None => false,
+        });
+        if stale && self.running.is_none() {
+            tracing::warn!(volume = %self.record.name, "its mount is gone: looking again");
+            self.observed = None;
+        }
+    }
+
+    async fn unmount(&mut self, id: MountId, epoch: CallerEpoch) {
+        let inherited = match self.record.holder(&id) {
+            Some(holder) if holder.epoch == epoch => Inherited::No,
+            Some(_) | None => self.inherited(&id),
+        };
+        let outside = self.outside_if_last(&id).await;
+        self.store_or_remember(Event::Unmount { id, inherited, outside }).await;
+        self.linger_if_free();
+    }
+
+    /// The linger: copy-up and restarts mount again within moments.
+    fn linger_if_free(&mut self) {
+        let mounted = self.observed.as_ref().is_none_or(Observed::is_mounted);
+        if !self.record.is_held() && mounted && self.linger_until.is_none() {
+            self.linger_until = Some(Instant::now() + self.shared.settings.linger);
+        }
+    }
+
+    fn inherited(&self, id: &MountId) -> Inherited {
+        match self.record.holder(id) {
+            Some(holder) => self.shared.callers.inherited(&holder.epoch),
+            None => Inherited::No,
+        }
+    }
+
+    async fn grow(&mut self, to: Bytes, reply: Reply<Grown>) {
+        match self.request("grow", Event::Grow { to }).await {
+            Ok(()) => {
+                self.try_again_now();
+                self.waiters.grown.push((to, reply));
+            }
+            Err(error) => tell(reply, Err(error)),
+        }
+    }
+
+    /// Whether another namespace has the file system; looked at only when the answer matters,
+    /// which is when the last reference goes.
+    async fn outside_if_last(&self, id: &MountId) -> Outside {
+        let last = self.record.holders.iter().all(|h| h.id == *id && h.count <= 1 || h.count == 0);
+        if last { self.outside().await.0 } else { Outside::Held }
+    }
+
+    /// Whether another mount namespace has the file system, and who.
+    pub(super) async fn outside(&self) -> (Outside, Vec<OutsideHolder>) {
+        let Some(device) = self.observed.as_ref().and_then(|seen| seen.device.as_ref()) else {
+            return (Outside::Free, Vec::new());
+        };
+        let number = device.number;
+        match spawn_blocking(move || namespaces::outside_holders(number)).await {
+            Ok(Ok(holders)) if holders.is_empty() => (Outside::Free, holders),
+            Ok(Ok(holders)) => (Outside::Held, holders),
+            // Not knowing is not "free".
+            Ok(Err(_)) | Err(_) => (Outside::Held, Vec::new()),
+        }
+    }
+
+    async fn swept(&mut self, outside: Option<Vec<OutsideHolder>>, health: Result<(), String>) {
+        if self.running.is_none() && health != self.health {
+            match &health {
+                Ok(()) => tracing::info!(volume = %self.record.name, "the file system is well"),
+                Err(reason) => {
+                    tracing::error!(volume = %self.record.name, reason, "the file system failed");
+                }
+            }
+            self.health = health;
+        }
+        self.forget_stale_observation();
+        let Some(outside) = outside else { return };
+        let dead: HashSet<_> = self
+            .record
+            .holders
+            .iter()
+            // A caller without an id is a short-lived dvdcli: its death says nothing.
+            .filter(|holder| !holder.id.is_anonymous())
+            .filter(|holder| self.shared.callers.inherited(&holder.epoch) == Inherited::Yes)
+            .map(|holder| holder.id.clone())
+            .collect();
+        let held = if outside.is_empty() { Outside::Free } else { Outside::Held };
+        let now = Timestamp::now();
+        let orphaned_before = now
+            .checked_sub(self.shared.settings.orphan_after)
+            .unwrap_or(Timestamp::MIN);
+        let dead = dead.into_iter().collect();
+        self.store_or_remember(Event::Swept { dead, outside: held, orphaned_before }).await;
+        self.linger_if_free();
+    }
+
+    /// Why it may not be touched though no holder is recorded: a task that has the path by other
+    /// means, such as a bind of the published directory.
+    pub(super) async fn refuse_outside_use(&self, op: &'static str) -> Result<(), EngineError> {
+        let (outside, holders) = self.outside().await;
+        if outside == Outside::Free {
+            return Ok(());
+        }
+        let who: Vec<_> = holders
+            .iter()
+            .map(|holder| format!("process {} ({})", holder.pid, holder.command))
+            .collect();
+        let who = format!("{} in another mount namespace", who.join(", "));
+        let volume = self.record.name.clone();
+        Err(EngineError::Refused { op, volume, refusal: Refusal::Held(who) })
+    }
+}

@@ -1,0 +1,142 @@
+//! Those who wait for a volume to get somewhere, and what each is told.
+
+use std::sync::Arc;
+
+use super::VolumeTask;
+use crate::{
+    engine::{
+        error::{EngineError, StepError},
+        message::{Grown, Message, MountGrant, Reply},
+    },
+    spec::{Bytes, VolumeName},
+    volume::{MountId, Phase},
+};
+
+/// Those who wait, by what they wait for.
+#[derive(Default)]
+pub(super) struct Waiters {
+    pub(super) created: Vec<Reply<()>>,
+    pub(super) mounted: Vec<MountWaiter>,
+    pub(super) grown: Vec<(Bytes, Reply<Grown>)>,
+    pub(super) trim: Vec<Reply<Bytes>>,
+    pub(super) purged: Vec<Reply<()>>,
+}
+
+/// One Mount call.
+pub(super) struct MountWaiter {
+    pub(super) id: MountId,
+    /// The call added a reference: it is dropped again if the call comes to nothing.
+    pub(super) added: bool,
+    pub(super) reply: Reply<MountGrant>,
+}
+
+impl Waiters {
+    pub(super) fn want_mounted(&self) -> bool {
+        !self.mounted.is_empty() || !self.trim.is_empty()
+    }
+
+    /// The volume is forgotten: that is what those who wait for the purge wanted.
+    pub(super) fn answer_gone(&mut self) {
+        for reply in self.purged.drain(..) {
+            tell(reply, Ok(()));
+        }
+    }
+}
+
+impl VolumeTask {
+    /// Answers everybody whose goal is reached.
+    pub(super) fn settle(&mut self) {
+        if self.record.phase != Phase::Creating {
+            for reply in self.waiters.created.drain(..) {
+                tell(reply, Ok(()));
+            }
+        }
+        if self.observed.as_ref().is_some_and(crate::volume::Observed::is_mounted) {
+            self.settle_mounted();
+        }
+        self.settle_grown();
+    }
+
+    fn settle_mounted(&mut self) {
+        let path = self.shared.host.published_path(&self.record.name);
+        for waiter in self.waiters.mounted.drain(..) {
+            let abandon = waiter.added.then(|| (self.handle.inbox.clone(), waiter.id));
+            // Not received, the grant comes back and gives up its reference as it is dropped.
+            tell(waiter.reply, Ok(MountGrant::new(path.clone(), abandon)));
+        }
+        let stage = self.shared.host.stage_path(self.record.id);
+        let name = self.record.name.clone();
+        for reply in self.waiters.trim.drain(..) {
+            let (stage, name) = (stage.clone(), name.clone());
+            tokio::task::spawn_blocking(move || {
+                let failed = |error: std::io::Error| {
+                    let source = StepError::Step { step: "trim", source: error.into() };
+                    EngineError::Failed { op: "trim", volume: name, source: Arc::new(source) }
+                };
+                tell(reply, crate::sys::format::trim(&stage).map_err(failed));
+            });
+        }
+    }
+
+    fn settle_grown(&mut self) {
+        let size = self.record.spec.size;
+        let seen = self.observed.as_ref();
+        let waits_for_mount = seen.is_some_and(|seen| !seen.staged || seen.grow_at_next_mount);
+        let grown = match (self.record.file_system_behind, waits_for_mount) {
+            (false, _) => Some(Grown::Now),
+            (true, true) => Some(Grown::AtNextMount),
+            (true, false) => None,
+        };
+        let Some(grown) = grown else { return };
+        let (reached, waiting) =
+            std::mem::take(&mut self.waiters.grown).into_iter().partition(|(to, _)| *to <= size);
+        self.waiters.grown = waiting;
+        let reached: Vec<(Bytes, Reply<Grown>)> = reached;
+        for (_, reply) in reached {
+            tell(reply, Ok(grown));
+        }
+    }
+
+    /// Tells everybody that the step that they needed failed.
+    pub(super) fn fail_waiters(&mut self, error: &Arc<StepError>) {
+        let volume = self.record.name.clone();
+        let failed =
+            |op| EngineError::Failed { op, volume: volume.clone(), source: Arc::clone(error) };
+        for reply in self.waiters.created.drain(..) {
+            tell(reply, Err(failed("create")));
+        }
+        for (_, reply) in self.waiters.grown.drain(..) {
+            tell(reply, Err(failed("grow")));
+        }
+        for reply in self.waiters.trim.drain(..) {
+            tell(reply, Err(failed("trim")));
+        }
+        for reply in self.waiters.purged.drain(..) {
+            tell(reply, Err(failed("purge")));
+        }
+        for waiter in self.waiters.mounted.drain(..) {
+            if waiter.added {
+                // Docker does not send an Unmount for a Mount that failed.
+                let _ = self.handle.inbox.send(Message::Abandon { id: waiter.id });
+            }
+            tell(waiter.reply, Err(failed("mount")));
+        }
+        for exclusive in self.exclusive.drain(..) {
+            exclusive.fail(&failed);
+        }
+    }
+}
+
+/// Answers. A receiver that is gone hung up, or its deadline passed: it was told so there.
+pub(super) fn tell<T>(reply: Reply<T>, answer: Result<T, EngineError>) {
+    let _ = reply.send(answer);
+}
+
+/// The error for what cannot be stored.
+pub(super) fn not_stored(
+    op: &'static str,
+    volume: &VolumeName,
+) -> impl FnOnce(crate::cluster::StoreError) -> EngineError {
+    let volume = volume.clone();
+    move |source| EngineError::Store { op, volume, source }
+}

@@ -1,0 +1,67 @@
+//! What a volume looks like from outside: the snapshot that `Get`, `List` and `inspect` answer
+//! from without asking anybody.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::volume::{Observed, Phase, Record};
+
+/// A volume as its task last knew it.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The record.
+    pub record: Record,
+    /// What was observed; nothing is until the volume is first used after a start.
+    pub observed: Option<Observed>,
+    /// The published path, while it is mounted.
+    pub path: Option<PathBuf>,
+    /// The step being done now.
+    pub doing: Option<&'static str>,
+    /// Why it cannot be served, or why the last step failed.
+    pub failure: Option<String>,
+}
+
+/// A volume's state in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Its storage is being made.
+    Creating,
+    /// It exists and is not mounted.
+    Ready,
+    /// It is mounted.
+    Mounted,
+    /// It cannot be served: see the failure.
+    Failed,
+    /// It was removed; the data is still there.
+    Removed,
+}
+
+impl State {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Ready => "ready",
+            Self::Mounted => "mounted",
+            Self::Failed => "failed",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+impl View {
+    /// The state in one word.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.record.phase {
+            Phase::Removed { .. } => State::Removed,
+            Phase::Creating | Phase::Ready if self.failure.is_some() => State::Failed,
+            Phase::Creating => State::Creating,
+            Phase::Ready if self.path.is_some() => State::Mounted,
+            Phase::Ready => State::Ready,
+        }
+    }
+}

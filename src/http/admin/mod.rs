@@ -1,0 +1,230 @@
+//! The commands' door: JSON over the admin socket.
+//!
+//! | call | |
+//! |---|---|
+//! | `GET /volumes`, `GET /volumes/{name}` | what is known |
+//! | `POST /volumes` | creates |
+//! | `DELETE /volumes/{name}?now=true` | removes |
+//! | `POST /volumes/{name}/{grow,rename,set,fsck,trim}` | changes one volume |
+//! | `POST /removed/{name or id}/{undelete,purge}` | decides about a removed one |
+
+pub mod wire;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{FromRequest, Path, Query, State, rejection::JsonRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use serde::Deserialize;
+
+use crate::{
+    engine::{Checked, Engine, EngineError, Removal, View},
+    spec::{self, Asked, Bytes, Key, Stated, VolumeName},
+    sys::{format::Repair, usage},
+};
+use wire::{
+    CheckRequest, CreateRequest, ErrorResponse, GrowRequest, GrowResponse, NameRequest,
+    NameResponse, SetRequest, TrimResponse, VolumeInfo,
+};
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+/// The commands' calls, on an engine.
+pub fn router(engine: Engine) -> Router {
+    Router::new()
+        .route("/volumes", get(list).post(create))
+        .route("/volumes/{name}", get(inspect))
+        .route("/volumes/{name}", delete(remove))
+        .route("/volumes/{name}/grow", post(grow))
+        .route("/volumes/{name}/rename", post(rename))
+        .route("/volumes/{name}/set", post(set))
+        .route("/volumes/{name}/fsck", post(fsck))
+        .route("/volumes/{name}/trim", post(trim))
+        .route("/removed/{which}/undelete", post(undelete))
+        .route("/removed/{which}/purge", post(purge))
+        .with_state(engine)
+}
+
+/// Why a command is answered with an error.
+#[derive(Debug, thiserror::Error)]
+enum ApiError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("{0}")]
+    Request(String),
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Request(_) | Self::Engine(EngineError::Spec(_)) => StatusCode::BAD_REQUEST,
+            Self::Engine(EngineError::NotFound(_) | EngineError::NoneRemoved(_)) => {
+                StatusCode::NOT_FOUND
+            }
+            Self::Engine(
+                EngineError::NameTaken(_)
+                | EngineError::Differs(_)
+                | EngineError::Refused { .. }
+                | EngineError::Ambiguous { .. },
+            ) => StatusCode::CONFLICT,
+            Self::Engine(
+                EngineError::Failed { .. }
+                | EngineError::Store { .. }
+                | EngineError::Deadline { .. }
+                | EngineError::Gone { .. },
+            ) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        tracing::info!(error = %self, "a command was refused");
+        (status, Json(ErrorResponse { error: self.to_string() })).into_response()
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::Request(rejection.body_text())
+    }
+}
+
+/// A request's JSON, with errors in the one form.
+#[derive(FromRequest)]
+#[from_request(via(Json), rejection(ApiError))]
+struct Body<T>(T);
+
+fn volume_name(text: &str) -> Result<VolumeName, ApiError> {
+    text.parse().map_err(|error: spec::SpecError| EngineError::from(error).into())
+}
+
+/// With the bytes used: one statvfs, which may wait for a busy file system.
+async fn info(engine: &Engine, view: Arc<View>) -> VolumeInfo {
+    let stage = view.path.as_ref().map(|_| engine.stage_path(view.record.id));
+    let measured = tokio::task::spawn_blocking(move || usage::of(&stage?).ok()).await;
+    VolumeInfo::new(&view, measured.ok().flatten().map(|usage| usage.used.get()))
+}
+
+async fn list(State(engine): State<Engine>) -> Json<Vec<VolumeInfo>> {
+    let mut volumes = Vec::new();
+    for view in engine.list() {
+        volumes.push(info(&engine, view).await);
+    }
+    Json(volumes)
+}
+
+async fn inspect(
+    State(engine): State<Engine>,
+    Path(name): Path<String>,
+) -> Answer<VolumeInfo> {
+    let view = engine.get(&volume_name(&name)?)?;
+    Ok(Json(info(&engine, view).await))
+}
+
+async fn create(
+    State(engine): State<Engine>,
+    Body(request): Body<CreateRequest>,
+) -> Answer<VolumeInfo> {
+    let options = request.options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    match spec::parse(&request.name, options).map_err(EngineError::from)? {
+        Asked::Help => Err(ApiError::Request(spec::help_text())),
+        Asked::Volume(volume) => {
+            engine.create(&volume).await?;
+            let view = engine.get(&volume.name)?;
+            Ok(Json(info(&engine, view).await))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct RemoveQuery {
+    #[serde(default)]
+    now: bool,
+}
+
+async fn remove(
+    State(engine): State<Engine>,
+    Path(name): Path<String>,
+    Query(RemoveQuery { now }): Query<RemoveQuery>,
+) -> Answer<()> {
+    let name = volume_name(&name)?;
+    // Docker may remove what is not there; a person who mistyped a name wants to know.
+    engine.get(&name)?;
+    let when = if now { Removal::Now } else { Removal::ByPolicy };
+    Ok(Json(engine.remove(&name, when).await?))
+}
+
+async fn grow(
+    State(engine): State<Engine>,
+    Path(name): Path<String>,
+    Body(request): Body<GrowRequest>,
+) -> Answer<GrowResponse> {
+    let to: Bytes = request
+        .size
+        .parse()
+        .map_err(|error: spec::ParseBytesError| ApiError::Request(error.to_string()))?;
+    let grown = engine.grow(&volume_name(&name)?, to).await?;
+    Ok(Json(GrowResponse { grown }))
+}
+
+async fn rename(
+    State(engine): State<Engine>,
+    Path(name): Path<String>,
+    Body(request): Body<NameRequest>,
+) -> Answer<()> {
+    let to = request.name.ok_or_else(|| ApiError::Request("the new name is missing".into()))?;
+    Ok(Json(engine.rename(&volume_name(&name)?, volume_name(&to)?).await?))
+}
+
+async fn set(
+    State(engine): State<Engine>,
+    Path(name): Path<String>,
+    Body(request): Body<SetRequest>,
+) -> Answer<()> {
+    let options = request.options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let stated = spec::parse_options(options).map_err(EngineError::from)?;
+    let changes = changes(&stated)?;
+    Ok(Json(engine.set(&volume_name(&name)?, changes.0, changes.1).await?))
+}
+
+/// What of the stated keys can be changed; any other is refused.
+fn changes(
+    stated: &Stated,
+) -> Result<(Option<spec::Sticky>, Option<spec::OnRemove>), ApiError> {
+    for (key, _) in stated.iter() {
+        if !matches!(key, Key::Sticky | Key::OnRemove) {
+            return Err(ApiError::Request(format!(
+                "`{key}` of a volume cannot be changed: sticky and on_remove can (and `hawser volume grow` changes the size)"
+            )));
+        }
+    }
+    Ok((stated.sticky(), stated.on_remove()))
+}
+
+async fn fsck(
+    State(engine): State<Engine>,
+    Path(name): Path<String>,
+    Body(request): Body<CheckRequest>,
+) -> Answer<Checked> {
+    let repair = if request.repair { Repair::Yes } else { Repair::No };
+    Ok(Json(engine.check(&volume_name(&name)?, repair).await?))
+}
+
+async fn trim(State(engine): State<Engine>, Path(name): Path<String>) -> Answer<TrimResponse> {
+    let trimmed = engine.trim(&volume_name(&name)?).await?;
+    Ok(Json(TrimResponse { trimmed_bytes: trimmed.get() }))
+}
+
+async fn undelete(
+    State(engine): State<Engine>,
+    Path(which): Path<String>,
+    Body(request): Body<NameRequest>,
+) -> Answer<NameResponse> {
+    let name = request.name.as_deref().map(volume_name).transpose()?;
+    let name = engine.undelete(&which, name).await?;
+    Ok(Json(NameResponse { name: name.to_string() }))
+}
+
+async fn purge(State(engine): State<Engine>, Path(which): Path<String>) -> Answer<()> {
+    Ok(Json(engine.purge(&which).await?))
+}

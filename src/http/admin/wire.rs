@@ -1,0 +1,156 @@
+//! The messages between the daemon and the `hawser` commands. `--json` prints them as they are, so
+//! they are stable: fields are added, never renamed.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    engine::{Grown, State, View},
+    spec::Spec,
+    volume::{Contents, Holder, Phase, Purge, VolumeId},
+};
+
+/// A volume.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VolumeInfo {
+    /// Its name.
+    pub name: String,
+    /// Its identity.
+    pub id: VolumeId,
+    /// Its state in one word.
+    pub state: State,
+    /// What it was asked to be, with defaults; `size` is the present one, in bytes.
+    pub spec: Spec,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Whether it has a file system yet.
+    pub contents: Contents,
+    /// Where tasks see it, while it is mounted.
+    pub path: Option<PathBuf>,
+    /// The device that it is attached as.
+    pub device: Option<PathBuf>,
+    /// Bytes used, while it is mounted.
+    pub used_bytes: Option<u64>,
+    /// Who uses it here.
+    pub holders: Vec<Holder>,
+    /// The step being done now.
+    pub doing: Option<String>,
+    /// Why it cannot be served, or why the last step failed.
+    pub failure: Option<String>,
+    /// The size that a grow is on its way to, in bytes.
+    pub growing_to_bytes: Option<u64>,
+    /// The file system takes up its new size at the next mount.
+    pub grows_at_next_mount: bool,
+    /// When it was removed.
+    pub removed_at: Option<Timestamp>,
+    /// When its data is deleted; none for a removed volume that is retained.
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl VolumeInfo {
+    /// What is known of a volume, with the bytes used where they were measured.
+    #[must_use]
+    pub fn new(view: &View, used_bytes: Option<u64>) -> Self {
+        let record = view.record.clone();
+        let (removed_at, deleted_at) = match record.phase {
+            Phase::Removed { at, purge: Purge::At(deleted) } => (Some(at), Some(deleted)),
+            Phase::Removed { at, purge: Purge::Never } => (Some(at), None),
+            Phase::Creating | Phase::Ready => (None, None),
+        };
+        Self {
+            name: record.name.to_string(),
+            id: record.id,
+            state: view.state(),
+            created_at: record.created_at,
+            contents: record.contents,
+            path: view.path.clone(),
+            device: view
+                .observed
+                .as_ref()
+                .and_then(|seen| seen.device.as_ref())
+                .map(|device| device.path.clone()),
+            used_bytes,
+            growing_to_bytes: record.growing_to.map(crate::spec::Bytes::get),
+            grows_at_next_mount: record.file_system_behind,
+            spec: record.spec,
+            holders: record.holders,
+            doing: view.doing.map(str::to_owned),
+            failure: view.failure.clone(),
+            removed_at,
+            deleted_at,
+        }
+    }
+}
+
+/// Asks for a volume.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateRequest {
+    /// A name or an inline spec.
+    pub name: String,
+    /// Options, as with `docker volume create -o`.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+}
+
+/// Asks for a larger volume.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrowRequest {
+    /// The new size, as users write it.
+    pub size: String,
+}
+
+/// What a grow came to.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GrowResponse {
+    /// When tasks see it.
+    pub grown: Grown,
+}
+
+/// Asks for another name; for `undelete`, none is the old one.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameRequest {
+    /// The new name.
+    pub name: Option<String>,
+}
+
+/// Asks for new values of what can be changed.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetRequest {
+    /// Options, as with `docker volume create -o`.
+    pub options: BTreeMap<String, String>,
+}
+
+/// Asks for a check of the file system.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRequest {
+    /// Also mend what is wrong.
+    pub repair: bool,
+}
+
+/// What a trim gave back.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TrimResponse {
+    /// Bytes given back to the storage.
+    pub trimmed_bytes: u64,
+}
+
+/// A name.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NameResponse {
+    /// The name.
+    pub name: String,
+}
+
+/// A failure.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ErrorResponse {
+    /// What failed, and why.
+    pub error: String,
+}

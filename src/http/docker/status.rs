@@ -1,0 +1,41 @@
+//! The `Status` that `docker volume inspect` shows.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    engine::{Engine, View},
+    sys::usage,
+    volume::Holder,
+};
+
+/// What is worth knowing of a volume, for a person.
+pub(super) fn of(engine: &Engine, view: &View) -> Map<String, Value> {
+    let record = &view.record;
+    let mut status = Map::new();
+    let mut put = |key: &str, value: Value| status.insert(key.to_owned(), value);
+    put("id", json!(record.id));
+    put("name", json!(record.name));
+    put("state", json!(view.state()));
+    put("size", json!(record.spec.size.to_string()));
+    put("fs", json!(record.spec.fs));
+    put("backend", json!(record.spec.backend.kind()));
+    put("holders", record.holders.iter().map(holder).collect());
+    if view.path.is_some()
+        && let Ok(usage) = usage::of(&engine.stage_path(record.id))
+    {
+        put("used", json!(usage.used.to_string()));
+        put("available", json!(usage.available.to_string()));
+    }
+    if let Some(failure) = &view.failure {
+        put("failure", json!(failure));
+    }
+    if let Some(doing) = view.doing {
+        put("doing", json!(doing));
+    }
+    status
+}
+
+fn holder(holder: &Holder) -> Value {
+    let state = if holder.parked_since.is_some() { "parked" } else { "held" };
+    json!({ "id": holder.id, "count": holder.count, "since": holder.since, "state": state })
+}

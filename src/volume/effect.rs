@@ -1,0 +1,126 @@
+//! The steps that a volume's life is made of, and what the knowledge of it becomes after each.
+
+use super::{Device, DeviceContent, Observed, transition::Event};
+use crate::spec::Bytes;
+
+/// One step, done by the engine. Every one can be repeated: after a crash the plan asks for it
+/// again if its result is not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Look at what exists.
+    Observe,
+    /// Make the storage (an image file, an EBS volume).
+    Provision,
+    /// Make the storage a block device of this node.
+    Attach,
+    /// See whether the device is blank.
+    Probe,
+    /// mkfs on the blank device, mount it at the stage, make the data directory.
+    Format,
+    /// Grow the storage and, where it is attached, the device.
+    GrowStorage {
+        /// The size to reach.
+        to: Bytes,
+    },
+    /// Grow the file system before it is mounted.
+    GrowOffline,
+    /// Mount the file system at the stage.
+    Stage,
+    /// Grow the file system while it is mounted.
+    GrowOnline,
+    /// Bind the data directory to the published path.
+    Publish,
+    /// Undo [`Effect::Publish`].
+    Unpublish,
+    /// Undo [`Effect::Stage`].
+    Unstage,
+    /// Undo [`Effect::Attach`], after proof that nobody uses the device.
+    Detach,
+    /// Delete the storage.
+    Destroy,
+}
+
+impl Effect {
+    /// The step's name in logs, errors and fault points.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Provision => "provision",
+            Self::Attach => "attach",
+            Self::Probe => "probe",
+            Self::Format => "format",
+            Self::GrowStorage { .. } => "grow-storage",
+            Self::GrowOffline => "grow-offline",
+            Self::Stage => "stage",
+            Self::GrowOnline => "grow-online",
+            Self::Publish => "publish",
+            Self::Unpublish => "unpublish",
+            Self::Unstage => "unstage",
+            Self::Detach => "detach",
+            Self::Destroy => "destroy",
+        }
+    }
+}
+
+/// How a step ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what its name says.
+    Done,
+    /// What [`Effect::Observe`] found.
+    Observed(Observed),
+    /// The device that [`Effect::Attach`] made.
+    Attached(Device),
+    /// What [`Effect::Probe`] found.
+    Probed(DeviceContent),
+    /// [`Effect::GrowOnline`] is not possible on this node: at the next mount, then.
+    Deferred,
+}
+
+/// The observation after a successful step, and the change of the record that goes with it.
+#[must_use]
+pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed, Option<Event>) {
+    let mut event = None;
+    match effect {
+        Effect::Observe => {}
+        Effect::Provision => seen.provisioned = true,
+        Effect::Attach | Effect::Probe => {}
+        Effect::Format => {
+            seen.staged = true;
+            event = Some(Event::Formatted);
+        }
+        Effect::GrowStorage { to } => {
+            seen.grow_at_next_mount = false;
+            event = Some(Event::StorageGrown { to });
+        }
+        Effect::GrowOffline => event = Some(Event::FileSystemGrown),
+        Effect::Stage => seen.staged = true,
+        Effect::GrowOnline => event = Some(Event::FileSystemGrown),
+        Effect::Publish => seen.published = true,
+        Effect::Unpublish => seen.published = false,
+        Effect::Unstage => {
+            seen.staged = false;
+            seen.grow_at_next_mount = false;
+        }
+        Effect::Detach => {
+            seen.device = None;
+            seen.content = None;
+        }
+        Effect::Destroy => {
+            seen.provisioned = false;
+            seen.half_made = false;
+        }
+    }
+    match outcome {
+        Outcome::Done => {}
+        Outcome::Observed(observed) => seen = observed,
+        Outcome::Attached(device) => seen.device = Some(device),
+        Outcome::Probed(content) => seen.content = Some(content),
+        Outcome::Deferred => {
+            seen.grow_at_next_mount = true;
+            event = None;
+        }
+    }
+    (seen, event)
+}

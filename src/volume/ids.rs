@@ -1,0 +1,66 @@
+//! The identities of volumes and of those who hold them.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A volume's identity for as long as its data lives. A name can be used again; an id never is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VolumeId(Uuid);
+
+impl VolumeId {
+    /// A new, random id.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    /// The id as a UUID (also the UUID of the volume's file system).
+    #[must_use]
+    pub const fn uuid(&self) -> &Uuid {
+        &self.0
+    }
+}
+
+impl fmt::Display for VolumeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for VolumeId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
+    }
+}
+
+/// Who mounted a volume, in the words of the caller: Docker's mount id, or nothing at all, which
+/// is what Mesos sends.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MountId(String);
+
+impl MountId {
+    /// True for callers that send no id (dvdcli): one holder, however often it mounts, since it
+    /// unmounts only once.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<String> for MountId {
+    fn from(id: String) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for MountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(if self.is_anonymous() { "(no id)" } else { &self.0 })
+    }
+}

@@ -1,0 +1,59 @@
+//! What was found (or just made) of a volume on this node. Never stored: after a restart it is
+//! looked at again.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// A block device that carries a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// The node in `/dev`.
+    pub path: PathBuf,
+    /// Major and minor number, as mountinfo shows them.
+    pub number: (u32, u32),
+}
+
+/// What a probe found on the device of a volume that is not known to be formatted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceContent {
+    /// Proven blank: everything that had to be read was read, and nothing was there.
+    Blank,
+    /// Anything else.
+    Something,
+}
+
+/// What exists of a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Observed {
+    /// Its storage exists.
+    pub provisioned: bool,
+    /// The device that it is attached as.
+    pub device: Option<Device>,
+    /// What is on the device; looked at only while the record does not say `Formatted`.
+    pub content: Option<DeviceContent>,
+    /// The storage holds a half-made file system of our own and must be made anew.
+    pub half_made: bool,
+    /// The file system is mounted at the stage.
+    pub staged: bool,
+    /// The stage's data directory is bound to the published path.
+    pub published: bool,
+    /// The file system could not be grown while mounted (ext4 without `CAP_SYS_RESOURCE`): it
+    /// will be at the next mount.
+    pub grow_at_next_mount: bool,
+}
+
+impl Observed {
+    /// True when a task can use the volume.
+    #[must_use]
+    pub const fn is_mounted(&self) -> bool {
+        self.staged && self.published
+    }
+
+    /// True when nothing of it is in the kernel any more.
+    #[must_use]
+    pub const fn is_released(&self) -> bool {
+        self.device.is_none() && !self.staged && !self.published
+    }
+}

@@ -1,0 +1,171 @@
+//! What to do next: the one decision that drives a volume from what is to what should be.
+//!
+//! ```text
+//!  wanted:  Provision ▶ Attach ▶ Probe ▶ (record: Formatting) ▶ Format ─┐
+//!                          └──── already formatted ───────────▶ Stage ──┴▶ Publish ▶ idle
+//!  not:     Unpublish ▶ Unstage ▶ Detach ▶ idle
+//!  removed: Unpublish ▶ Unstage ▶ Detach ▶ (purge time) ▶ Destroy ▶ forget
+//! ```
+//!
+//! The function is called after every event and every finished step, and at start: it keeps no
+//! state of its own, so a crash between any two steps is nothing special.
+
+use jiff::Timestamp;
+
+use super::{
+    Contents, DeviceContent, Observed, Phase, Purge, Record, effect::Effect, transition::Event,
+};
+use crate::spec::FsType;
+
+/// Whether the volume is to be usable on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Somebody holds it, asks for it, or held it a moment ago (the linger).
+    Mounted,
+    /// Nobody does.
+    Released,
+}
+
+/// Whether this node can grow a mounted ext4 (it takes `CAP_SYS_RESOURCE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ext4OnlineGrow {
+    /// It can.
+    Possible,
+    /// It cannot: such volumes grow before they are mounted.
+    NotPossible,
+}
+
+/// The next step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Store this change of the record first.
+    Record(Event),
+    /// Do this.
+    Do(Effect),
+    /// Nothing can be done; the reason is for the callers.
+    Stuck(Problem),
+    /// Nothing to do before that time.
+    Wait(Timestamp),
+    /// Nothing to do.
+    Idle,
+    /// Nothing is left of the volume: forget its record.
+    Forget,
+}
+
+/// Why a volume cannot be served though nothing failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The storage of a volume with data on it is not there.
+    #[error(
+        "its storage is missing: it was moved or deleted behind hawser's back (put it back, or remove the volume)"
+    )]
+    StorageMissing,
+    /// The device of a volume that was never formatted is not blank.
+    #[error(
+        "its storage was never formatted by hawser and yet is not blank: hawser does not format over data it does not know"
+    )]
+    NotBlank,
+}
+
+/// Decides the next step.
+#[must_use]
+pub fn next(
+    record: &Record,
+    observed: Option<&Observed>,
+    want: Want,
+    ext4: Ext4OnlineGrow,
+    now: Timestamp,
+) -> Step {
+    let Some(seen) = observed else { return Step::Do(Effect::Observe) };
+    if let Phase::Removed { purge, .. } = record.phase {
+        return release(seen).map_or_else(|| removal(purge, seen, now), Step::Do);
+    }
+    if seen.half_made {
+        // Nobody was ever given this volume, so making its storage anew loses nothing, while
+        // mkfs over half a file system would need the force flags that hawser never uses.
+        return Step::Do(release(seen).unwrap_or(Effect::Destroy));
+    }
+    match want {
+        Want::Released => release(seen)
+            .map(Step::Do)
+            .or_else(|| storage(record, seen))
+            .unwrap_or(Step::Idle),
+        Want::Mounted => storage(record, seen)
+            .or_else(|| contents(record, seen))
+            .or_else(|| mount(record, seen, ext4))
+            .unwrap_or(Step::Idle),
+    }
+}
+
+/// Steps towards nothing of the volume being in the kernel.
+const fn release(seen: &Observed) -> Option<Effect> {
+    if seen.published {
+        Some(Effect::Unpublish)
+    } else if seen.staged {
+        Some(Effect::Unstage)
+    } else if seen.device.is_some() {
+        Some(Effect::Detach)
+    } else {
+        None
+    }
+}
+
+/// What a removed and released volume needs.
+fn removal(purge: Purge, seen: &Observed, now: Timestamp) -> Step {
+    match purge {
+        Purge::Never => Step::Idle,
+        Purge::At(_) if !seen.provisioned => Step::Forget,
+        Purge::At(at) if at <= now => Step::Do(Effect::Destroy),
+        Purge::At(at) => Step::Wait(at),
+    }
+}
+
+/// Steps towards storage of the right size.
+fn storage(record: &Record, seen: &Observed) -> Option<Step> {
+    if !seen.provisioned {
+        return Some(match record.contents {
+            Contents::Formatted => Step::Stuck(Problem::StorageMissing),
+            Contents::Blank | Contents::Formatting => Step::Do(Effect::Provision),
+        });
+    }
+    if record.phase == Phase::Creating {
+        return Some(Step::Record(Event::Provisioned));
+    }
+    record.growing_to.map(|to| Step::Do(Effect::GrowStorage { to }))
+}
+
+/// Steps towards a device with a file system on it.
+const fn contents(record: &Record, seen: &Observed) -> Option<Step> {
+    if seen.device.is_none() {
+        return Some(Step::Do(Effect::Attach));
+    }
+    match (record.contents, seen.content) {
+        (Contents::Formatted, _) => None,
+        (Contents::Formatting, _) => Some(Step::Do(Effect::Format)),
+        (Contents::Blank, None) => Some(Step::Do(Effect::Probe)),
+        (Contents::Blank, Some(DeviceContent::Blank)) => Some(Step::Record(Event::FormatBegun)),
+        (Contents::Blank, Some(DeviceContent::Something)) => Some(Step::Stuck(Problem::NotBlank)),
+    }
+}
+
+/// Steps towards a published path. A grow comes after it where it can, so that no task waits.
+const fn mount(record: &Record, seen: &Observed, ext4: Ext4OnlineGrow) -> Option<Step> {
+    let online = match (record.spec.fs, ext4) {
+        (FsType::Xfs, _) | (FsType::Ext4, Ext4OnlineGrow::Possible) => true,
+        (FsType::Ext4, Ext4OnlineGrow::NotPossible) => false,
+    };
+    if !seen.staged {
+        let offline = record.file_system_behind && !online;
+        return Some(Step::Do(if offline { Effect::GrowOffline } else { Effect::Stage }));
+    }
+    if !seen.published {
+        return Some(Step::Do(Effect::Publish));
+    }
+    if record.file_system_behind && !seen.grow_at_next_mount {
+        return Some(Step::Do(Effect::GrowOnline));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! What is kept durably about a volume: the record.
+//!
+//! ```text
+//!   Creating ──storage made──▶ Ready ──Remove──▶ Removed ──purge time──▶ (forgotten)
+//!      └──────── failed ───────────────────────────▲
+//!                                 Ready ◀─undelete─┘
+//!
+//!   contents:  Blank ──intent──▶ Formatting ──mkfs, data/, sync──▶ Formatted
+//! ```
+//!
+//! Nobody was ever given a volume that is not `Formatted`, so what lies on a volume that is still
+//! `Formatting` after a crash is hawser's own half-made file system and nothing else.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Holder, MountId, VolumeId};
+use crate::spec::{Bytes, Spec, VolumeName};
+
+/// A volume's durable record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The identity, for ever.
+    pub id: VolumeId,
+    /// The name, unique among volumes that are not removed.
+    pub name: VolumeName,
+    /// What was asked, with the defaults filled in. `spec.size` follows a grow.
+    pub spec: Spec,
+    /// When it was first asked for.
+    pub created_at: Timestamp,
+    /// Where in its life it is.
+    pub phase: Phase,
+    /// What is on its storage.
+    pub contents: Contents,
+    /// The size that a grow is on its way to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growing_to: Option<Bytes>,
+    /// The storage was grown and the file system on it was not yet.
+    #[serde(default)]
+    pub file_system_behind: bool,
+    /// Who uses it on this node.
+    #[serde(default)]
+    pub holders: Vec<Holder>,
+}
+
+/// Where in its life a volume is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Phase {
+    /// Asked for; its storage may not exist yet.
+    Creating,
+    /// It exists.
+    Ready,
+    /// Removed by the user: the name is free, the data waits for its purge.
+    Removed {
+        /// When it was removed.
+        at: Timestamp,
+        /// What becomes of the data.
+        purge: Purge,
+    },
+}
+
+/// What becomes of a removed volume's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Purge {
+    /// Deleted at that time; until then `hawser volume undelete` brings it back.
+    At(Timestamp),
+    /// Kept until somebody purges it by hand (`on_remove=retain`).
+    Never,
+}
+
+/// What is on a volume's storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Contents {
+    /// Never formatted.
+    Blank,
+    /// mkfs was about to run, or ran, and was not known to have finished.
+    Formatting,
+    /// A file system with its `data` directory; users may have data on it.
+    Formatted,
+}
+
+impl Record {
+    /// The record of a volume that was just asked for.
+    #[must_use]
+    pub const fn new(id: VolumeId, name: VolumeName, spec: Spec, now: Timestamp) -> Self {
+        Self {
+            id,
+            name,
+            spec,
+            created_at: now,
+            phase: Phase::Creating,
+            contents: Contents::Blank,
+            growing_to: None,
+            file_system_behind: false,
+            holders: Vec::new(),
+        }
+    }
+
+    /// True once it was removed by the user.
+    #[must_use]
+    pub const fn is_removed(&self) -> bool {
+        matches!(self.phase, Phase::Removed { .. })
+    }
+
+    /// True while somebody on this node uses it, parked holders included.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        !self.holders.is_empty()
+    }
+
+    /// The holder with that id.
+    #[must_use]
+    pub fn holder(&self, id: &MountId) -> Option<&Holder> {
+        self.holders.iter().find(|holder| holder.id == *id)
+    }
+
+    /// The size it has, or will have when the grow under way is done.
+    #[must_use]
+    pub fn wanted_size(&self) -> Bytes {
+        self.growing_to.unwrap_or(self.spec.size)
+    }
+}
