@@ -15,6 +15,7 @@
 
 mod bytes;
 mod choice;
+mod compare;
 mod complete;
 mod error;
 mod fs;
@@ -32,6 +33,7 @@ mod value;
 
 pub use bytes::{Bytes, ParseBytesError};
 pub use choice::{BackendKind, OnRemove, Provision, Sharing, Sticky};
+pub use compare::Difference;
 pub use complete::{BackendSpec, Defaults, LocalSpec, Spec};
 pub use error::{Shown, SpecError};
 pub use fs::FsType;
