@@ -1,7 +1,7 @@
 //! Sizes: a count of bytes, and how users write it.
 //!
-//! A bare number is GiB. The suffixes B, K, M, G and T (with or without `B` or `iB`, in either
-//! case) are all binary: `10G`, `10GB` and `10GiB` are 10 × 2³⁰ bytes, as in Portworx and
+//! A bare number is GiB. The suffixes B, K, M, G and T (with or without `B`, `i` or `iB`, in
+//! either case) are all binary: `10G`, `10GB` and `10GiB` are 10 × 2³⁰ bytes, as in Portworx and
 //! REX-Ray, whose specs hawser accepts.
 
 use std::{fmt, str::FromStr};
@@ -111,7 +111,7 @@ fn shift_of(suffix: &str) -> Option<u32> {
     let known = if unit == 'B' {
         rest.is_empty()
     } else {
-        matches!(rest, "" | "B" | "IB")
+        matches!(rest, "" | "B" | "I" | "IB")
     };
     known.then_some(shift)
 }
@@ -141,6 +141,7 @@ mod tests {
             ("10GB", Bytes::gib(10)),
             ("10GiB", Bytes::gib(10)),
             ("512M", Bytes::mib(512)),
+            ("512Mi", Bytes::mib(512)),
             ("1024k", Bytes::mib(1)),
             ("4096B", Bytes::new(4096)),
             ("2T", Bytes::gib(2048)),
@@ -151,7 +152,9 @@ mod tests {
 
     #[test]
     fn what_is_not_a_size_is_refused() {
-        for text in ["", "G", "-1", "1.5G", "10 G", "10X", "10GX", "10BB", "١"] {
+        for text in [
+            "", "G", "-1", "1.5G", "10 G", "10X", "10GX", "10Bi", "10BB", "١",
+        ] {
             assert_eq!(
                 text.parse::<Bytes>(),
                 Err(ParseBytesError::NotASize(text.into()))

@@ -55,7 +55,6 @@ const ALLOWED: &[(&str, Takes, On)] = &[
     ("init_itable", Number, Ext4),
     ("inode64", Nothing, Xfs),
     ("inode_readahead_blks", Number, Ext4),
-    ("iversion", Nothing, Both),
     ("journal_checksum", Nothing, Ext4),
     (
         "journal_ioprio",

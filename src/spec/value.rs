@@ -84,10 +84,17 @@ impl fmt::Display for Value {
     }
 }
 
+/// The largest EBS volume: a larger size needs its unit written.
+const BARE_MAX: Bytes = Bytes::gib(64 * 1024);
+
 pub(super) fn size(text: &str) -> Result<Value, Why> {
     match text.parse::<Bytes>() {
         Ok(Bytes::ZERO) => {
             Err("a volume needs more than nothing: write a size such as 10GiB".into())
+        }
+        // Far more likely bytes, as the loopback plugin reads a bare number, than GiB.
+        Ok(size) if size > BARE_MAX && text.bytes().all(|b| b.is_ascii_digit()) => {
+            Err("that many GiB is hardly meant: write the unit, B for bytes or G for GiB".into())
         }
         Ok(size) => Ok(Value::Size(size)),
         // Not their own messages: these hold the whole text.

@@ -1,4 +1,7 @@
 //! What mkfs may be told: the flags that leave a whole, crash-safe, growable file system.
+//!
+//! Not among them, for growth: `bigalloc`, `meta_bg` and `sparse_super2`, which the kernel does
+//! not grow online.
 
 /// What a flag, or a name after it, takes.
 #[derive(Clone, Copy)]
@@ -31,7 +34,6 @@ pub(super) const EXT4: &[(char, Takes)] = &[
             ("lazy_itable_init", BIT),
             ("lazy_journal_init", BIT),
             ("nodiscard", Nothing),
-            ("num_backup_sb", Words(&["0", "1", "2"])),
             ("packed_meta_blocks", BIT),
             ("resize", Number),
             ("stride", Number),
@@ -75,7 +77,6 @@ pub(super) const EXT4: &[(char, Takes)] = &[
                 "quota",
                 "resize_inode",
                 "sparse_super",
-                "sparse_super2",
                 "verity",
             ],
             // Not: has_journal (crashes), resize_inode and flex_bg (growth), extent, 64bit (size).

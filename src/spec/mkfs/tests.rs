@@ -52,6 +52,7 @@ fn what_is_dangerous_is_refused_with_the_reason() {
         ("-J;device=/dev/sda", "`-J device` is not allowed"),
         ("-l;logdev=/dev/sda", "`-l logdev` is not allowed"),
         ("-O;^has_journal", "`-O ^has_journal` is not allowed"),
+        ("-O;sparse_super2", "`-O sparse_super2` is not allowed"),
         ("-E;offset=4096", "`-E offset` is not allowed"),
         ("-E;root_owner=0=0", "`-E root_owner` is not allowed"),
         ("-n", "takes a value"),

@@ -33,6 +33,9 @@ fn impossible_values_are_refused() {
     assert!(size("0").unwrap_err().contains("more than nothing"));
     assert!(size("-1").unwrap_err().contains("not a size"));
     assert!(size("99999999999999999999").unwrap_err().contains("8 EiB"));
+    assert_eq!(size("65536"), Ok(Value::Size(Bytes::gib(65536))));
+    assert!(size("65537").unwrap_err().contains("write the unit"));
+    assert_eq!(size("65537G"), Ok(Value::Size(Bytes::gib(65537))));
     for bad in ["0", "1025", "+1", "-1", "1.0", "x", "99999999999"] {
         assert!(scale(bad).is_err(), "{bad}");
     }
