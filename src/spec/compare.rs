@@ -1,0 +1,173 @@
+//! Does what was asked for agree with the volume that exists?
+//!
+//! Only stated fields are compared: an app that says nothing about a field agrees with any
+//! value. Docker sends no Create for a volume that exists, so this is asked at every mount.
+
+use std::{collections::BTreeSet, fmt};
+
+use super::{BackendSpec, Bytes, Key, LocalSpec, Spec, Stated, Value, VolumeName};
+
+/// A stated field that disagrees with the volume that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The volume.
+    pub volume: VolumeName,
+    /// The field; `label.KEY` for a label.
+    pub key: String,
+    /// What was asked for.
+    pub wanted: String,
+    /// What there is; empty if the volume has no such thing.
+    pub present: String,
+    /// What to do.
+    pub advice: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            volume,
+            key,
+            wanted,
+            present,
+            advice,
+        } = self;
+        write!(f, "volume `{volume}` exists with ")?;
+        match present.as_str() {
+            "" => write!(f, "no `{key}`")?,
+            _ => write!(f, "{key}={present}")?,
+        }
+        write!(f, ", and {key}={wanted} is asked: {advice}")
+    }
+}
+
+impl Stated {
+    /// The first stated field that differs from an existing volume's spec. A size at or below
+    /// the present one agrees: an app keeps its JSON after a grow.
+    #[must_use]
+    pub fn first_difference(
+        &self,
+        name: &VolumeName,
+        spec: &Spec,
+        present_size: Bytes,
+    ) -> Option<Difference> {
+        self.iter()
+            .find_map(|(key, value)| difference(name, key, value, spec, present_size))
+    }
+}
+
+fn difference(
+    name: &VolumeName,
+    key: Key,
+    value: &Value,
+    spec: &Spec,
+    present_size: Bytes,
+) -> Option<Difference> {
+    if let Value::Labels(wanted) = value {
+        let (label, text) = wanted
+            .iter()
+            .find(|(key, text)| spec.labels.get(*key) != Some(*text))?;
+        let present = spec.labels.get(label).cloned().unwrap_or_default();
+        return Some(differs(name, key, &format!("label.{label}"), text, present));
+    }
+    let present = present(key, spec, present_size);
+    let agrees = match (value, &present) {
+        (Value::Size(wanted), Some(Value::Size(present))) => wanted <= present,
+        // The order of mount options means nothing.
+        (Value::MountOptions(wanted), Some(Value::MountOptions(present))) => {
+            wanted.iter().collect::<BTreeSet<_>>() == present.iter().collect()
+        }
+        (wanted, present) => Some(wanted) == present.as_ref(),
+    };
+    if agrees {
+        return None;
+    }
+    let present = present.map(|value| value.to_string()).unwrap_or_default();
+    Some(differs(
+        name,
+        key,
+        key.as_str(),
+        &value.to_string(),
+        present,
+    ))
+}
+
+fn differs(
+    volume: &VolumeName,
+    key: Key,
+    shown: &str,
+    wanted: &str,
+    present: String,
+) -> Difference {
+    let advice = match key {
+        Key::Size => format!("grow it with `hawser volume grow {volume} {wanted}`"),
+        Key::MountOptions | Key::OnRemove | Key::Sticky | Key::Label => format!(
+            "remove {shown} from the spec, or change the volume with `hawser volume set {volume} \
+             '{shown}={wanted}'`"
+        ),
+        Key::Backend
+        | Key::Fs
+        | Key::Shared
+        | Key::Scale
+        | Key::MkfsOptions
+        | Key::Uid
+        | Key::Gid
+        | Key::Mode
+        | Key::Provision
+        | Key::Type
+        | Key::Iops
+        | Key::Throughput
+        | Key::Encrypted
+        | Key::KmsKey
+        | Key::Zone
+        | Key::Snapshot
+        | Key::Attach
+        | Key::Server
+        | Key::Export
+        | Key::Path => {
+            format!("remove {shown} from the spec, or use another volume name")
+        }
+    };
+    let (key, wanted) = (shown.to_owned(), wanted.to_owned());
+    Difference {
+        volume: volume.clone(),
+        key,
+        wanted,
+        present,
+        advice,
+    }
+}
+
+/// What the spec says about `key`, as if it had been stated; `None` if it has no such thing.
+fn present(key: Key, spec: &Spec, present_size: Bytes) -> Option<Value> {
+    let BackendSpec::Local(LocalSpec { provision }) = &spec.backend;
+    match key {
+        Key::Size => Some(Value::Size(present_size)),
+        Key::Backend => Some(Value::Backend(spec.backend.kind())),
+        Key::Fs => Some(Value::Fs(spec.fs)),
+        Key::Shared => Some(Value::Sharing(spec.sharing)),
+        Key::MountOptions => Some(Value::MountOptions(spec.mount_options.clone())),
+        Key::MkfsOptions => Some(Value::MkfsOptions(spec.mkfs_options.clone())),
+        Key::Uid => spec.owner.uid.map(Value::Id),
+        Key::Gid => spec.owner.gid.map(Value::Id),
+        Key::Mode => spec.owner.mode.map(Value::Mode),
+        Key::Provision => provision.map(Value::Provision),
+        Key::OnRemove => spec.on_remove.map(Value::OnRemove),
+        Key::Sticky => Some(Value::Sticky(spec.sticky)),
+        Key::Label => Some(Value::Labels(spec.labels.clone())),
+        Key::Scale
+        | Key::Type
+        | Key::Iops
+        | Key::Throughput
+        | Key::Encrypted
+        | Key::KmsKey
+        | Key::Zone
+        | Key::Snapshot
+        | Key::Attach
+        | Key::Server
+        | Key::Export
+        | Key::Path => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! A complete spec: a value for everything, as the volume's record keeps it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{BackendKind, Bytes, FsType, OnRemove, Ownership, Provision, Sharing, Sticky};
+
+/// What a volume is to be, completely.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The size asked for; the present size may be larger, after a grow.
+    pub size: Bytes,
+    /// The file system.
+    pub fs: FsType,
+    /// Whether many nodes may use it at the same time.
+    pub sharing: Sharing,
+    /// Options of the mount, as `mount -o` takes them; each one is on the allow-list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mount_options: Vec<String>,
+    /// Arguments of mkfs; each one is on the allow-list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mkfs_options: Vec<String>,
+    /// The owner of the root directory.
+    #[serde(default)]
+    pub owner: Ownership,
+    /// What becomes of the data at removal; `None` is the daemon's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_remove: Option<OnRemove>,
+    /// Whether it is protected from removal.
+    #[serde(default)]
+    pub sticky: Sticky,
+    /// Free text for the user's own purposes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// What it is stored on, and the settings of that backend.
+    pub backend: BackendSpec,
+}
+
+/// The part of a spec that only one backend knows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum BackendSpec {
+    /// An image file on this node.
+    Local(LocalSpec),
+}
+
+impl BackendSpec {
+    /// Which backend it is for.
+    #[must_use]
+    pub fn kind(&self) -> BackendKind {
+        match self {
+            Self::Local(_) => BackendKind::Local,
+        }
+    }
+}
+
+/// Settings of the local backend.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalSpec {
+    /// When space is taken; `None` is the backend's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provision: Option<Provision>,
+}
+
+/// What stands in for the fields that a user did not state. Comes from the configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Defaults {
+    /// The backend.
+    pub backend: BackendKind,
+    /// The size of a volume that somebody named.
+    pub size: Bytes,
+    /// The size of Docker's anonymous volumes: nobody asked for them, so usually smaller.
+    pub anonymous_size: Bytes,
+    /// The file system.
+    pub fs: FsType,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOLDEN: &str = r#"{"size":1073741824,"fs":"ext4","sharing":"shared","mount_options":["noatime"],"owner":{"uid":1000,"mode":"0750"},"on_remove":"retain","sticky":"no","labels":{"team":"web"},"backend":{"type":"local","provision":"thin"}}"#;
+
+    #[test]
+    fn the_stored_form_of_a_spec_does_not_change() {
+        let spec: Spec = serde_json::from_str(GOLDEN).unwrap();
+        assert_eq!(
+            spec.backend,
+            BackendSpec::Local(LocalSpec {
+                provision: Some(Provision::Thin)
+            })
+        );
+        assert_eq!(spec.backend.kind(), BackendKind::Local);
+        assert_eq!(serde_json::to_string(&spec).unwrap(), GOLDEN);
+    }
+
+    #[test]
+    fn unknown_fields_of_a_stored_spec_are_refused() {
+        let strange = |from: &str, to: &str| {
+            serde_json::from_str::<Spec>(&GOLDEN.replace(from, to))
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(strange("\"sticky\"", "\"stucky\"").contains("unknown field `stucky`"));
+        assert!(strange("\"provision\"", "\"raid\"").contains("unknown field `raid`"));
+        assert!(strange("\"local\"", "\"tape\"").contains("unknown variant `tape`"));
+    }
+}

@@ -1,0 +1,201 @@
+//! What would be made of a spec, and why: `hawser spec 'STRING'`.
+//!
+//! It explains what this node would refuse too, so it works on the stated fields and not on the
+//! complete spec, which a refused request does not have.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{BackendKind, Defaults, Key, Request, Sharing, Value, key::KEYS};
+
+/// A request, explained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The volume.
+    pub name: String,
+    /// The one spelling of the request.
+    pub canonical: String,
+    /// The backend that was chosen.
+    pub backend: BackendKind,
+    /// Every field of that backend, with where its value comes from.
+    pub fields: Vec<Explained>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+    /// Why this node would refuse it; `None` if it would not.
+    pub refused: Option<String>,
+}
+
+/// A field, explained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    /// The field; `label.KEY` for a label.
+    pub key: String,
+    /// Its value, or what holds without one.
+    pub value: String,
+    /// Where the value comes from.
+    pub source: Source,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The user wrote it.
+    Stated,
+    /// The user wrote it under another name.
+    StatedAs(String),
+    /// Another key, which only one backend has, chose it.
+    ChosenBy(String),
+    /// Nobody wrote it.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stated => f.write_str("stated"),
+            Self::StatedAs(key) => write!(f, "stated as {key}"),
+            Self::ChosenBy(key) => write!(f, "chosen by {key}"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// Explains `request` on a node with these defaults.
+#[must_use]
+pub fn explain(request: &Request, defaults: &Defaults) -> Explanation {
+    let (backend, _) = request.stated.choose_backend(defaults);
+    let fields = KEYS
+        .iter()
+        .filter(|row| row.backend.is_none_or(|needed| needed == backend))
+        .flat_map(|row| explained(row.key, request, defaults))
+        .collect();
+    Explanation {
+        name: request.name.to_string(),
+        canonical: request.canonical(),
+        backend,
+        fields,
+        notes: notes(request, backend),
+        refused: request
+            .stated
+            .resolve(&request.name, defaults)
+            .err()
+            .map(|why| why.to_string()),
+    }
+}
+
+fn explained(key: Key, request: &Request, defaults: &Defaults) -> Vec<Explained> {
+    let stated = &request.stated;
+    match stated.get(key) {
+        Some(Value::Labels(labels)) => labels
+            .iter()
+            .map(|(label, text)| {
+                let (key, value) = (format!("label.{label}"), text.clone());
+                Explained {
+                    key,
+                    value,
+                    source: Source::Stated,
+                }
+            })
+            .collect(),
+        Some(value) => {
+            let source = match stated.written(key) {
+                written if written == key.as_str() => Source::Stated,
+                written => Source::StatedAs(written.to_owned()),
+            };
+            vec![Explained {
+                key: key.as_str().to_owned(),
+                value: value.to_string(),
+                source,
+            }]
+        }
+        None => {
+            let (backend, chosen_by) = stated.choose_backend(defaults);
+            let configured = [
+                (Key::Size, defaults.size_of(&request.name).to_string()),
+                (Key::Fs, defaults.fs.to_string()),
+                (Key::Backend, backend.to_string()),
+            ];
+            let value = configured
+                .into_iter()
+                .find(|(configured, _)| *configured == key);
+            let value = value.map_or_else(|| key.row().default.to_owned(), |(_, value)| value);
+            let source = match (key, chosen_by) {
+                (Key::Backend, Some(by)) => Source::ChosenBy(stated.written(by).to_owned()),
+                _ => Source::Default,
+            };
+            vec![Explained {
+                key: key.as_str().to_owned(),
+                value,
+                source,
+            }]
+        }
+    }
+}
+
+fn notes(request: &Request, backend: BackendKind) -> Vec<String> {
+    let stated = &request.stated;
+    let mut notes = Vec::new();
+    if request.name.is_anonymous() {
+        notes.push("the name is that of an anonymous volume: Docker made it up".to_owned());
+    }
+    if let Some(scale) = stated.get(Key::Scale) {
+        notes.push(format!(
+            "scale={scale} is understood, but not served yet: it is refused"
+        ));
+    }
+    if stated.sharing() == Some(Sharing::Shared) && backend == BackendKind::Local {
+        notes.push(
+            "a local volume stays on its node: shared=true lets many tasks use it there, not on \
+             other nodes"
+                .to_owned(),
+        );
+    }
+    if stated.size().is_some() {
+        notes.push(
+            "a bare size is GiB: specs written for the loopback plugin, where it was bytes, need \
+             a unit"
+                .to_owned(),
+        );
+    }
+    for option in &stated.satisfied {
+        notes.push(format!(
+            "{option} asks for nothing beyond what holds anyway"
+        ));
+    }
+    notes
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "volume     {}", self.name)?;
+        writeln!(f, "canonical  {}", self.canonical)?;
+        writeln!(f)?;
+        let key_width = self
+            .fields
+            .iter()
+            .map(|field| field.key.len())
+            .max()
+            .unwrap_or_default();
+        let value_width = self
+            .fields
+            .iter()
+            .map(|field| field.value.chars().count())
+            .max()
+            .unwrap_or_default();
+        for Explained { key, value, source } in &self.fields {
+            writeln!(f, "  {key:key_width$}  {value:value_width$}  {source}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "\nnote: {note}")?;
+        }
+        if let Some(refused) = &self.refused {
+            writeln!(f, "\nrefused: {refused}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! What cannot hold together, whatever the defaults are.
+
+use crate::spec::{BackendKind, Key, Sharing, SpecError, Stated, Value};
+
+/// Fields that cannot both hold, whatever the defaults are.
+pub(super) fn check_combinations(stated: &Stated) -> Result<(), SpecError> {
+    if let (Some(scale), Some(Value::Sharing(Sharing::Shared))) =
+        (stated.get(Key::Scale), stated.get(Key::Shared))
+    {
+        return Err(SpecError::Contradiction {
+            one: format!("scale={scale}"),
+            other: "shared=true".to_owned(),
+            why: "either every task has a volume of its own or all share one: remove one of them",
+        });
+    }
+    if let (Some(Value::Flag(false)), Some(_)) =
+        (stated.get(Key::Encrypted), stated.get(Key::KmsKey))
+    {
+        return Err(SpecError::Contradiction {
+            one: "encrypted=false".to_owned(),
+            other: stated.written(Key::KmsKey).to_owned(),
+            why: "the key would encrypt nothing: remove one of them",
+        });
+    }
+    // `backend` comes before the keys of a backend, so it is the first that chooses.
+    let mut chosen: Option<(BackendKind, String)> = None;
+    for (key, value) in stated.iter() {
+        let (kind, one) = match (value, key.backend()) {
+            (Value::Backend(kind), _) => (*kind, format!("backend={kind}")),
+            (_, Some(kind)) => (kind, stated.written(key).to_owned()),
+            (_, None) => continue,
+        };
+        match &chosen {
+            Some((first, other)) if *first != kind => {
+                return Err(SpecError::Contradiction {
+                    one: other.clone(),
+                    other: one,
+                    why: "no backend has both: remove one of them",
+                });
+            }
+            Some(_) => {}
+            None => chosen = Some((kind, one)),
+        }
+    }
+    Ok(())
+}

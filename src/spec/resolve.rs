@@ -1,0 +1,127 @@
+//! From what was stated to a complete spec, or why this node cannot have it.
+//!
+//! A key that only one backend has chooses that backend: `iops=3000` is an EBS volume, also
+//! where `backend=ebs` is not written. So no such key is ever ignored.
+
+use super::{
+    BackendKind, BackendSpec, Bytes, Defaults, FsType, Key, LocalSpec, Ownership, Spec, SpecError,
+    Stated, VolumeName,
+    error::{Shown, Why},
+    mkfs, mount,
+};
+
+/// Why a set of volumes is refused; `explain` says it too.
+pub(super) const SCALE_WHY: &str = "sets of volumes are not served yet, and one volume for all tasks is not what was asked for: \
+     remove it, or write shared=true if the tasks can share one volume";
+
+/// The least size of a volume with this file system.
+///
+/// ext4: mke2fs 1.47 gives a journal from 2 MiB on, but spends half of that on it; at 16 MiB
+/// 14 are free. xfs: mkfs.xfs has refused less than 300 MiB since 5.19.
+#[must_use]
+pub fn minimum_size(fs: FsType) -> Bytes {
+    match fs {
+        FsType::Ext4 => Bytes::mib(16),
+        FsType::Xfs => Bytes::mib(300),
+    }
+}
+
+impl Stated {
+    /// The complete spec: what was stated, and the defaults for the rest.
+    ///
+    /// # Errors
+    /// What this node cannot provide, and options that the chosen file system does not have.
+    pub fn resolve(&self, name: &VolumeName, defaults: &Defaults) -> Result<Spec, SpecError> {
+        if self.get(Key::Scale).is_some() {
+            return Err(SpecError::Refused {
+                key: Shown::new("scale"),
+                why: SCALE_WHY.into(),
+            });
+        }
+        let backend = self.resolve_backend(defaults)?;
+        let fs = self.fs().unwrap_or(defaults.fs);
+        let size = self.size().unwrap_or_else(|| defaults.size_of(name));
+        let minimum = minimum_size(fs);
+        if size < minimum {
+            return Err(SpecError::TooSmall { size, fs, minimum });
+        }
+        Ok(Spec {
+            size,
+            fs,
+            sharing: self.sharing().unwrap_or_default(),
+            mount_options: self.checked(Key::MountOptions, self.mount_options(), |options| {
+                mount::check_for(fs, options)
+            })?,
+            mkfs_options: self.checked(Key::MkfsOptions, self.mkfs_options(), |options| {
+                mkfs::check_for(fs, options)
+            })?,
+            owner: Ownership {
+                uid: self.id(Key::Uid),
+                gid: self.id(Key::Gid),
+                mode: self.mode(),
+            },
+            on_remove: self.on_remove(),
+            sticky: self.sticky().unwrap_or_default(),
+            labels: self.labels().cloned().unwrap_or_default(),
+            backend,
+        })
+    }
+
+    /// The backend that was stated, or the only one that has a key which was stated, or the
+    /// default one. That these agree, the parser saw to.
+    pub(super) fn choose_backend(&self, defaults: &Defaults) -> (BackendKind, Option<Key>) {
+        let implied = self
+            .iter()
+            .find_map(|(key, _)| Some((key.backend()?, Some(key))));
+        let stated = self.backend().map(|kind| (kind, Some(Key::Backend)));
+        stated.or(implied).unwrap_or((defaults.backend, None))
+    }
+
+    fn resolve_backend(&self, defaults: &Defaults) -> Result<BackendSpec, SpecError> {
+        let (backend, because_of) = self.choose_backend(defaults);
+        match backend {
+            BackendKind::Local => Ok(BackendSpec::Local(LocalSpec {
+                provision: self.provision(),
+            })),
+            BackendKind::Ebs | BackendKind::Nfs => {
+                let key = self.written(because_of.unwrap_or(Key::Backend));
+                Err(SpecError::Backend {
+                    key: Shown::new(key),
+                    backend,
+                })
+            }
+        }
+    }
+
+    /// The options of `key`, of which `check` said whether the file system has them.
+    fn checked(
+        &self,
+        key: Key,
+        options: Option<&[String]>,
+        check: impl Fn(&[String]) -> Result<(), Why>,
+    ) -> Result<Vec<String>, SpecError> {
+        let options = options.unwrap_or_default();
+        check(options)
+            .map(|()| options.to_vec())
+            .map_err(|why| SpecError::Value {
+                key: Shown::new(self.written(key)),
+                value: Shown::new(&options.join(" ")),
+                why,
+            })
+    }
+}
+
+impl Defaults {
+    /// The size of a volume that states none.
+    #[must_use]
+    pub fn size_of(&self, name: &VolumeName) -> Bytes {
+        if name.is_anonymous() {
+            self.anonymous_size
+        } else {
+            self.size
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
