@@ -1,4 +1,25 @@
 //! Hawser: a volume plugin for Docker, Mesos/Marathon and DC/OS.
+//!
+//! The modules, from the doors down; dependencies point downwards only:
+//!
+//! - [`cli`]: one file per command; talks to the daemon through the admin socket
+//! - [`http`]: the Docker volume plugin protocol and the admin API
+//! - [`engine`]: what happens next: one task per volume, recovery, deadlines
+//! - [`cluster`]: records, kept durably
+//! - [`backend`]: what volumes are stored on, behind one trait with one conformance suite
+//! - [`volume`]: records, holders and the decisions about them, pure
+//! - [`spec`]: what a user writes, pure
+//! - [`sys`]: Linux
+//! - [`config`]: settings
+//! - [`fault`]: where the crash suite kills the process
 
+pub mod backend;
+//pub mod cli;
+pub mod cluster;
+pub mod config;
+pub mod engine;
+pub mod fault;
+pub mod http;
 pub mod spec;
 pub mod sys;
+pub mod volume;
