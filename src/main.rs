@@ -1,3 +1,8 @@
-//! The `hawser` binary.
+//! The `hawser` binary: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    hawser::cli::run(std::env::args_os()).await.into()
+}

@@ -29,7 +29,8 @@ use crate::{
 };
 
 const FILE: &str = "records.redb";
-const FORMAT: u64 = 1;
+/// The layout that this hawser reads and writes.
+pub(super) const FORMAT: u64 = 1;
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const VOLUMES: TableDefinition<u128, &[u8]> = TableDefinition::new("volumes");
 
@@ -228,13 +229,15 @@ impl Writer {
             Some(database) => database,
             None => open_database(&self.path)?,
         };
-        match write_batch(&database, batch) {
+        match write_changes(&database, batch.iter().map(|job| &job.change)) {
             Ok(()) => {
                 self.database = Some(database);
                 Ok(())
             }
             // After an I/O error redb answers nothing but that error until it is opened again.
-            Err(reason) => Err(StoreError::Write { path: self.path.clone(), reason }),
+            Err(error) => {
+                Err(StoreError::Write { path: self.path.clone(), reason: error.to_string() })
+            }
         }
     }
 }
@@ -244,25 +247,42 @@ fn answer(done: oneshot::Sender<Result<(), StoreError>>, result: Result<(), Stor
     let _ = done.send(result);
 }
 
-fn write_batch(database: &Database, batch: &[Job]) -> Result<(), String> {
-    let text = |error: &dyn std::error::Error| error.to_string();
-    let transaction = database.begin_write().map_err(|e| text(&e))?;
+/// All changes in one transaction: durable when this returns, or not made at all.
+fn write_changes<'a>(
+    database: &Database,
+    changes: impl Iterator<Item = &'a Change>,
+) -> Result<(), WriteError> {
+    let transaction = database.begin_write()?;
     {
-        let mut volumes = transaction.open_table(VOLUMES).map_err(|e| text(&e))?;
-        for job in batch {
-            match &job.change {
+        let mut volumes = transaction.open_table(VOLUMES)?;
+        for change in changes {
+            match change {
                 Change::Put(record) => {
-                    let json = serde_json::to_vec(record).map_err(|e| text(&e))?;
-                    let key = record.id.uuid().as_u128();
-                    volumes.insert(key, json.as_slice()).map_err(|e| text(&e))?;
+                    let json = serde_json::to_vec(record).map_err(WriteError::Json)?;
+                    volumes.insert(record.id.uuid().as_u128(), json.as_slice())?;
                 }
                 Change::Delete(id) => {
-                    volumes.remove(id.uuid().as_u128()).map_err(|e| text(&e))?;
+                    volumes.remove(id.uuid().as_u128())?;
                 }
             }
         }
     }
-    transaction.commit().map_err(|e| text(&e))
+    Ok(transaction.commit()?)
+}
+
+/// Why a transaction came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Database(redb::Error),
+    #[error(transparent)]
+    Json(serde_json::Error),
+}
+
+impl<E: Into<redb::Error>> From<E> for WriteError {
+    fn from(error: E) -> Self {
+        Self::Database(error.into())
+    }
 }
 
 /// Opens the database file, or makes one where there is none, and checks its format.
@@ -333,7 +353,23 @@ fn read_all(database: &Database, path: &Path) -> Result<Vec<Record>, StoreError>
         .collect()
 }
 
-/// Every record as it is stored, readable or not.
+/// Every record of a stopped daemon's store as it is stored, readable or not.
+pub(super) fn read_raw(state_dir: &Path) -> Result<Vec<(uuid::Uuid, Vec<u8>)>, StoreError> {
+    let path = state_dir.join(FILE);
+    let database = open_database(&path)?;
+    raw_records(&database).map_err(|error| StoreError::Open { path, reason: error.to_string() })
+}
+
+/// Stores records in a stopped daemon's store, all or none.
+pub(super) fn write_all(state_dir: &Path, records: &[Record]) -> Result<(), StoreError> {
+    let path = state_dir.join(FILE);
+    let database = open_database(&path)?;
+    let changes: Vec<_> =
+        records.iter().map(|record| Change::Put(Box::new(record.clone()))).collect();
+    write_changes(&database, changes.iter())
+        .map_err(|error| StoreError::Write { path, reason: error.to_string() })
+}
+
 fn raw_records(database: &Database) -> Result<Vec<(uuid::Uuid, Vec<u8>)>, redb::Error> {
     let transaction = database.begin_read()?;
     let volumes = transaction.open_table(VOLUMES)?;

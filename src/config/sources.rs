@@ -73,7 +73,11 @@ impl Values {
                 | toml::Value::Boolean(_)
                 | toml::Value::Datetime(_)
                 | toml::Value::Array(_)
-                | toml::Value::Table(_) => self.add(source, &key, &value.to_string()),
+                | toml::Value::Table(_) => {
+                    // The text that was written, near enough, for a message or a number.
+                    let text = serde_json::to_string(value).unwrap_or_default();
+                    self.add(source, &key, &text);
+                }
             }
         }
     }

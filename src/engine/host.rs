@@ -271,7 +271,7 @@ impl Host {
         let stage = self.stage_path(record.id);
         match format::grow_online(&device.path, &stage, record.spec.fs).await {
             Ok(_) => Ok(Outcome::Done),
-            Err(GrowError::NeedsCapability) => Ok(Outcome::Deferred),
+            Err(GrowError::NeedsCapability { .. }) => Ok(Outcome::Deferred),
             Err(error) => Err(error.into()),
         }
     }
@@ -317,7 +317,7 @@ fn make_data_directory(stage: &Path, ownership: &Ownership) -> Result<(), PathEr
     let failed = |what| path_error(what, &data);
     std::os::unix::fs::chown(&data, ownership.uid, ownership.gid)
         .map_err(failed("set the owner of"))?;
-    let mode = ownership.mode.map_or(0o755, Mode::get);
+    let mode = ownership.mode.map_or(0o755, Mode::bits);
     fs::set_permissions(&data, fs::Permissions::from_mode(mode))
         .map_err(failed("set the mode of"))?;
     let dir = fs::File::open(stage).map_err(failed("open"))?;

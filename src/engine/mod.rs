@@ -31,7 +31,7 @@ pub use view::{State, View};
 
 use crate::{
     cluster::Store,
-    spec::{self, Asked, Bytes, Defaults, OnRemove, Request, Stated, Sticky, VolumeName},
+    spec::{self, Asked, Bytes, Defaults, OnRemove, Request, Sticky, VolumeName},
     sys::format::Repair,
     volume::{CallerEpoch, MountId, Phase, Purge, Record, VolumeId, plan::Ext4OnlineGrow},
 };

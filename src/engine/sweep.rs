@@ -36,8 +36,10 @@ impl Engine {
     }
 
     async fn sweep(&self) {
-        let views = self.shared.registry.all().iter().map(super::Handle::view);
-        let staged: Vec<_> = views
+        let handles = self.shared.registry.all();
+        let staged: Vec<_> = handles
+            .iter()
+            .map(super::Handle::view)
             .filter(|view| view.observed.as_ref().is_some_and(|seen| seen.staged))
             .map(|view| Candidate {
                 stage: self.stage_path(view.record.id),
@@ -110,7 +112,11 @@ fn finding(
         None => Ok(()),
         Some(mount) => match health::health(mount, &candidate.stage) {
             Health::Ok => Ok(()),
-            Health::ReadOnly(reason) | Health::Shutdown(reason) => Err(reason),
+            // The next mount checks it; until then it serves.
+            Health::Damaged(_) => Ok(()),
+            Health::ReadOnly(reason) | Health::Shutdown(reason) | Health::Unknown(reason) => {
+                Err(reason)
+            }
         },
     };
     Finding { id: candidate.view.record.id, outside, health }

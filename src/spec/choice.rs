@@ -168,6 +168,14 @@ impl FromStr for BackendKind {
     }
 }
 
+impl FromStr for Provision {
+    type Err = Why;
+
+    fn from_str(text: &str) -> Result<Self, Why> {
+        choose(text)
+    }
+}
+
 impl fmt::Display for BackendKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.word())

@@ -22,6 +22,8 @@ pub struct Difference {
     pub advice: String,
 }
 
+impl std::error::Error for Difference {}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

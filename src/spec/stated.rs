@@ -131,14 +131,18 @@ impl Stated {
         Some(*provision)
     }
 
-    pub(super) fn on_remove(&self) -> Option<OnRemove> {
+    /// What was written about the data of a removed volume.
+    #[must_use]
+    pub fn on_remove(&self) -> Option<OnRemove> {
         let Some(Value::OnRemove(on_remove)) = self.get(Key::OnRemove) else {
             return None;
         };
         Some(*on_remove)
     }
 
-    pub(super) fn sticky(&self) -> Option<Sticky> {
+    /// What was written about protection from removal.
+    #[must_use]
+    pub fn sticky(&self) -> Option<Sticky> {
         let Some(Value::Sticky(sticky)) = self.get(Key::Sticky) else {
             return None;
         };

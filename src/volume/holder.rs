@@ -13,6 +13,8 @@
 //!        count 0 ──▶ gone, or parked while another mount namespace still holds the file system
 //! ```
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -55,5 +57,16 @@ impl Holder {
     #[must_use]
     pub const fn new(id: MountId, epoch: CallerEpoch, now: Timestamp) -> Self {
         Self { id, count: 1, epoch, since: now, parked_since: None, orphaned_since: None }
+    }
+}
+
+impl fmt::Display for Holder {
+    /// As an operator knows it: the id as `docker ps` abbreviates, and what is odd about it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id: String = self.id.to_string().chars().take(12).collect();
+        match self.parked_since {
+            None => write!(f, "mount {id}"),
+            Some(_) => write!(f, "mount {id} (released, but another mount namespace still has it)"),
+        }
     }
 }

@@ -98,7 +98,8 @@ pub fn next(
 }
 
 /// Steps towards nothing of the volume being in the kernel.
-const fn release(seen: &Observed) -> Option<Effect> {
+#[must_use]
+pub const fn release(seen: &Observed) -> Option<Effect> {
     if seen.published {
         Some(Effect::Unpublish)
     } else if seen.staged {

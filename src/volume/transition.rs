@@ -301,16 +301,8 @@ fn refuse_held(record: &Record) -> Result<(), Refusal> {
     if !record.is_held() {
         return Ok(());
     }
-    let names: Vec<String> = record.holders.iter().map(describe).collect();
-    Err(Refusal::Held(names.join(", ")))
-}
-
-fn describe(holder: &Holder) -> String {
-    let id: String = holder.id.to_string().chars().take(12).collect();
-    match holder.parked_since {
-        None => id,
-        Some(_) => format!("{id} (released, but another mount namespace still has it)"),
-    }
+    let holders: Vec<String> = record.holders.iter().map(ToString::to_string).collect();
+    Err(Refusal::Held(holders.join(", ")))
 }
 
 #[cfg(test)]

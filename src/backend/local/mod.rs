@@ -25,8 +25,8 @@ use tokio::task::spawn_blocking;
 use super::{Backend, BackendError, ErrorKind, Inspection, VolumeRef};
 use crate::{
     fault,
-    spec::{BackendKind, BackendSpec, Bytes, Provision},
-    sys::{blockdev, durable, loopdev},
+    spec::{BackendKind, Bytes, Provision},
+    sys::{blockdev, loopdev},
     volume::{Device, VolumeId},
 };
 pub use admission::NoRoom;

@@ -194,7 +194,8 @@ fn changes(
     for (key, _) in stated.iter() {
         if !matches!(key, Key::Sticky | Key::OnRemove) {
             return Err(ApiError::Request(format!(
-                "`{key}` of a volume cannot be changed: sticky and on_remove can (and `hawser volume grow` changes the size)"
+                "`{}` of a volume cannot be changed: sticky and on_remove can (and `hawser volume grow` changes the size)",
+                key.as_str()
             )));
         }
     }

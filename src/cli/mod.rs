@@ -1,0 +1,108 @@
+//! The command line: one file per command. Commands about volumes talk to the daemon through the
+//! admin socket; a table for people by default, `--json` for programs.
+
+mod client;
+mod completions;
+mod config;
+mod doctor;
+mod output;
+mod release;
+mod serve;
+mod spec;
+mod store;
+mod volume;
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+pub use client::Client;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It did what was asked.
+    Success,
+    /// It did not, and said why.
+    Failure,
+    /// The command line or the configuration is wrong (`EX_USAGE`).
+    Usage,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Failure => 1,
+            Exit::Usage => 64,
+        })
+    }
+}
+
+/// Volumes for containers, sized by the app that uses them.
+#[derive(Debug, Parser)]
+#[command(name = "hawser", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    /// The daemon's admin socket.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "HAWSER_ADMIN_SOCKET",
+        default_value = "/run/hawser/admin.sock"
+    )]
+    admin_socket: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Serve(serve::Args),
+    /// Create, list, inspect, grow and remove volumes
+    #[command(subcommand)]
+    Volume(volume::Command),
+    /// Explain what a name or an inline spec means
+    Spec(spec::Args),
+    /// Look for what is wrong on this host, and say what to do
+    Doctor(doctor::Args),
+    /// Check the configuration, or print a sample
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Rescue the records: export and import them as JSON
+    #[command(subcommand)]
+    Store(store::Command),
+    /// Unmount everything and free all devices: for the host's shutdown, after Docker stopped
+    Release(release::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+/// Reads the command line and runs the command.
+pub async fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
+            // Nothing can be done about a closed terminal.
+            let _ = error.print();
+            return exit;
+        }
+    };
+    let client = Client::new(cli.admin_socket.clone());
+    let result = match cli.command {
+        Command::Serve(args) => serve::run(args, &cli.admin_socket).await,
+        Command::Volume(command) => volume::run(&client, command).await,
+        Command::Spec(args) => spec::run(&args),
+        Command::Doctor(args) => doctor::run(&args, &cli.admin_socket).await,
+        Command::Config(command) => config::run(command),
+        Command::Store(command) => store::run(&command),
+        Command::Release(args) => release::run(&args).await,
+        Command::Completions(args) => completions::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("hawser: {error:#}");
+        Exit::Failure
+    })
+}

@@ -1,0 +1,43 @@
+//! How commands print: tables for people, JSON for programs, and questions before destruction.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use anyhow::{Context, bail};
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+/// Prints a value as JSON.
+pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value).context("cannot write JSON")?);
+    Ok(())
+}
+
+/// Prints rows under a header, in aligned columns.
+pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    for line in table.lines() {
+        println!("{}", line.trim());
+    }
+}
+
+/// Asks for a yes, unless `--yes` was given; without a terminal, only that will do.
+pub(super) fn confirm(plan: &str, yes: bool) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        bail!("{plan}\nNothing was done: say --yes to do it");
+    }
+    print!("{plan}\nGo on? [y/N] ");
+    io::stdout().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    bail!("nothing was done")
+}

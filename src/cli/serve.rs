@@ -1,0 +1,156 @@
+//! `hawser serve`: the daemon, from its configuration to its orderly end.
+
+use std::{path::Path, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use listenfd::ListenFd;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::{Exit, config::Source};
+use crate::{
+    backend::{Backend, local::Local},
+    cluster::Store,
+    config::{Config, LogFormat},
+    engine::{Engine, Host},
+    http::{admin, docker, socket::Socket},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where the records are kept
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Where volumes are mounted
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// The socket for Docker; its file name is the driver's name
+    #[arg(long, value_name = "PATH")]
+    docker_socket: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
+}
+
+pub(super) async fn run(args: Args, admin_socket: &Path) -> anyhow::Result<Exit> {
+    let mut values = args.source.values()?;
+    let options = [
+        ("daemon.state_dir", args.state_dir.as_deref()),
+        ("daemon.root", args.root.as_deref()),
+        ("daemon.docker_socket", args.docker_socket.as_deref()),
+    ];
+    for (key, path) in options {
+        if let Some(path) = path {
+            values.add_option(key, &path.to_string_lossy());
+        }
+    }
+    if admin_socket != Path::new("/run/hawser/admin.sock") {
+        values.add_option("daemon.admin_socket", &admin_socket.to_string_lossy());
+    }
+    let config = match Config::read(values) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return Ok(Exit::Usage);
+        }
+    };
+    start_log(&config)?;
+    serve(config).await?;
+    Ok(Exit::Success)
+}
+
+fn start_log(config: &Config) -> anyhow::Result<()> {
+    let filter: EnvFilter = config.log.parse()?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&config.state_dir)
+        .with_context(|| format!("cannot make {}", config.state_dir.display()))?;
+    // The store first: its lock keeps a second daemon away from everything else.
+    let (store, records) = Store::open(&config.state_dir)?;
+    // Bound before the records are at work: requests wait in the socket, and Docker is not told
+    // "connection refused" while the daemon starts.
+    let (docker_socket, admin_socket) = bind(&config)?;
+    let engine = open_engine(&config, store, records).await?;
+
+    let stop = CancellationToken::new();
+    let callers = engine.callers().clone();
+    let docker =
+        docker_socket.serve(docker::router(engine.clone()), callers.clone(), stop.clone());
+    let admin = admin_socket.serve(admin::router(engine), callers, stop.clone());
+    let (docker, admin) = (tokio::spawn(docker), tokio::spawn(admin));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        docker = %config.docker_socket.display(),
+        admin = %config.admin_socket.display(),
+        "ready"
+    );
+    // Not under systemd there is nobody to notify.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+
+    wait_for_signal().await?;
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tracing::info!("stopping; mounted volumes stay mounted");
+    stop.cancel();
+    docker.await?;
+    admin.await?;
+    Ok(())
+}
+
+/// The engine over this node's backends.
+pub(super) async fn open_engine(
+    config: &Config,
+    store: Store,
+    records: Vec<crate::volume::Record>,
+) -> anyhow::Result<Engine> {
+    let host = open_host(config)?;
+    Ok(Engine::start(config.engine.clone(), store, records, host).await?)
+}
+
+/// This node's hands, with every backend.
+pub(super) fn open_host(config: &Config) -> anyhow::Result<Host> {
+    let local = Local::open(config.local.clone()).with_context(|| {
+        format!("cannot open the image directory {}", config.local.dir.display())
+    })?;
+    let backends: Vec<Arc<dyn Backend>> = vec![Arc::new(local)];
+    Host::open(config.root.clone(), config.root_kind, backends)
+        .with_context(|| format!("cannot prepare {} for mounts", config.root.display()))
+}
+
+/// The two sockets; those that systemd passes by the names `docker` and `admin` are used.
+fn bind(config: &Config) -> anyhow::Result<(Socket, Socket)> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut passed = ListenFd::from_env();
+    let mut take = |name: &str| -> anyhow::Result<Option<Socket>> {
+        let Some(index) = names.split(':').position(|passed| passed == name) else {
+            return Ok(None);
+        };
+        let listener = passed.take_unix_listener(index)?;
+        listener.map(Socket::inherited).transpose().context("cannot use systemd's socket")
+    };
+    let docker = match take("docker")? {
+        Some(socket) => socket,
+        None => Socket::bind(&config.docker_socket)?,
+    };
+    let admin = match take("admin")? {
+        Some(socket) => socket,
+        None => Socket::bind(&config.admin_socket)?,
+    };
+    Ok((docker, admin))
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! The records as JSON, out of a store and into an empty one: for rescue and for moving a node.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::embedded::{self, FORMAT, StoreError};
+use crate::volume::Record;
+
+/// Every record of a store.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// The store's layout; another number is refused.
+    pub format: u64,
+    /// The records that can be read.
+    pub volumes: Vec<Record>,
+    /// Those that cannot, as text: mend them by hand and move them to `volumes`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A record that cannot be read.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unreadable {
+    /// The volume's id.
+    pub id: uuid::Uuid,
+    /// What is wrong.
+    pub reason: String,
+    /// What is stored.
+    pub text: String,
+}
+
+/// Reads everything that can be read. Changes nothing.
+///
+/// # Errors
+///
+/// When the database itself does not open.
+pub fn export(state_dir: &Path) -> Result<Export, StoreError> {
+    let mut export = Export { format: FORMAT, volumes: Vec::new(), unreadable: Vec::new() };
+    for (id, json) in embedded::read_raw(state_dir)? {
+        match serde_json::from_slice(&json) {
+            Ok(record) => export.volumes.push(record),
+            Err(error) => export.unreadable.push(Unreadable {
+                id,
+                reason: error.to_string(),
+                text: String::from_utf8_lossy(&json).into_owned(),
+            }),
+        }
+    }
+    Ok(export)
+}
+
+/// Why an export is not imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another layout.
+    #[error("the export has format {0} and this hawser reads format {FORMAT}")]
+    Format(u64),
+    /// There are records in the export that cannot be read.
+    #[error("{0} records in the export are marked unreadable: mend or delete them there first")]
+    Unreadable(usize),
+    /// There are records in the store.
+    #[error("the store has {0} records already: import into an empty state directory")]
+    NotEmpty(usize),
+}
+
+/// Reads an export into a store that has no records. All of it or nothing.
+///
+/// # Errors
+///
+/// Nothing was changed then.
+pub fn import(state_dir: &Path, export: &Export) -> Result<usize, ImportError> {
+    if export.format != FORMAT {
+        return Err(ImportError::Format(export.format));
+    }
+    if !export.unreadable.is_empty() {
+        return Err(ImportError::Unreadable(export.unreadable.len()));
+    }
+    let present = embedded::read_raw(state_dir)?.len();
+    if present > 0 {
+        return Err(ImportError::NotEmpty(present));
+    }
+    embedded::write_all(state_dir, &export.volumes)?;
+    Ok(export.volumes.len())
+}
+
+#[cfg(test)]
+mod tests;
