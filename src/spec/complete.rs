@@ -79,6 +79,20 @@ pub struct Defaults {
 }
 
 #[cfg(test)]
+impl Defaults {
+    /// What the tests of this folder take as configured.
+    pub(super) fn of_tests() -> Self {
+        let (size, anonymous_size) = (Bytes::gib(10), Bytes::gib(1));
+        Self {
+            backend: BackendKind::Local,
+            size,
+            anonymous_size,
+            fs: FsType::Ext4,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -39,7 +39,7 @@ pub struct Explained {
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The user wrote it.
     Stated,
@@ -152,13 +152,6 @@ fn notes(request: &Request, backend: BackendKind) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if stated.size().is_some() {
-        notes.push(
-            "a bare size is GiB: specs written for the loopback plugin, where it was bytes, need \
-             a unit"
-                .to_owned(),
-        );
-    }
     for option in &stated.satisfied {
         notes.push(format!(
             "{option} asks for nothing beyond what holds anyway"
@@ -187,8 +180,11 @@ impl fmt::Display for Explanation {
         for Explained { key, value, source } in &self.fields {
             writeln!(f, "  {key:key_width$}  {value:value_width$}  {source}")?;
         }
+        if !self.notes.is_empty() {
+            writeln!(f)?;
+        }
         for note in &self.notes {
-            writeln!(f, "\nnote: {note}")?;
+            writeln!(f, "note: {note}")?;
         }
         if let Some(refused) = &self.refused {
             writeln!(f, "\nrefused: {refused}")?;

@@ -1,13 +1,8 @@
 use super::*;
-use crate::spec::{BackendKind, Defaults, FsType, parse_options};
+use crate::spec::{Defaults, parse_options};
 
 fn differs(existing: &[(&str, &str)], asked: &[(&str, &str)]) -> Option<String> {
-    let defaults = Defaults {
-        backend: BackendKind::Local,
-        size: Bytes::gib(10),
-        anonymous_size: Bytes::gib(1),
-        fs: FsType::Ext4,
-    };
+    let defaults = Defaults::of_tests();
     let name = "pg".parse().unwrap();
     let spec = parse_options(existing.iter().copied())
         .unwrap()

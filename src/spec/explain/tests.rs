@@ -1,15 +1,9 @@
 use super::*;
-use crate::spec::{Asked, Bytes, FsType, parse};
+use crate::spec::{Asked, parse};
 
 fn explained(text: &str) -> Explanation {
-    let defaults = Defaults {
-        backend: BackendKind::Local,
-        size: Bytes::gib(10),
-        anonymous_size: Bytes::gib(1),
-        fs: FsType::Ext4,
-    };
     match parse(text, []) {
-        Ok(Asked::Volume(request)) => explain(&request, &defaults),
+        Ok(Asked::Volume(request)) => explain(&request, &Defaults::of_tests()),
         other => panic!("{text}: {other:?}"),
     }
 }
@@ -90,4 +84,9 @@ fn the_explanation_is_text_and_json() {
     let json = serde_json::to_value(&explanation).unwrap();
     assert_eq!(json["fields"][0]["key"], "size");
     assert_eq!(json["fields"][0]["source"], "stated");
+    let json = serde_json::to_value(explained("pg,fsType=xfs")).unwrap();
+    assert_eq!(
+        json["fields"][2]["source"],
+        serde_json::json!({ "stated_as": "fsType" })
+    );
 }

@@ -1,15 +1,6 @@
 use super::*;
 use crate::spec::{Asked, OnRemove, Provision, Request, Sharing, Sticky, parse};
 
-pub(super) fn defaults() -> Defaults {
-    Defaults {
-        backend: BackendKind::Local,
-        size: Bytes::gib(10),
-        anonymous_size: Bytes::gib(1),
-        fs: FsType::Ext4,
-    }
-}
-
 fn request(text: &str) -> Request {
     match parse(text, []) {
         Ok(Asked::Volume(request)) => request,
@@ -19,7 +10,7 @@ fn request(text: &str) -> Request {
 
 fn resolved(text: &str) -> Result<Spec, SpecError> {
     let request = request(text);
-    request.stated.resolve(&request.name, &defaults())
+    request.stated.resolve(&request.name, &Defaults::of_tests())
 }
 
 #[test]
@@ -117,7 +108,7 @@ fn what_this_node_cannot_provide_is_refused_with_the_reason() {
 fn a_key_of_another_backend_is_never_ignored() {
     let ebs = Defaults {
         backend: BackendKind::Ebs,
-        ..defaults()
+        ..Defaults::of_tests()
     };
     let by_default = request("a").stated.resolve(&"a".parse().unwrap(), &ebs);
     assert!(
