@@ -14,7 +14,7 @@
 //! - [`fault`]: where the crash suite kills the process
 
 pub mod backend;
-//pub mod cli;
+pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod engine;

@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::EngineError;
 use crate::{
-    spec::{Bytes, OnRemove, Stated, Sticky, VolumeName},
+    spec::{Bytes, Stated, VolumeName},
     sys::{format::Repair, namespaces::OutsideHolder},
-    volume::{CallerEpoch, MountId, Purge},
+    volume::{CallerEpoch, MountId, Purge, transition::Changes},
 };
 
 /// Where an answer goes. The receiver is gone when the caller hung up or its deadline passed.
@@ -29,7 +29,7 @@ pub(super) enum Message {
     /// Make it larger.
     Grow { to: Bytes, reply: Reply<Grown> },
     /// Change what can be changed.
-    Set { sticky: Option<Sticky>, on_remove: Option<OnRemove>, reply: Reply<()> },
+    Set { changes: Changes, reply: Reply<()> },
     /// Do something that needs the volume to be unmounted.
     Exclusive(Exclusive),
     /// Delete a removed volume's data now.

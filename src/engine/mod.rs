@@ -31,9 +31,12 @@ pub use view::{State, View};
 
 use crate::{
     cluster::Store,
-    spec::{self, Asked, Bytes, Defaults, OnRemove, Request, Sticky, VolumeName},
+    spec::{self, Asked, Bytes, Defaults, Request, VolumeName},
     sys::format::Repair,
-    volume::{CallerEpoch, MountId, Phase, Purge, Record, VolumeId, plan::Ext4OnlineGrow},
+    volume::{
+        CallerEpoch, MountId, Phase, Purge, Record, VolumeId, plan::Ext4OnlineGrow,
+        transition::Changes,
+    },
 };
 use message::{Exclusive, Message, Reply};
 use registry::{Handle, Registry};
@@ -276,10 +279,9 @@ impl Engine {
     pub async fn set(
         &self,
         name: &VolumeName,
-        sticky: Option<Sticky>,
-        on_remove: Option<OnRemove>,
+        changes: Changes,
     ) -> Result<(), EngineError> {
-        let ask = |reply| Message::Set { sticky, on_remove, reply };
+        let ask = |reply| Message::Set { changes, reply };
         Self::ask(&self.named(name)?, "set", name, SHORT, ask).await
     }
 

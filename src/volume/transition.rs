@@ -1,6 +1,8 @@
 //! What an event changes in a volume's record, or why it is refused. Pure: the clock, the boot id
 //! and what other mount namespaces hold are passed in.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::{CallerEpoch, Contents, Holder, MountId, Phase, Purge, Record};
@@ -106,12 +108,20 @@ pub enum Event {
         to: VolumeName,
     },
     /// New values for what can be changed at any time.
-    Set {
-        /// Protection against removal.
-        sticky: Option<Sticky>,
-        /// What Remove does with the data.
-        on_remove: Option<OnRemove>,
-    },
+    Set(Changes),
+}
+
+/// New values for what can be changed at any time; what is not said stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Protection against removal.
+    pub sticky: Option<Sticky>,
+    /// What Remove does with the data.
+    pub on_remove: Option<OnRemove>,
+    /// Used from the next mount on.
+    pub mount_options: Option<Vec<String>>,
+    /// Added, or given a new value.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Why an event is refused.
@@ -201,10 +211,9 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
             refuse_held(record)?;
             next.name = to;
         }
-        Event::Set { sticky, on_remove } => {
+        Event::Set(changes) => {
             refuse_removed(record)?;
-            next.spec.sticky = sticky.unwrap_or(record.spec.sticky);
-            next.spec.on_remove = on_remove.or(record.spec.on_remove);
+            set(&mut next, changes);
         }
     }
     Ok(next)
@@ -291,6 +300,17 @@ fn remove(record: &mut Record, purge: Purge, now: Timestamp) -> Result<(), Refus
     };
     record.phase = Phase::Removed { at: now, purge };
     Ok(())
+}
+
+fn set(record: &mut Record, changes: Changes) {
+    let Changes { sticky, on_remove, mount_options, labels } = changes;
+    let spec = &mut record.spec;
+    spec.sticky = sticky.unwrap_or(spec.sticky);
+    spec.on_remove = on_remove.or(spec.on_remove);
+    if let Some(options) = mount_options {
+        spec.mount_options = options;
+    }
+    spec.labels.extend(labels);
 }
 
 fn refuse_removed(record: &Record) -> Result<(), Refusal> {

@@ -43,8 +43,8 @@ impl VolumeTask {
                 self.linger_if_free();
             }
             Message::Grow { to, reply } => self.grow(to, reply).await,
-            Message::Set { sticky, on_remove, reply } => {
-                let result = self.request("set", Event::Set { sticky, on_remove }).await;
+            Message::Set { changes, reply } => {
+                let result = self.request("set", Event::Set(changes)).await;
                 tell(reply, result);
             }
             Message::Exclusive(exclusive) => self.ask_exclusive(exclusive).await,

@@ -23,8 +23,9 @@ use serde::Deserialize;
 
 use crate::{
     engine::{Checked, Engine, EngineError, Removal, View},
-    spec::{self, Asked, Bytes, Key, Stated, VolumeName},
+    spec::{self, Asked, Bytes, Stated, Value, VolumeName},
     sys::{format::Repair, usage},
+    volume::transition::Changes,
 };
 use wire::{
     CheckRequest, CreateRequest, ErrorResponse, GrowRequest, GrowResponse, NameRequest,
@@ -183,23 +184,27 @@ async fn set(
 ) -> Answer<()> {
     let options = request.options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let stated = spec::parse_options(options).map_err(EngineError::from)?;
-    let changes = changes(&stated)?;
-    Ok(Json(engine.set(&volume_name(&name)?, changes.0, changes.1).await?))
+    Ok(Json(engine.set(&volume_name(&name)?, changes(&stated)?).await?))
 }
 
-/// What of the stated keys can be changed; any other is refused.
-fn changes(
-    stated: &Stated,
-) -> Result<(Option<spec::Sticky>, Option<spec::OnRemove>), ApiError> {
-    for (key, _) in stated.iter() {
-        if !matches!(key, Key::Sticky | Key::OnRemove) {
-            return Err(ApiError::Request(format!(
-                "`{}` of a volume cannot be changed: sticky and on_remove can (and `hawser volume grow` changes the size)",
-                key.as_str()
-            )));
+/// The keys that can be changed; any other is refused.
+fn changes(stated: &Stated) -> Result<Changes, ApiError> {
+    let mut changes = Changes::default();
+    for (key, value) in stated.iter() {
+        match value.clone() {
+            Value::Sticky(sticky) => changes.sticky = Some(sticky),
+            Value::OnRemove(on_remove) => changes.on_remove = Some(on_remove),
+            Value::MountOptions(options) => changes.mount_options = Some(options),
+            Value::Labels(labels) => changes.labels = labels,
+            _ => {
+                return Err(ApiError::Request(format!(
+                    "`{}` of a volume cannot be changed: sticky, on_remove, mount_options and label.KEY can, and `hawser volume grow` changes the size",
+                    key.as_str()
+                )));
+            }
         }
     }
-    Ok((stated.sticky(), stated.on_remove()))
+    Ok(changes)
 }
 
 async fn fsck(

@@ -1,7 +1,7 @@
 //! The messages between the daemon and the `hawser` commands. `--json` prints them as they are, so
 //! they are stable: fields are added, never renamed.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,7 @@ pub struct CreateRequest {
     pub name: String,
     /// Options, as with `docker volume create -o`.
     #[serde(default)]
-    pub options: BTreeMap<String, String>,
+    pub options: Vec<(String, String)>,
 }
 
 /// Asks for a larger volume.
@@ -123,7 +123,7 @@ pub struct NameRequest {
 #[serde(deny_unknown_fields)]
 pub struct SetRequest {
     /// Options, as with `docker volume create -o`.
-    pub options: BTreeMap<String, String>,
+    pub options: Vec<(String, String)>,
 }
 
 /// Asks for a check of the file system.

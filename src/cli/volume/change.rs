@@ -1,0 +1,98 @@
+//! `hawser volume grow|rename|set|fsck|trim`.
+
+use crate::{
+    cli::{Client, Exit, output, spec::key_value},
+    engine::{Checked, Grown},
+    http::admin::wire::{
+        CheckRequest, GrowRequest, GrowResponse, NameRequest, SetRequest, TrimResponse,
+    },
+    spec::Bytes,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct GrowArgs {
+    /// The volume
+    name: String,
+    /// Its new size, such as 20GiB (a bare number is GiB)
+    size: String,
+}
+
+pub(super) async fn grow(client: &Client, args: GrowArgs) -> anyhow::Result<Exit> {
+    let request = GrowRequest { size: args.size.clone() };
+    let GrowResponse { grown } = client.post(&super::path(&args.name, "/grow")?, &request).await?;
+    match grown {
+        Grown::Now => println!("{} has {} now.", args.name, args.size),
+        Grown::AtNextMount => println!(
+            "The storage of {} has {} now; its file system takes it up when it is next mounted.",
+            args.name, args.size
+        ),
+    }
+    Ok(Exit::Success)
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RenameArgs {
+    /// The volume
+    name: String,
+    /// Its new name
+    new_name: String,
+}
+
+pub(super) async fn rename(client: &Client, args: RenameArgs) -> anyhow::Result<Exit> {
+    let request = NameRequest { name: Some(args.new_name) };
+    client.post::<()>(&super::path(&args.name, "/rename")?, &request).await?;
+    Ok(Exit::Success)
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SetArgs {
+    /// The volume
+    name: String,
+    /// What to change, such as sticky=true
+    #[arg(short = 'o', long = "opt", value_name = "KEY=VALUE", value_parser = key_value, required = true)]
+    options: Vec<(String, String)>,
+}
+
+pub(super) async fn set(client: &Client, args: SetArgs) -> anyhow::Result<Exit> {
+    let request = SetRequest { options: args.options };
+    client.post::<()>(&super::path(&args.name, "/set")?, &request).await?;
+    Ok(Exit::Success)
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct FsckArgs {
+    /// The volume
+    name: String,
+    /// Also mend what is wrong
+    #[arg(long)]
+    repair: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn fsck(client: &Client, args: FsckArgs) -> anyhow::Result<Exit> {
+    let request = CheckRequest { repair: args.repair };
+    let checked: Checked = client.post(&super::path(&args.name, "/fsck")?, &request).await?;
+    if args.json {
+        output::json(&checked)?;
+    } else {
+        println!("{}", checked.output.trim_end());
+        let verdict = if checked.clean { "is well" } else { "needs repair (--repair)" };
+        println!("The file system of {} {verdict}.", args.name);
+    }
+    Ok(if checked.clean { Exit::Success } else { Exit::Failure })
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct TrimArgs {
+    /// The volume
+    name: String,
+}
+
+pub(super) async fn trim(client: &Client, args: TrimArgs) -> anyhow::Result<Exit> {
+    let TrimResponse { trimmed_bytes } =
+        client.post(&super::path(&args.name, "/trim")?, &()).await?;
+    println!("{} gave {} back.", args.name, Bytes::new(trimmed_bytes));
+    Ok(Exit::Success)
+}

@@ -1,0 +1,126 @@
+//! `hawser volume ls` and `hawser volume inspect`.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    cli::{Client, Exit, output},
+    engine::State,
+    http::admin::wire::VolumeInfo,
+    spec::Bytes,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArgs {
+    /// Removed volumes, whose data is still there
+    #[arg(long)]
+    removed: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(client: &Client, args: ListArgs) -> anyhow::Result<Exit> {
+    let mut volumes: Vec<VolumeInfo> = client.get("/volumes").await?;
+    volumes.retain(|volume| (volume.state == State::Removed) == args.removed);
+    if args.json {
+        output::json(&volumes)?;
+    } else if args.removed {
+        output::table(&["NAME", "ID", "SIZE", "REMOVED", "DELETED"], volumes.iter().map(removed));
+    } else {
+        let header = ["NAME", "STATE", "SIZE", "USED", "FS", "BACKEND", "HOLDERS"];
+        output::table(&header, volumes.iter().map(present));
+        for volume in &volumes {
+            if let Some(failure) = &volume.failure {
+                println!("{}: {failure}", volume.name);
+            }
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn present(volume: &VolumeInfo) -> Vec<String> {
+    vec![
+        volume.name.clone(),
+        volume.state.as_str().to_owned(),
+        volume.spec.size.to_string(),
+        volume.used_bytes.map_or_else(|| "-".into(), |used| rounded(Bytes::new(used))),
+        volume.spec.fs.to_string(),
+        volume.spec.backend.kind().to_string(),
+        volume.holders.len().to_string(),
+    ]
+}
+
+fn removed(volume: &VolumeInfo) -> Vec<String> {
+    let now = Timestamp::now();
+    vec![
+        volume.name.clone(),
+        volume.id.to_string(),
+        volume.spec.size.to_string(),
+        volume.removed_at.map_or_else(|| "-".into(), |at| format!("{} ago", brief(now.duration_since(at)))),
+        match volume.deleted_at {
+            None => "never (retained)".into(),
+            Some(at) if at <= now => "now".into(),
+            Some(at) => format!("in {}", brief(at.duration_since(now))),
+        },
+    ]
+}
+
+/// A time in its largest unit: `23h`.
+fn brief(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        ..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        _ => format!("{}h", seconds / 3600),
+    }
+}
+
+/// A measured size, in whole MiB or the largest unit below 10 000 of it.
+fn rounded(bytes: Bytes) -> String {
+    let mib = bytes.get() >> 20;
+    if mib < 10_000 { format!("{mib}MiB") } else { format!("{}GiB", mib >> 10) }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct InspectArgs {
+    /// The volume
+    name: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Result<Exit> {
+    let volume: VolumeInfo = client.get(&super::path(&args.name, "")?).await?;
+    if args.json {
+        output::json(&volume)?;
+        return Ok(Exit::Success);
+    }
+    let mut rows = vec![
+        ("name", volume.name.clone()),
+        ("id", volume.id.to_string()),
+        ("state", volume.state.as_str().to_owned()),
+        ("size", volume.spec.size.to_string()),
+        ("file system", volume.spec.fs.to_string()),
+        ("backend", volume.spec.backend.kind().to_string()),
+        ("created", volume.created_at.to_string()),
+    ];
+    let mut optional = |key, value: Option<String>| rows.extend(value.map(|value| (key, value)));
+    optional("used", volume.used_bytes.map(|used| rounded(Bytes::new(used))));
+    optional("path", volume.path.map(|path| path.display().to_string()));
+    optional("device", volume.device.map(|device| device.display().to_string()));
+    optional("growing to", volume.growing_to_bytes.map(|to| Bytes::new(to).to_string()));
+    optional(
+        "file system grows",
+        volume.grows_at_next_mount.then(|| "at the next mount".to_owned()),
+    );
+    optional("doing", volume.doing);
+    optional("failure", volume.failure);
+    for holder in &volume.holders {
+        let since = holder.since;
+        rows.push(("holder", format!("{holder}, {} times, since {since}", holder.count)));
+    }
+    let rows = rows.into_iter().map(|(key, value)| vec![key.to_owned(), value]);
+    output::table(&["", ""], rows);
+    Ok(Exit::Success)
+}
