@@ -1,1 +1,31 @@
 //! Linux: mounts, loop devices, file-system tools, child processes. The only place with `unsafe`.
+//!
+//! Nothing here knows what a volume is. Functions block unless they are `async`; callers put the
+//! blocking ones on a blocking thread and give every one of them a deadline, because any path may
+//! lie on storage that does not answer. Every descriptor is opened close-on-exec: one that leaks
+//! into a child keeps a file system busy for as long as the child lives.
+//!
+//! - [`process`] is the one place that starts programs;
+//! - [`mount`], [`mountinfo`], [`namespaces`], [`guard`]: what is mounted where, and for whom;
+//! - [`loopdev`], [`blockdev`]: block devices, by number rather than by name;
+//! - [`probe`], [`format`], [`health`], [`usage`]: file systems;
+//! - [`durable`], [`boot`], [`caps`], [`errno`]: files that survive a crash, identity, rights, errors.
+
+pub mod blockdev;
+pub mod boot;
+pub mod caps;
+pub mod durable;
+pub mod errno;
+pub mod format;
+pub mod guard;
+pub mod health;
+pub mod loopdev;
+pub mod mount;
+pub mod mountinfo;
+pub mod namespaces;
+pub mod probe;
+pub mod process;
+pub mod usage;
+
+#[cfg(test)]
+pub(crate) mod testing;
