@@ -2,8 +2,9 @@
 //!
 //! The kernel has no one place to ask; what it shows depends on file system and version (measured
 //! on 6.18 unless a source is named):
-//! - ext4 after an error, `errors=remount-ro`: super option `ro` before 6.15, `emergency_ro` since
-//!   (<https://git.kernel.org/torvalds/c/d3476f3dad4a>), where the mount itself stays `rw`;
+//! - ext4 after an error, `errors=remount-ro`: super option `ro` up to 6.11; `emergency_ro` since
+//!   6.15, where the mount itself stays `rw`; in between (Debian 13) nothing but the counter in
+//!   /sys/fs/ext4 ("ext4: don't set SB_RDONLY after filesystem errors", Linux 6.12);
 //! - ext4 after an error, `errors=continue`: nothing but the counter in /sys/fs/ext4;
 //! - ext4 after a shutdown: super option `shutdown` since 6.15; fsync gives `EIO` on all;
 //! - xfs after a shutdown: no option at all; opening the root gives `EIO`.
@@ -87,9 +88,17 @@ fn ask(mount: &Mount, mount_point: &Path) -> io::Result<Health> {
         return Ok(Health::ReadOnly("statvfs says read-only".to_owned()));
     }
     root.sync_all()?;
-    Ok(recorded_errors(mount).map_or(Health::Ok, |count| {
-        Health::Damaged(format!("the file system has recorded {count} errors"))
-    }))
+    let Some(count) = recorded_errors(mount) else {
+        return Ok(Health::Ok);
+    };
+    if wanted_rw {
+        // Only now: a write that changes no more than the root's change time. EROFS if the journal
+        // was aborted, whether the kernel shows that or not.
+        root.set_permissions(root.metadata()?.permissions())?;
+    }
+    Ok(Health::Damaged(format!(
+        "the file system has recorded {count} errors"
+    )))
 }
 
 /// ext4's count of errors since the last e2fsck, which it keeps in the superblock.
@@ -204,6 +213,15 @@ mod tests {
 
         let seen = of(mounted.path());
         assert!(matches!(seen, Health::ReadOnly(_)), "{seen:?}");
+        // Without the kernel's option, as from 6.12 to 6.14.
+        let mut old = MountTable::read()
+            .unwrap()
+            .at(mounted.path())
+            .unwrap()
+            .clone();
+        old.super_options.retain(|option| option != "emergency_ro");
+        let seen = health(&old, mounted.path());
+        assert!(matches!(seen, Health::ReadOnly(_)), "{seen:?}");
         assert!(File::create(mounted.path().join("f")).is_err());
     }
 
@@ -215,6 +233,8 @@ mod tests {
 
         trigger_error(&disk.device);
 
+        // The counter is updated in the background.
+        testing::until("the error is counted", || of(mounted.path()) != Health::Ok);
         let seen = of(mounted.path());
         assert!(matches!(seen, Health::Damaged(_)), "{seen:?}");
     }

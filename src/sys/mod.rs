@@ -8,7 +8,7 @@
 //! - [`process`] is the one place that starts programs;
 //! - [`mount`], [`mountinfo`], [`namespaces`], [`guard`]: what is mounted where, and for whom;
 //! - [`loopdev`], [`blockdev`]: block devices, by number rather than by name;
-//! - [`probe`], [`format`], [`health`], [`usage`]: file systems;
+//! - [`probe`], [`mod@format`], [`health`], [`usage`]: file systems;
 //! - [`durable`], [`boot`], [`caps`], [`errno`]: files that survive a crash, identity, rights, errors.
 
 pub mod blockdev;

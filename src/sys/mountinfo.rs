@@ -62,9 +62,8 @@ impl MountTable {
         Self::read_from(Path::new(&format!("/proc/{pid}/mountinfo")))
     }
 
-    /// Kernels before 5.8 can leave out an entry while another one is unmounted ("proc/mounts: add
-    /// cursor", <https://git.kernel.org/torvalds/c/9f6c61f96f2d>), hence: twice the same, or the
-    /// most complete one.
+    /// Kernels before 5.8 ("proc/mounts: add cursor") can leave out an entry while another one is
+    /// unmounted, hence: until it reads the same twice.
     fn read_from(path: &Path) -> io::Result<Self> {
         let read = || fs::read(path).map_err(errno::on("read", path));
         let mut last = read()?;

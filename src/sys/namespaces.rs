@@ -29,8 +29,8 @@ pub struct OutsideHolder {
 /// The holders of one device, one per mount namespace other than ours.
 ///
 /// # Errors
-/// When /proc cannot be read, or the right to look at other processes is missing
-/// (`CAP_SYS_PTRACE`): then nothing is known, which is not "nobody".
+/// When /proc cannot be read, or the mounts of a process that is still there: then nothing is known,
+/// which is not "nobody".
 pub fn outside_holders(device: (u32, u32)) -> io::Result<Vec<OutsideHolder>> {
     let found = outside_holders_of_many(&HashSet::from([device]))?;
     Ok(found.into_values().next().unwrap_or_default())
@@ -43,37 +43,56 @@ pub fn outside_holders(device: (u32, u32)) -> io::Result<Vec<OutsideHolder>> {
 pub fn outside_holders_of_many(
     devices: &HashSet<(u32, u32)>,
 ) -> io::Result<HashMap<(u32, u32), Vec<OutsideHolder>>> {
-    let mut holders: HashMap<_, Vec<OutsideHolder>> = HashMap::new();
-    let mut reported = HashSet::new();
+    let mut ours = mount_ids(&MountTable::read()?);
+    let mut held = Vec::new();
     for view in foreign_views()? {
         // Gone in the meantime: what it held alone is free, and what it shared is seen through
         // another view only if that has another root directory. O_EXCL has the last word.
         let Some(table) = unless_gone(MountTable::of_process(view.pid))? else {
             continue;
         };
-        let held: HashSet<_> = table.iter().map(|mount| mount.device).collect();
-        for device in held.intersection(devices) {
-            if reported.insert((view.namespace.clone(), *device)) {
-                let command = command_of(view.pid);
-                holders.entry(*device).or_default().push(OutsideHolder {
+        held.push((view, table));
+    }
+    // Before and after: what was mounted here meanwhile is ours as well.
+    ours.extend(mount_ids(&MountTable::read()?));
+
+    let mut holders: HashMap<_, Vec<OutsideHolder>> = HashMap::new();
+    let mut reported = HashSet::new();
+    for (view, table) in &held {
+        let is_foreign = |id: u32| view.namespace.is_some() || !ours.contains(&id);
+        // A mount belongs to one namespace, so its id stands for one that cannot be named.
+        let lowest = table.iter().map(|mount| mount.id).min();
+        let namespace = view.namespace.as_ref().ok_or(lowest);
+        for mount in table.iter().filter(|mount| is_foreign(mount.id)) {
+            if devices.contains(&mount.device) && reported.insert((namespace, mount.device)) {
+                let holder = OutsideHolder {
                     pid: view.pid,
-                    command,
-                });
+                    command: command_of(view.pid),
+                };
+                holders.entry(mount.device).or_default().push(holder);
             }
         }
     }
     Ok(holders)
 }
 
-/// A mount namespace as one process sees it. The root directory belongs to it: mountinfo leaves
-/// out what lies outside of the reading process's root (a chroot).
+fn mount_ids(table: &MountTable) -> HashSet<u32> {
+    table.iter().map(|mount| mount.id).collect()
+}
+
+/// A mount namespace as one process sees it.
 struct View {
-    namespace: PathBuf,
+    /// `None`: we lack the right to ask which one it is (`CAP_SYS_PTRACE`, or a process with more
+    /// capabilities than ours). Its mounts are readable all the same, and their ids tell whether it
+    /// is our own.
+    namespace: Option<PathBuf>,
     pid: i32,
 }
 
-/// One process per (namespace, root directory). Two readlink(2) per process, both answered from
-/// memory, so that thousands of processes take milliseconds and a dead NFS server does not matter.
+/// One process per (namespace, root directory), and every process that cannot be told. The root
+/// belongs to it, since mountinfo leaves out what lies outside of the process's root (a chroot).
+/// Two readlink(2) per process, both answered from memory, so that thousands of processes take
+/// milliseconds and a dead NFS server does not matter.
 fn foreign_views() -> io::Result<Vec<View>> {
     let ours = namespace_of(Path::new("/proc/self"))?;
     let mut seen = HashSet::new();
@@ -87,22 +106,33 @@ fn foreign_views() -> io::Result<Vec<View>> {
         else {
             continue;
         };
-        let Some(namespace) = unless_gone(namespace_of(&entry.path()))? else {
-            continue;
-        };
-        if namespace == ours {
-            continue;
-        }
-        let root = entry.path().join("root");
-        let root = fs::read_link(&root).map_err(errno::on("read", &root));
-        let Some(root) = unless_gone(root)? else {
-            continue;
-        };
-        if seen.insert((namespace.clone(), root)) {
-            views.push(View { namespace, pid });
+        match unless_gone(identify(&entry.path())) {
+            Ok(None) => {}
+            Ok(Some((namespace, _))) if namespace == ours => {}
+            Ok(Some(identity)) => {
+                if seen.insert(identity.clone()) {
+                    views.push(View {
+                        namespace: Some(identity.0),
+                        pid,
+                    });
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                views.push(View {
+                    namespace: None,
+                    pid,
+                });
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(views)
+}
+
+fn identify(process: &Path) -> io::Result<(PathBuf, PathBuf)> {
+    let root = process.join("root");
+    let root = fs::read_link(&root).map_err(errno::on("read", &root))?;
+    Ok((namespace_of(process)?, root))
 }
 
 /// `mnt:[4026531841]`.

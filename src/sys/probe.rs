@@ -49,7 +49,7 @@ pub enum Content {
         fs: String,
         /// Its UUID.
         uuid: Option<String>,
-        /// Its label.
+        /// Its label, for people: blkid shows what is not ASCII in caret notation.
         label: Option<String>,
     },
     /// Anything else, which is somebody's data.

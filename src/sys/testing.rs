@@ -1,7 +1,8 @@
 //! Real loop devices, mounts and processes for the tests of this folder; all undone on drop.
 //!
 //! The tests need root and say so by failing. They run one at a time: one test's `unshare` copies
-//! every mount of the others, and holds their devices.
+//! every mount of the others, and holds their devices. So does any other program on the machine that
+//! clones a mount namespace meanwhile: where there are such, run them as `unshare -m cargo test`.
 
 use std::{
     fs::File,
@@ -133,8 +134,19 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let detached = loopdev::detach(&self.device);
-        assert!(detached.is_ok() || std::thread::panicking(), "{detached:?}");
+        let mut detached = loopdev::detach(&self.device);
+        for _ in 0..5 {
+            if detached.is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+            detached = loopdev::detach(&self.device);
+        }
+        let holders = super::namespaces::outside_holders(self.device.device);
+        assert!(
+            std::thread::panicking(),
+            "{detached:?}, held by {holders:?}"
+        );
     }
 }
 

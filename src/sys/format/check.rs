@@ -162,10 +162,10 @@ mod tests {
     #[tokio::test]
     async fn damage_is_found_and_then_repaired() {
         let world = testing::World::alone();
-        // ext4: the block bitmap of the first group, wrong; xfs: the first free-space header.
+        // ext4: the block bitmap of the first group, wrong; xfs: an inode count.
         for (fs, script) in [
             (FsType::Ext4, "debugfs -w -R 'freeb 200 20' "),
-            (FsType::Xfs, "xfs_db -x -c 'agf 1' -c 'write freeblks 7' "),
+            (FsType::Xfs, "xfs_db -x -c 'agi 0' -c 'write count 999' "),
         ] {
             let disk = world.formatted(fs, 320).await;
             testing::run("sh", ["-c", &format!("{script}{}", disk.path().display())]);

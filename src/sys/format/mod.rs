@@ -1,6 +1,6 @@
 //! File systems on a device: make, check, grow, measure, trim.
 //!
-//! [`format`] is the only place that destroys anything, and it refuses by itself unless it has just
+//! [`format()`] is the only place that destroys anything, and it refuses by itself unless it has just
 //! proven the device blank and free. Force flags are never passed on, not even on request: mkfs's
 //! own second look is the last guard. mkfs claims the device with O_EXCL, so one that a killed
 //! daemon left running and the next daemon's cannot meet.

@@ -56,11 +56,13 @@ mod tests {
             std::fs::remove_file(&big).unwrap();
             testing::run("sync", ["-f", mounted.path().to_str().unwrap()]);
 
-            let trimmed = trim(mounted.path()).unwrap();
+            assert!(trim(mounted.path()).unwrap() >= Bytes::mib(64), "{fs}");
 
-            assert!(trimmed >= Bytes::mib(64), "{fs}: {trimmed}");
-            let after = disk.file.metadata().unwrap().blocks();
-            assert!(after + (60 << 11) < before, "{fs}: {before} -> {after}");
+            // xfs frees what was deleted in the background.
+            testing::until("the host has its space back", || {
+                trim(mounted.path()).unwrap();
+                disk.file.metadata().unwrap().blocks() + (60 << 11) < before
+            });
         }
     }
 }
