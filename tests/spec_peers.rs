@@ -6,7 +6,9 @@
 //! docker/docs (docker-for-aws/persistent-data-volumes.md), rancher/convoy (docs/{docker,ebs}.md),
 //! Rancher's EBS driver, the loopback plugin, HPE's, vSphere's and LINSTOR's.
 
-use hawser::spec::{Asked, BackendKind, Bytes, Defaults, FsType, Request, SpecError, parse};
+use hawser::spec::{
+    Asked, BackendKind, Bytes, Defaults, FsType, Provision, Request, SpecError, parse,
+};
 
 /// What hawser does with an example.
 enum Outcome {
@@ -22,11 +24,7 @@ enum Outcome {
 use Outcome::{Makes, Needs, Refuses};
 
 /// A name and its options.
-type Example = (
-    &'static str,
-    &'static [(&'static str, &'static str)],
-    Outcome,
-);
+type Example = (&'static str, &'static [(&'static str, &'static str)], Outcome);
 
 const NO_EBS: &str = "needs the ebs backend, which is not configured on this node";
 const NO_SETS: &str = "sets of volumes are not served yet";
@@ -47,22 +45,14 @@ fn check(examples: &[Example]) {
         size: Bytes::gib(10),
         anonymous_size: Bytes::gib(1),
         fs: FsType::Ext4,
+        provision: Provision::Thick,
     };
     let mut wrong = Vec::new();
     for (name, options, outcome) in examples {
         let request = asked(name, options);
-        let resolved = request
-            .clone()
-            .and_then(|r| r.stated.resolve(&r.name, &local));
-        let canonical = request
-            .as_ref()
-            .map(Request::canonical)
-            .map_err(ToString::to_string);
-        let why = resolved
-            .as_ref()
-            .err()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let resolved = request.clone().and_then(|r| r.stated.resolve(&r.name, &local));
+        let canonical = request.as_ref().map(Request::canonical).map_err(ToString::to_string);
+        let why = resolved.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let right = match outcome {
             Makes(wanted) => canonical.as_deref() == Ok(*wanted) && resolved.is_ok(),
             Needs(wanted, reason) => canonical.as_deref() == Ok(*wanted) && why.contains(reason),
@@ -81,21 +71,9 @@ fn check(examples: &[Example]) {
 fn portworx_inline_specs() {
     check(&[
         // scheduler/mesosphere-dcos/inline.md, three ages of it
-        (
-            "size=100G,repl=3,cos=3,name=mysql_vol",
-            &[],
-            Refuses(ONE_COPY),
-        ),
-        (
-            "size=100G,repl=3,io_priority=high,name=mysql_vol",
-            &[],
-            Refuses(ONE_COPY),
-        ),
-        (
-            "io_priority=high,size=10G,repl=3,name=demovolume",
-            &[],
-            Refuses(NO_CLASSES),
-        ),
+        ("size=100G,repl=3,cos=3,name=mysql_vol", &[], Refuses(ONE_COPY)),
+        ("size=100G,repl=3,io_priority=high,name=mysql_vol", &[], Refuses(ONE_COPY)),
+        ("io_priority=high,size=10G,repl=3,name=demovolume", &[], Refuses(NO_CLASSES)),
         ("cos=1,name=v", &[], Makes("name=v")),
         ("cos=2,name=v", &[], Refuses(NO_CLASSES)),
         ("io_priority=1,name=v", &[], Makes("name=v")),
@@ -107,11 +85,7 @@ fn portworx_inline_specs() {
         ("size=1T,name=v", &[], Makes("name=v,size=1TiB")),
         ("repl=1,name=v", &[], Makes("name=v")),
         ("repl=2,name=v", &[], Refuses(ONE_COPY)),
-        (
-            "bs=4096,name=v",
-            &[],
-            Refuses("`bs` is refused: the block device has no block size"),
-        ),
+        ("bs=4096,name=v", &[], Refuses("`bs` is refused: the block device has no block size")),
         ("shared=true,name=v", &[], Makes("name=v,shared=true")),
         ("fs=xfs,name=v", &[], Makes("name=v,fs=xfs")),
         ("fs=ext4,name=v", &[], Makes("name=v,fs=ext4")),
@@ -132,21 +106,9 @@ fn portworx_inline_specs() {
             &[],
             Needs("name=elk_vol,size=1GiB,scale=10", NO_SETS),
         ),
-        (
-            "elk_vol",
-            &[("scale", "10")],
-            Needs("name=elk_vol,scale=10", NO_SETS),
-        ),
-        (
-            "name=minio_exp,size=10,repl=3,scale=3",
-            &[],
-            Refuses(ONE_COPY),
-        ),
-        (
-            "name=minio_cfg,size=2,repl=3,scale=3",
-            &[],
-            Refuses(ONE_COPY),
-        ),
+        ("elk_vol", &[("scale", "10")], Needs("name=elk_vol,scale=10", NO_SETS)),
+        ("name=minio_exp,size=10,repl=3,scale=3", &[], Refuses(ONE_COPY)),
+        ("name=minio_cfg,size=2,repl=3,scale=3", &[], Refuses(ONE_COPY)),
         (
             "name=minio_exp,size=10,repl=1,scale=3",
             &[],
@@ -158,11 +120,7 @@ fn portworx_inline_specs() {
             &[],
             Refuses("`secret_key` is refused"),
         ),
-        (
-            "name=teamvolcity,secure=true,size=5",
-            &[],
-            Refuses("does not encrypt by itself yet"),
-        ),
+        ("name=teamvolcity,secure=true,size=5", &[], Refuses("does not encrypt by itself yet")),
         // the parser of the product, where a wrong value made the volume with the defaults
         ("size=bad,name=foo2", &[], Refuses("`size=bad`: not a size")),
         (
@@ -172,16 +130,8 @@ fn portworx_inline_specs() {
         ),
         ("sticky=on,name=v", &[], Makes("name=v,sticky=true")),
         ("sharedv4=true,name=v", &[], Makes("name=v,shared=true")),
-        (
-            "journal=true,name=v",
-            &[],
-            Refuses("there is no separate journal device"),
-        ),
-        (
-            "nodiscard=true,name=v",
-            &[],
-            Refuses("write mount_options=nodiscard"),
-        ),
+        ("journal=true,name=v", &[], Refuses("there is no separate journal device")),
+        ("nodiscard=true,name=v", &[], Refuses("write mount_options=nodiscard")),
     ]);
 }
 
@@ -189,98 +139,38 @@ fn portworx_inline_specs() {
 fn portworx_docker_options() {
     check(&[
         // scheduler/docker/volume-plugin.md
-        (
-            "my_portworx_vol",
-            &[("size", "10G"), ("repl", "3")],
-            Refuses(ONE_COPY),
-        ),
+        ("my_portworx_vol", &[("size", "10G"), ("repl", "3")], Refuses(ONE_COPY)),
         (
             "my_portworx_vol",
             &[("size", "10G"), ("repl", "1")],
             Makes("name=my_portworx_vol,size=10GiB"),
         ),
-        (
-            "v",
-            &[("fs", "ext4"), ("size", "10G")],
-            Makes("name=v,size=10GiB,fs=ext4"),
-        ),
+        ("v", &[("fs", "ext4"), ("size", "10G")], Makes("name=v,size=10GiB,fs=ext4")),
         ("v", &[("fs", "none")], Refuses("use ext4 or xfs")),
-        (
-            "v",
-            &[("shared", "")],
-            Refuses("`shared` has no value: write shared=true|false"),
-        ),
-        (
-            "v",
-            &[("secure", "")],
-            Refuses("does not encrypt by itself yet"),
-        ),
-        (
-            "v",
-            &[("sticky", "")],
-            Refuses("`sticky` has no value: write sticky=true|false"),
-        ),
+        ("v", &[("shared", "")], Refuses("`shared` has no value: write shared=true|false")),
+        ("v", &[("secure", "")], Refuses("does not encrypt by itself yet")),
+        ("v", &[("sticky", "")], Refuses("`sticky` has no value: write sticky=true|false")),
         ("v", &[("sticky", "off")], Makes("name=v,sticky=false")),
-        (
-            "v",
-            &[("secret_key", "value")],
-            Refuses("`secret_key` is refused"),
-        ),
-        (
-            "v",
-            &[("block_size", "32")],
-            Refuses("the block device has no block size"),
-        ),
+        ("v", &[("secret_key", "value")], Refuses("`secret_key` is refused")),
+        ("v", &[("block_size", "32")], Refuses("the block device has no block size")),
         ("v", &[("io_priority", "high")], Refuses(NO_CLASSES)),
         ("v", &[("priority_io", "high")], Refuses(NO_CLASSES)),
         ("v", &[("snap_interval", "0")], Makes("name=v")),
-        (
-            "v",
-            &[("snap_interval", "60")],
-            Refuses("not made on a schedule yet"),
-        ),
-        (
-            "v",
-            &[("snap_schedule", "periodic=60,10")],
-            Refuses("not made on a schedule yet"),
-        ),
-        (
-            "v",
-            &[("snap_schedule", "daily=12:00,4")],
-            Refuses("not made on a schedule yet"),
-        ),
-        (
-            "v",
-            &[("snap_schedule", "weekly=sunday@12:00,2")],
-            Refuses("not made on a schedule yet"),
-        ),
-        (
-            "v",
-            &[("snap_schedule", "monthly=15@12:00")],
-            Refuses("not made on a schedule yet"),
-        ),
+        ("v", &[("snap_interval", "60")], Refuses("not made on a schedule yet")),
+        ("v", &[("snap_schedule", "periodic=60,10")], Refuses("not made on a schedule yet")),
+        ("v", &[("snap_schedule", "daily=12:00,4")], Refuses("not made on a schedule yet")),
+        ("v", &[("snap_schedule", "weekly=sunday@12:00,2")], Refuses("not made on a schedule yet")),
+        ("v", &[("snap_schedule", "monthly=15@12:00")], Refuses("not made on a schedule yet")),
         ("v", &[("aggregation_level", "1")], Makes("name=v")),
-        (
-            "v",
-            &[("aggregation_level", "3")],
-            Refuses("not striped over several nodes"),
-        ),
-        (
-            "v",
-            &[("nodes", "4c4b3f62-3d23-43fb-9fa0-3b95b3236efc")],
-            Refuses("it places replicas"),
-        ),
+        ("v", &[("aggregation_level", "3")], Refuses("not striped over several nodes")),
+        ("v", &[("nodes", "4c4b3f62-3d23-43fb-9fa0-3b95b3236efc")], Refuses("it places replicas")),
         (
             "snap_of_my_portworx_vol",
             &[("parent", "my_portworx_vol")],
             Refuses("volumes are not cloned yet"),
         ),
         // manage/shared-volumes.md, with its slip of the pen
-        (
-            "demovol",
-            &[("shared", "true"), ("size-10G", "")],
-            Refuses("unknown key `size-10G`"),
-        ),
+        ("demovol", &[("shared", "true"), ("size-10G", "")], Refuses("unknown key `size-10G`")),
         (
             "demovol",
             &[("shared", "true"), ("size", "10G")],
@@ -288,73 +178,21 @@ fn portworx_docker_options() {
         ),
         // the later pages
         ("v", &[("sharedv4", "true")], Makes("name=v,shared=true")),
-        (
-            "v",
-            &[("sharedv4_svc_type", "ClusterIP")],
-            Refuses("hawser decides itself"),
-        ),
-        (
-            "v",
-            &[("sharedv4_failover_strategy", "normal")],
-            Refuses("hawser decides itself"),
-        ),
-        (
-            "v",
-            &[("io_profile", "db")],
-            Refuses("there are no I/O profiles"),
-        ),
+        ("v", &[("sharedv4_svc_type", "ClusterIP")], Refuses("hawser decides itself")),
+        ("v", &[("sharedv4_failover_strategy", "normal")], Refuses("hawser decides itself")),
+        ("v", &[("io_profile", "db")], Refuses("there are no I/O profiles")),
         ("v", &[("io_profile", "auto")], Makes("name=v")),
-        (
-            "v",
-            &[("group", "g"), ("fg", "true")],
-            Refuses("it places replicas"),
-        ),
-        (
-            "v",
-            &[("label", "name=mypxvol")],
-            Makes("name=v,label.name=mypxvol"),
-        ),
-        (
-            "v",
-            &[("labels", "a=b,c=d")],
-            Makes("name=v,label.a=b,label.c=d"),
-        ),
-        (
-            "v",
-            &[("queue_depth", "128")],
-            Refuses("the kernel chooses"),
-        ),
-        (
-            "v",
-            &[("early_ack", "true")],
-            Refuses("nothing of the kind"),
-        ),
-        (
-            "v",
-            &[("early_ack", "false"), ("direct_io", "true")],
-            Makes("name=v"),
-        ),
-        (
-            "v",
-            &[("ephemeral", "true")],
-            Refuses("lives until it is removed"),
-        ),
-        (
-            "v",
-            &[("token", "abc")],
-            Refuses("a credential does not belong"),
-        ),
-        (
-            "v",
-            &[("io_throttle_rd_iops", "1000")],
-            Refuses("does not throttle"),
-        ),
+        ("v", &[("group", "g"), ("fg", "true")], Refuses("it places replicas")),
+        ("v", &[("label", "name=mypxvol")], Makes("name=v,label.name=mypxvol")),
+        ("v", &[("labels", "a=b,c=d")], Makes("name=v,label.a=b,label.c=d")),
+        ("v", &[("queue_depth", "128")], Refuses("the kernel chooses")),
+        ("v", &[("early_ack", "true")], Refuses("nothing of the kind")),
+        ("v", &[("early_ack", "false"), ("direct_io", "true")], Makes("name=v")),
+        ("v", &[("ephemeral", "true")], Refuses("lives until it is removed")),
+        ("v", &[("token", "abc")], Refuses("a credential does not belong")),
+        ("v", &[("io_throttle_rd_iops", "1000")], Refuses("does not throttle")),
         // dvdi/* options of Marathon arrive without their prefix
-        (
-            "px_vol",
-            &[("size", "500"), ("repl", "3"), ("shared", "true")],
-            Refuses(ONE_COPY),
-        ),
+        ("px_vol", &[("size", "500"), ("repl", "3"), ("shared", "true")], Refuses(ONE_COPY)),
         (
             "px_vol",
             &[("size", "500"), ("shared", "true")],
@@ -392,58 +230,18 @@ fn rexray_options() {
             Refuses("`overwritefs` is refused: hawser formats only a device that is proven blank"),
         ),
         // one -o with commas, which docker passes as one value
-        (
-            "test6",
-            &[("size", "10000,type=io1,iops=10")],
-            Refuses("not a size"),
-        ),
+        ("test6", &[("size", "10000,type=io1,iops=10")], Refuses("not a size")),
         // every option of schedulers/docker.md
         ("v", &[("IOPS", "100")], Needs("name=v,iops=100", NO_EBS)),
-        (
-            "v",
-            &[("IOPS", "0")],
-            Refuses("write a whole number above zero"),
-        ),
-        (
-            "v",
-            &[("volumeType", "gp2")],
-            Needs("name=v,type=gp2", NO_EBS),
-        ),
-        (
-            "v",
-            &[("type", "standard")],
-            Needs("name=v,type=standard", NO_EBS),
-        ),
-        (
-            "v",
-            &[("volumeType", "maxIO")],
-            Refuses("not an EBS volume type"),
-        ),
-        (
-            "v",
-            &[("volumeName", "old")],
-            Refuses("hawser volume import"),
-        ),
-        (
-            "v",
-            &[("volumeID", "vol-0abc")],
-            Refuses("hawser volume import"),
-        ),
-        (
-            "v",
-            &[("snapshotName", "s")],
-            Refuses("names of snapshots are not unique"),
-        ),
-        (
-            "v",
-            &[("snapshotID", "snap-0abc")],
-            Needs("name=v,snapshot=snap-0abc", NO_EBS),
-        ),
-        (
-            "v",
-            &[("availabilityZone", "us-east-1a")],
-            Needs("name=v,zone=us-east-1a", NO_EBS),
-        ),
+        ("v", &[("IOPS", "0")], Refuses("write a whole number above zero")),
+        ("v", &[("volumeType", "gp2")], Needs("name=v,type=gp2", NO_EBS)),
+        ("v", &[("type", "standard")], Needs("name=v,type=standard", NO_EBS)),
+        ("v", &[("volumeType", "maxIO")], Refuses("not an EBS volume type")),
+        ("v", &[("volumeName", "old")], Refuses("hawser volume import")),
+        ("v", &[("volumeID", "vol-0abc")], Refuses("hawser volume import")),
+        ("v", &[("snapshotName", "s")], Refuses("names of snapshots are not unique")),
+        ("v", &[("snapshotID", "snap-0abc")], Needs("name=v,snapshot=snap-0abc", NO_EBS)),
+        ("v", &[("availabilityZone", "us-east-1a")], Needs("name=v,zone=us-east-1a", NO_EBS)),
         (
             "v",
             &[("encrypted", "true"), ("encryptionKey", "alias/k")],
@@ -460,40 +258,20 @@ fn rexray_options() {
 #[test]
 fn cloudstor_options() {
     check(&[
-        (
-            "mysharedvol1",
-            &[("backing", "shared")],
-            Makes("name=mysharedvol1,shared=true"),
-        ),
+        ("mysharedvol1", &[("backing", "shared")], Makes("name=mysharedvol1,shared=true")),
         (
             "mylocalvol1",
-            &[
-                ("ebstype", "io1"),
-                ("size", "25"),
-                ("iops", "1000"),
-                ("backing", "relocatable"),
-            ],
-            Needs(
-                "name=mylocalvol1,size=25GiB,backend=ebs,type=io1,iops=1000",
-                NO_EBS,
-            ),
+            &[("ebstype", "io1"), ("size", "25"), ("iops", "1000"), ("backing", "relocatable")],
+            Needs("name=mylocalvol1,size=25GiB,backend=ebs,type=io1,iops=1000", NO_EBS),
         ),
         (
             "ping3-1-vol",
             &[("backing", "local"), ("size", "25"), ("ebstype", "gp2")],
             Refuses("Cloudstor's local is an EBS volume too"),
         ),
-        (
-            "ping3-1-vol5",
-            &[("perfmode", "maxio")],
-            Refuses("a setting of an EFS file system"),
-        ),
+        ("ping3-1-vol5", &[("perfmode", "maxio")], Refuses("a setting of an EFS file system")),
         ("sharedvol1", &[], Makes("name=sharedvol1")),
-        (
-            "v",
-            &[("ebs_tag_Team", "web")],
-            Makes("name=v,label.Team=web"),
-        ),
+        ("v", &[("ebs_tag_Team", "web")], Makes("name=v,label.Team=web")),
     ]);
 }
 
@@ -502,56 +280,24 @@ fn convoy_and_rancher_options() {
     check(&[
         (
             "new_volume",
-            &[
-                ("driver", "ebs"),
-                ("size", "10G"),
-                ("type", "io1"),
-                ("iops", "200"),
-            ],
-            Needs(
-                "name=new_volume,size=10GiB,backend=ebs,type=io1,iops=200",
-                NO_EBS,
-            ),
+            &[("driver", "ebs"), ("size", "10G"), ("type", "io1"), ("iops", "200")],
+            Needs("name=new_volume,size=10GiB,backend=ebs,type=io1,iops=200", NO_EBS),
         ),
-        (
-            "v",
-            &[("driver", "devicemapper")],
-            Refuses("use local or ebs or nfs"),
-        ),
-        (
-            "v",
-            &[("driver", "vfs")],
-            Refuses("use local or ebs or nfs"),
-        ),
+        ("v", &[("driver", "devicemapper")], Refuses("use local or ebs or nfs")),
+        ("v", &[("driver", "vfs")], Refuses("use local or ebs or nfs")),
         (
             "restored_volume",
             &[("backup", "s3://convoy-backup@us-west-2/?backup=f98f")],
             Refuses("not restored from backups yet"),
         ),
-        (
-            "v",
-            &[("backup", "ebs://us-west-2/snap-0abc")],
-            Refuses("snapshot=snap-"),
-        ),
+        ("v", &[("backup", "ebs://us-west-2/snap-0abc")], Refuses("snapshot=snap-")),
         ("v", &[("id", "vol-0abc")], Refuses("hawser volume import")),
-        (
-            "v",
-            &[("endpoint", "x")],
-            Refuses("in the daemon's configuration"),
-        ),
+        ("v", &[("endpoint", "x")], Refuses("in the daemon's configuration")),
         ("v", &[("vm", "true")], Refuses("hawser volume import")),
         (
             "v",
-            &[
-                ("size", "1"),
-                ("volumeType", "gp2"),
-                ("ec2_az", "us-west-1a"),
-                ("kmsKeyId", "k"),
-            ],
-            Needs(
-                "name=v,size=1GiB,type=gp2,kms_key=k,zone=us-west-1a",
-                NO_EBS,
-            ),
+            &[("size", "1"), ("volumeType", "gp2"), ("ec2_az", "us-west-1a"), ("kmsKeyId", "k")],
+            Needs("name=v,size=1GiB,type=gp2,kms_key=k,zone=us-west-1a", NO_EBS),
         ),
     ]);
 }
@@ -565,27 +311,15 @@ fn loopback_options() {
             &[("size", "512Mi"), ("sparse", "true"), ("fs", "xfs")],
             Makes("name=v,size=512MiB,fs=xfs,provision=thin"),
         ),
-        (
-            "v",
-            &[("sparse", "false"), ("fs", "ext4")],
-            Makes("name=v,fs=ext4,provision=thick"),
-        ),
+        ("v", &[("sparse", "false"), ("fs", "ext4")], Makes("name=v,fs=ext4,provision=thick")),
         (
             "v",
             &[("uid", "1000"), ("gid", "1000"), ("mode", "777")],
             Makes("name=v,uid=1000,gid=1000,mode=0777"),
         ),
-        (
-            "v",
-            &[("uid", "-1")],
-            Refuses("write the number of a user or group"),
-        ),
+        ("v", &[("uid", "-1")], Refuses("write the number of a user or group")),
         // The caveat: a bare size is bytes there, GiB here.
-        (
-            "v",
-            &[("size", "1073741824")],
-            Refuses("hardly meant: write the unit, B for bytes"),
-        ),
+        ("v", &[("size", "1073741824")], Refuses("hardly meant: write the unit, B for bytes")),
         ("v", &[("size", "1073741824B")], Makes("name=v,size=1GiB")),
     ]);
 }
@@ -600,67 +334,23 @@ fn other_plugins_options() {
             Makes("name=v,uid=1001,gid=1002,mode=0755"),
         ),
         ("v", &[("fsOwner", "root")], Refuses("write UID:GID")),
-        (
-            "v",
-            &[("provisioning", "thin")],
-            Makes("name=v,provision=thin"),
-        ),
-        (
-            "v",
-            &[("provisioning", "dedup")],
-            Refuses("write provision=thick or provision=thin"),
-        ),
-        (
-            "v",
-            &[("cloneOf", "w")],
-            Refuses("volumes are not cloned yet"),
-        ),
-        (
-            "v",
-            &[("virtualCopyOf", "w")],
-            Refuses("volumes are not cloned yet"),
-        ),
+        ("v", &[("provisioning", "thin")], Makes("name=v,provision=thin")),
+        ("v", &[("provisioning", "dedup")], Refuses("write provision=thick or provision=thin")),
+        ("v", &[("cloneOf", "w")], Refuses("volumes are not cloned yet")),
+        ("v", &[("virtualCopyOf", "w")], Refuses("volumes are not cloned yet")),
         ("v", &[("importVol", "w")], Refuses("hawser volume import")),
-        (
-            "v",
-            &[("qos-name", "gold")],
-            Refuses("hawser has no policies"),
-        ),
-        (
-            "v",
-            &[("mountConflictDelay", "30")],
-            Refuses("in the daemon's configuration"),
-        ),
-        (
-            "v",
-            &[("retentionHours", "4")],
-            Refuses("not made on a schedule yet"),
-        ),
-        (
-            "v",
-            &[("scheduleFrequency", "0 * * * *")],
-            Refuses("not made on a schedule yet"),
-        ),
+        ("v", &[("qos-name", "gold")], Refuses("hawser has no policies")),
+        ("v", &[("mountConflictDelay", "30")], Refuses("in the daemon's configuration")),
+        ("v", &[("retentionHours", "4")], Refuses("not made on a schedule yet")),
+        ("v", &[("scheduleFrequency", "0 * * * *")], Refuses("not made on a schedule yet")),
         // vSphere
         (
             "v",
-            &[
-                ("size", "10gb"),
-                ("diskformat", "eagerzeroedthick"),
-                ("fstype", "xfs"),
-            ],
+            &[("size", "10gb"), ("diskformat", "eagerzeroedthick"), ("fstype", "xfs")],
             Makes("name=v,size=10GiB,fs=xfs,provision=thick"),
         ),
-        (
-            "v",
-            &[("vsan-policy-name", "p")],
-            Refuses("hawser has no policies"),
-        ),
-        (
-            "v",
-            &[("clone-from", "w")],
-            Refuses("volumes are not cloned yet"),
-        ),
+        ("v", &[("vsan-policy-name", "p")], Refuses("hawser has no policies")),
+        ("v", &[("clone-from", "w")], Refuses("volumes are not cloned yet")),
         // LINSTOR
         (
             "v",
@@ -686,11 +376,7 @@ fn other_plugins_options() {
             &[("sshcmd", "u@h:/d"), ("password", "x")],
             Refuses("volumes over ssh are not served"),
         ),
-        (
-            "v1,size=10,type=nfs4",
-            &[],
-            Refuses("`type=nfs4`: not an EBS volume type"),
-        ),
+        ("v1,size=10,type=nfs4", &[], Refuses("`type=nfs4`: not an EBS volume type")),
         (
             "v",
             &[("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=100m")],

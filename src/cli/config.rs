@@ -32,8 +32,9 @@ impl Source {
                     .with_context(|| format!("cannot read the configuration {}", path.display()));
             }
         }
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         values.add_environment(environment);
         for (key, value) in &self.set {
             values.add_option(key, value);

@@ -148,10 +148,9 @@ fn configured(config: &Config) -> Vec<Finding> {
     let mut findings = vec![good("configuration", "is right")];
     for (subject, dir) in [("state directory", &config.state_dir), ("images", &config.local.dir)] {
         findings.push(match usage::of(dir) {
-            Ok(usage) if usage.available < config.local.margin => problem(
-                subject,
-                format!("{} has only {} free", dir.display(), usage.available),
-            ),
+            Ok(usage) if usage.available < config.local.margin => {
+                problem(subject, format!("{} has only {} free", dir.display(), usage.available))
+            }
             Ok(usage) => good(subject, format!("{}: {} free", dir.display(), usage.available)),
             Err(_) => note(subject, format!("{} is not there yet", dir.display())),
         });
@@ -185,7 +184,10 @@ async fn daemon(socket: &Path) -> Vec<Finding> {
             findings.push(note("volume", format!("{}: {doing} is under way", volume.name)));
         }
         for holder in volume.holders.iter().filter(|holder| holder.orphaned_since.is_some()) {
-            let text = format!("{}: {holder} has no Docker engine any more; it is dropped soon", volume.name);
+            let text = format!(
+                "{}: {holder} has no Docker engine any more; it is dropped soon",
+                volume.name
+            );
             findings.push(note("volume", text));
         }
     }

@@ -1,6 +1,10 @@
 //! `hawser serve`: the daemon, from its configuration to its orderly end.
 
-use std::{path::Path, path::PathBuf, sync::Arc};
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use listenfd::ListenFd;
@@ -61,7 +65,10 @@ pub(super) async fn run(args: Args, admin_socket: &Path) -> anyhow::Result<Exit>
 
 fn start_log(config: &Config) -> anyhow::Result<()> {
     let filter: EnvFilter = config.log.parse()?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match config.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
@@ -81,8 +88,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
     let stop = CancellationToken::new();
     let callers = engine.callers().clone();
-    let docker =
-        docker_socket.serve(docker::router(engine.clone()), callers.clone(), stop.clone());
+    let docker = docker_socket.serve(docker::router(engine.clone()), callers.clone(), stop.clone());
     let admin = admin_socket.serve(admin::router(engine), callers, stop.clone());
     let (docker, admin) = (tokio::spawn(docker), tokio::spawn(admin));
     tracing::info!(

@@ -60,7 +60,9 @@ pub enum StoreError {
         reason: String,
     },
     /// Another process has it open.
-    #[error("{path} is in use by another hawser: stop it first (only one can run on a state directory)")]
+    #[error(
+        "{path} is in use by another hawser: stop it first (only one can run on a state directory)"
+    )]
     Locked {
         /// The database file.
         path: PathBuf,
@@ -76,7 +78,9 @@ pub enum StoreError {
         found: u64,
     },
     /// A record cannot be read.
-    #[error("the record of volume {id} in {path} cannot be read: {reason}; nothing was changed: `hawser store export` shows what can be rescued")]
+    #[error(
+        "the record of volume {id} in {path} cannot be read: {reason}; nothing was changed: `hawser store export` shows what can be rescued"
+    )]
     Damaged {
         /// The database file.
         path: PathBuf,
@@ -196,9 +200,8 @@ impl Writer {
 
     fn commit(&mut self, batch: Vec<Job>) {
         let room = self.room();
-        let (batch, refused): (Vec<_>, Vec<_>) = batch
-            .into_iter()
-            .partition(|job| job.urgency == Urgency::Release || room.is_ok());
+        let (batch, refused): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|job| job.urgency == Urgency::Release || room.is_ok());
         for job in refused {
             answer(job.done, room.clone());
         }

@@ -109,6 +109,7 @@ impl Reader {
         let default_size = self.get("volumes.default_size", size);
         let anonymous_size = self.get("volumes.anonymous_size", size);
         let fs = self.get("volumes.default_fs", parsed::<FsType>);
+        let provision = self.get("backends.local.provision", parsed::<Provision>);
         let linger = self.get("volumes.linger", duration);
         let orphan_after = self.get("volumes.orphan_after", signed_duration);
         let undelete = self.get("volumes.undelete", signed_duration);
@@ -120,6 +121,7 @@ impl Reader {
                 size: default_size?,
                 anonymous_size: anonymous_size?,
                 fs: fs?,
+                provision: provision?,
             },
             linger: linger?,
             orphan_after: orphan_after?,
@@ -131,15 +133,9 @@ impl Reader {
 
     fn local(&mut self) -> Option<LocalConfig> {
         let dir = self.get("backends.local.dir", absolute);
-        let provision = self.get("backends.local.provision", parsed::<Provision>);
         let overcommit = self.get("backends.local.overcommit", ratio);
         let margin = self.get("backends.local.margin", size);
-        Some(LocalConfig {
-            dir: dir?,
-            provision: provision?,
-            overcommit: overcommit?,
-            margin: margin?,
-        })
+        Some(LocalConfig { dir: dir?, overcommit: overcommit?, margin: margin? })
     }
 
     /// The value of a setting, or a mistake.

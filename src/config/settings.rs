@@ -144,7 +144,7 @@ pub const SETTINGS: &[Setting] = &[
 
 /// The setting with that key.
 #[must_use]
-pub fn by_key(key: &str) -> Option<&'static Setting> {
+pub(super) fn by_key(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 

@@ -124,9 +124,8 @@ impl Values {
         value: &str,
         known: impl Iterator<Item = &'static str>,
     ) {
-        let nearest = known.max_by(|a, b| {
-            strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b))
-        });
+        let nearest = known
+            .max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)));
         let why = format!("unknown key, the nearest is {}", nearest.unwrap_or_default());
         let (source, key, value) = (source.to_owned(), key.to_owned(), value.to_owned());
         self.mistakes.push(Mistake { source, key, value, why });
@@ -146,7 +145,7 @@ impl Values {
 }
 
 fn is_section(key: &str) -> bool {
-    SETTINGS.iter().any(|setting| {
-        setting.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'))
-    })
+    SETTINGS
+        .iter()
+        .any(|setting| setting.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
 }

@@ -19,7 +19,7 @@ fn nothing_written_is_a_whole_configuration() {
     assert_eq!(config.state_dir, Path::new("/var/lib/hawser"));
     assert_eq!(config.engine.linger, Duration::from_secs(5));
     assert_eq!(config.engine.undelete, SignedDuration::from_hours(24));
-    assert_eq!(config.local.provision, Provision::Thick);
+    assert_eq!(config.engine.defaults.provision, Provision::Thick);
 }
 
 #[test]
@@ -34,7 +34,8 @@ fn the_command_line_wins_over_the_environment_and_that_over_the_file() {
 
 #[test]
 fn all_mistakes_are_reported_at_once_with_their_places() {
-    let file = "[volumes]\nlingre = \"1s\"\ndefault_fs = \"zfs\"\n[backends.local]\novercommit = -1";
+    let file =
+        "[volumes]\nlingre = \"1s\"\ndefault_fs = \"zfs\"\n[backends.local]\novercommit = -1";
     let environment = [("HAWSER_STATEDIR", "/x"), ("HAWSER_UNDELETE", "soon")];
     let error = Config::read(values(file, &environment, &[("daemon.root", "here")])).unwrap_err();
     let text = error.to_string();

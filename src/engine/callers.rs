@@ -40,8 +40,8 @@ impl Callers {
     /// Whether the process that counted is gone.
     #[must_use]
     pub fn inherited(&self, epoch: &CallerEpoch) -> Inherited {
-        let lives = epoch.boot_id == self.boot_id
-            && boot::process_alive(epoch.pid, epoch.start_time);
+        let lives =
+            epoch.boot_id == self.boot_id && boot::process_alive(epoch.pid, epoch.start_time);
         if lives { Inherited::No } else { Inherited::Yes }
     }
 }

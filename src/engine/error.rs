@@ -106,7 +106,9 @@ pub enum StepError {
     #[error(transparent)]
     Stuck(#[from] Problem),
     /// The volume's file system has failed.
-    #[error("its file system has failed: {0}; stop its tasks, then run `hawser volume fsck --repair`")]
+    #[error(
+        "its file system has failed: {0}; stop its tasks, then run `hawser volume fsck --repair`"
+    )]
     FileSystem(String),
 }
 

@@ -276,11 +276,7 @@ impl Engine {
     /// # Errors
     ///
     /// Nothing was changed then.
-    pub async fn set(
-        &self,
-        name: &VolumeName,
-        changes: Changes,
-    ) -> Result<(), EngineError> {
+    pub async fn set(&self, name: &VolumeName, changes: Changes) -> Result<(), EngineError> {
         let ask = |reply| Message::Set { changes, reply };
         Self::ask(&self.named(name)?, "set", name, SHORT, ask).await
     }
@@ -370,22 +366,15 @@ impl Engine {
         match tokio::time::timeout(limit, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(gone()),
-            Err(_) => {
-                Err(EngineError::Deadline { op, volume: volume.clone(), after: limit })
-            }
+            Err(_) => Err(EngineError::Deadline { op, volume: volume.clone(), after: limit }),
         }
     }
 }
 
 fn new_handle(record: &Record) -> (Handle, mpsc::UnboundedReceiver<Message>) {
     let (sender, inbox) = mpsc::unbounded_channel();
-    let view = View {
-        record: record.clone(),
-        observed: None,
-        path: None,
-        doing: None,
-        failure: None,
-    };
+    let view =
+        View { record: record.clone(), observed: None, path: None, doing: None, failure: None };
     let view = Arc::new(RwLock::new(Arc::new(view)));
     (Handle { inbox: sender, view }, inbox)
 }

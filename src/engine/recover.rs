@@ -114,8 +114,8 @@ fn start_task(
 ) -> Result<(), StartError> {
     // Only holders of an earlier boot are dropped, in memory: the next change stores it.
     let boot_id = shared.callers.boot_id().to_owned();
-    let record = transition::apply(&record, Event::Booted { boot_id }, Timestamp::now())
-        .unwrap_or(record);
+    let record =
+        transition::apply(&record, Event::Booted { boot_id }, Timestamp::now()).unwrap_or(record);
     let (handle, inbox) = new_handle(&record);
     if record.is_removed() {
         shared.registry.insert_removed(record.id, handle.clone());

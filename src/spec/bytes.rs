@@ -65,11 +65,7 @@ impl fmt::Display for Bytes {
             .into_iter()
             .find(|(_, shift)| self.0 != 0 && self.0.trailing_zeros() >= *shift)
             .unwrap_or(('B', 0));
-        let suffix = if shift == 0 {
-            "B".to_owned()
-        } else {
-            format!("{unit}iB")
-        };
+        let suffix = if shift == 0 { "B".to_owned() } else { format!("{unit}iB") };
         f.pad(&format!("{}{suffix}", self.0 >> shift))
     }
 }
@@ -80,9 +76,7 @@ impl FromStr for Bytes {
     fn from_str(text: &str) -> Result<Self, ParseBytesError> {
         let not_a_size = || ParseBytesError::NotASize(text.to_owned());
         let overflow = || ParseBytesError::Overflow(text.to_owned());
-        let digits_end = text
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len());
+        let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (digits, suffix) = text.split_at(digits_end);
         if digits.is_empty() {
             return Err(not_a_size());
@@ -104,15 +98,9 @@ fn shift_of(suffix: &str) -> Option<u32> {
     if suffix.is_empty() {
         return Some(30);
     }
-    let (unit, shift) = UNITS
-        .into_iter()
-        .find(|(unit, _)| suffix.starts_with(*unit))?;
+    let (unit, shift) = UNITS.into_iter().find(|(unit, _)| suffix.starts_with(*unit))?;
     let rest = &suffix[1..];
-    let known = if unit == 'B' {
-        rest.is_empty()
-    } else {
-        matches!(rest, "" | "B" | "I" | "IB")
-    };
+    let known = if unit == 'B' { rest.is_empty() } else { matches!(rest, "" | "B" | "I" | "IB") };
     known.then_some(shift)
 }
 
@@ -152,19 +140,11 @@ mod tests {
 
     #[test]
     fn what_is_not_a_size_is_refused() {
-        for text in [
-            "", "G", "-1", "1.5G", "10 G", "10X", "10GX", "10Bi", "10BB", "١",
-        ] {
-            assert_eq!(
-                text.parse::<Bytes>(),
-                Err(ParseBytesError::NotASize(text.into()))
-            );
+        for text in ["", "G", "-1", "1.5G", "10 G", "10X", "10GX", "10Bi", "10BB", "١"] {
+            assert_eq!(text.parse::<Bytes>(), Err(ParseBytesError::NotASize(text.into())));
         }
         for text in ["99999999999999999999", "9000000T", "8388608T"] {
-            assert_eq!(
-                text.parse::<Bytes>(),
-                Err(ParseBytesError::Overflow(text.into()))
-            );
+            assert_eq!(text.parse::<Bytes>(), Err(ParseBytesError::Overflow(text.into())));
         }
     }
 

@@ -70,14 +70,10 @@ pub(super) trait Choice: Copy + 'static {
 
 /// The choice that `text` names, in either case.
 pub(super) fn choose<T: Choice>(text: &str) -> Result<T, Why> {
-    T::ALL
-        .iter()
-        .copied()
-        .find(|one| text.eq_ignore_ascii_case(one.word()))
-        .ok_or_else(|| {
-            let words: Vec<_> = T::ALL.iter().map(|one| one.word()).collect();
-            format!("use {}", words.join(" or ")).into()
-        })
+    T::ALL.iter().copied().find(|one| text.eq_ignore_ascii_case(one.word())).ok_or_else(|| {
+        let words: Vec<_> = T::ALL.iter().map(|one| one.word()).collect();
+        format!("use {}", words.join(" or ")).into()
+    })
 }
 
 /// `true` or `false`, in any of the spellings that the other plugins take.
@@ -125,11 +121,7 @@ impl Choice for OnRemove {
 
 impl Sharing {
     pub(super) const fn from_flag(shared: bool) -> Self {
-        if shared {
-            Self::Shared
-        } else {
-            Self::Exclusive
-        }
+        if shared { Self::Shared } else { Self::Exclusive }
     }
 
     /// As `shared=` is written.
@@ -214,14 +206,8 @@ mod tests {
     #[test]
     fn a_word_that_is_no_choice_is_answered_with_the_choices() {
         assert_eq!(choose::<Provision>("THIN"), Ok(Provision::Thin));
-        assert_eq!(
-            choose::<OnRemove>("keep").unwrap_err(),
-            "use delete or retain"
-        );
+        assert_eq!(choose::<OnRemove>("keep").unwrap_err(), "use delete or retain");
         let unknown = "gce".parse::<BackendKind>().unwrap_err();
-        assert_eq!(
-            unknown.to_string(),
-            "not a backend: use local or ebs or nfs"
-        );
+        assert_eq!(unknown.to_string(), "not a backend: use local or ebs or nfs");
     }
 }

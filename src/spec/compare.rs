@@ -26,13 +26,7 @@ impl std::error::Error for Difference {}
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            volume,
-            key,
-            wanted,
-            present,
-            advice,
-        } = self;
+        let Self { volume, key, wanted, present, advice } = self;
         write!(f, "volume `{volume}` exists with ")?;
         match present.as_str() {
             "" => write!(f, "no `{key}`")?,
@@ -52,8 +46,7 @@ impl Stated {
         spec: &Spec,
         present_size: Bytes,
     ) -> Option<Difference> {
-        self.iter()
-            .find_map(|(key, value)| difference(name, key, value, spec, present_size))
+        self.iter().find_map(|(key, value)| difference(name, key, value, spec, present_size))
     }
 }
 
@@ -65,9 +58,8 @@ fn difference(
     present_size: Bytes,
 ) -> Option<Difference> {
     if let Value::Labels(wanted) = value {
-        let (label, text) = wanted
-            .iter()
-            .find(|(key, text)| spec.labels.get(*key) != Some(*text))?;
+        let (label, text) =
+            wanted.iter().find(|(key, text)| spec.labels.get(*key) != Some(*text))?;
         let present = spec.labels.get(label).cloned().unwrap_or_default();
         return Some(differs(name, key, &format!("label.{label}"), text, present));
     }
@@ -84,13 +76,7 @@ fn difference(
         return None;
     }
     let present = present.map(|value| value.to_string()).unwrap_or_default();
-    Some(differs(
-        name,
-        key,
-        key.as_str(),
-        &value.to_string(),
-        present,
-    ))
+    Some(differs(name, key, key.as_str(), &value.to_string(), present))
 }
 
 fn differs(
@@ -130,13 +116,7 @@ fn differs(
         }
     };
     let (key, wanted) = (shown.to_owned(), wanted.to_owned());
-    Difference {
-        volume: volume.clone(),
-        key,
-        wanted,
-        present,
-        advice,
-    }
+    Difference { volume: volume.clone(), key, wanted, present, advice }
 }
 
 /// What the spec says about `key`, as if it had been stated; `None` if it has no such thing.
@@ -152,7 +132,7 @@ fn present(key: Key, spec: &Spec, present_size: Bytes) -> Option<Value> {
         Key::Uid => spec.owner.uid.map(Value::Id),
         Key::Gid => spec.owner.gid.map(Value::Id),
         Key::Mode => spec.owner.mode.map(Value::Mode),
-        Key::Provision => provision.map(Value::Provision),
+        Key::Provision => Some(Value::Provision(*provision)),
         Key::OnRemove => spec.on_remove.map(Value::OnRemove),
         Key::Sticky => Some(Value::Sticky(spec.sticky)),
         Key::Label => Some(Value::Labels(spec.labels.clone())),

@@ -57,12 +57,11 @@ impl BackendSpec {
 }
 
 /// Settings of the local backend.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LocalSpec {
-    /// When space is taken; `None` is the backend's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provision: Option<Provision>,
+    /// When space is taken.
+    pub provision: Provision,
 }
 
 /// What stands in for the fields that a user did not state. Comes from the configuration.
@@ -76,6 +75,8 @@ pub struct Defaults {
     pub anonymous_size: Bytes,
     /// The file system.
     pub fs: FsType,
+    /// When a local volume's space is taken.
+    pub provision: Provision,
 }
 
 #[cfg(test)]
@@ -88,6 +89,7 @@ impl Defaults {
             size,
             anonymous_size,
             fs: FsType::Ext4,
+            provision: Provision::Thick,
         }
     }
 }
@@ -101,12 +103,7 @@ mod tests {
     #[test]
     fn the_stored_form_of_a_spec_does_not_change() {
         let spec: Spec = serde_json::from_str(GOLDEN).unwrap();
-        assert_eq!(
-            spec.backend,
-            BackendSpec::Local(LocalSpec {
-                provision: Some(Provision::Thin)
-            })
-        );
+        assert_eq!(spec.backend, BackendSpec::Local(LocalSpec { provision: Provision::Thin }));
         assert_eq!(spec.backend.kind(), BackendKind::Local);
         assert_eq!(serde_json::to_string(&spec).unwrap(), GOLDEN);
     }
@@ -114,9 +111,7 @@ mod tests {
     #[test]
     fn unknown_fields_of_a_stored_spec_are_refused() {
         let strange = |from: &str, to: &str| {
-            serde_json::from_str::<Spec>(&GOLDEN.replace(from, to))
-                .unwrap_err()
-                .to_string()
+            serde_json::from_str::<Spec>(&GOLDEN.replace(from, to)).unwrap_err().to_string()
         };
         assert!(strange("\"sticky\"", "\"stucky\"").contains("unknown field `stucky`"));
         assert!(strange("\"provision\"", "\"raid\"").contains("unknown field `raid`"));

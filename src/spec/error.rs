@@ -115,10 +115,7 @@ impl Shown {
     #[must_use]
     pub fn new(text: &str) -> Self {
         let lower = text.to_ascii_lowercase();
-        let secret = SECRET_WORDS
-            .iter()
-            .filter_map(|word| lower.find(word))
-            .min();
+        let secret = SECRET_WORDS.iter().filter_map(|word| lower.find(word)).min();
         // The word itself is shown, with its rest (`passphrase`), but nothing after it.
         let end = secret.map_or(text.len(), |at| {
             text[at..]
@@ -163,23 +160,14 @@ mod tests {
     #[test]
     fn shown_text_is_short_and_has_no_control_characters() {
         assert_eq!(Shown::new("pgdata").to_string(), "pgdata");
-        assert_eq!(
-            Shown::new("a\x1b[31m\n\u{202e}b").to_string(),
-            "a\\u{1b}[31m\\u{a}\\u{202e}b"
-        );
-        assert_eq!(
-            Shown::new(&"x".repeat(1000)).to_string(),
-            format!("{}…", "x".repeat(64))
-        );
+        assert_eq!(Shown::new("a\x1b[31m\n\u{202e}b").to_string(), "a\\u{1b}[31m\\u{a}\\u{202e}b");
+        assert_eq!(Shown::new(&"x".repeat(1000)).to_string(), format!("{}…", "x".repeat(64)));
         assert_eq!(Shown::new(&"x".repeat(64)).to_string(), "x".repeat(64));
     }
 
     #[test]
     fn shown_text_ends_where_a_secret_begins() {
-        assert_eq!(
-            Shown::new("foo;passphrase=hunter2").to_string(),
-            "foo;passphrase…"
-        );
+        assert_eq!(Shown::new("foo;passphrase=hunter2").to_string(), "foo;passphrase…");
         assert_eq!(Shown::new("Secret_Key:hunter2").to_string(), "Secret_Key…");
         assert_eq!(Shown::new("secret_key").to_string(), "secret_key");
     }

@@ -77,11 +77,7 @@ pub fn explain(request: &Request, defaults: &Defaults) -> Explanation {
         backend,
         fields,
         notes: notes(request, backend),
-        refused: request
-            .stated
-            .resolve(&request.name, defaults)
-            .err()
-            .map(|why| why.to_string()),
+        refused: request.stated.resolve(&request.name, defaults).err().map(|why| why.to_string()),
     }
 }
 
@@ -92,11 +88,7 @@ fn explained(key: Key, request: &Request, defaults: &Defaults) -> Vec<Explained>
             .iter()
             .map(|(label, text)| {
                 let (key, value) = (format!("label.{label}"), text.clone());
-                Explained {
-                    key,
-                    value,
-                    source: Source::Stated,
-                }
+                Explained { key, value, source: Source::Stated }
             })
             .collect(),
         Some(value) => {
@@ -104,11 +96,7 @@ fn explained(key: Key, request: &Request, defaults: &Defaults) -> Vec<Explained>
                 written if written == key.as_str() => Source::Stated,
                 written => Source::StatedAs(written.to_owned()),
             };
-            vec![Explained {
-                key: key.as_str().to_owned(),
-                value: value.to_string(),
-                source,
-            }]
+            vec![Explained { key: key.as_str().to_owned(), value: value.to_string(), source }]
         }
         None => {
             let (backend, chosen_by) = stated.choose_backend(defaults);
@@ -117,19 +105,13 @@ fn explained(key: Key, request: &Request, defaults: &Defaults) -> Vec<Explained>
                 (Key::Fs, defaults.fs.to_string()),
                 (Key::Backend, backend.to_string()),
             ];
-            let value = configured
-                .into_iter()
-                .find(|(configured, _)| *configured == key);
+            let value = configured.into_iter().find(|(configured, _)| *configured == key);
             let value = value.map_or_else(|| key.row().default.to_owned(), |(_, value)| value);
             let source = match (key, chosen_by) {
                 (Key::Backend, Some(by)) => Source::ChosenBy(stated.written(by).to_owned()),
                 _ => Source::Default,
             };
-            vec![Explained {
-                key: key.as_str().to_owned(),
-                value,
-                source,
-            }]
+            vec![Explained { key: key.as_str().to_owned(), value, source }]
         }
     }
 }
@@ -141,9 +123,7 @@ fn notes(request: &Request, backend: BackendKind) -> Vec<String> {
         notes.push("the name is that of an anonymous volume: Docker made it up".to_owned());
     }
     if let Some(scale) = stated.get(Key::Scale) {
-        notes.push(format!(
-            "scale={scale} is understood, but not served yet: it is refused"
-        ));
+        notes.push(format!("scale={scale} is understood, but not served yet: it is refused"));
     }
     if stated.sharing() == Some(Sharing::Shared) && backend == BackendKind::Local {
         notes.push(
@@ -153,9 +133,7 @@ fn notes(request: &Request, backend: BackendKind) -> Vec<String> {
         );
     }
     for option in &stated.satisfied {
-        notes.push(format!(
-            "{option} asks for nothing beyond what holds anyway"
-        ));
+        notes.push(format!("{option} asks for nothing beyond what holds anyway"));
     }
     notes
 }
@@ -165,18 +143,9 @@ impl fmt::Display for Explanation {
         writeln!(f, "volume     {}", self.name)?;
         writeln!(f, "canonical  {}", self.canonical)?;
         writeln!(f)?;
-        let key_width = self
-            .fields
-            .iter()
-            .map(|field| field.key.len())
-            .max()
-            .unwrap_or_default();
-        let value_width = self
-            .fields
-            .iter()
-            .map(|field| field.value.chars().count())
-            .max()
-            .unwrap_or_default();
+        let key_width = self.fields.iter().map(|field| field.key.len()).max().unwrap_or_default();
+        let value_width =
+            self.fields.iter().map(|field| field.value.chars().count()).max().unwrap_or_default();
         for Explained { key, value, source } in &self.fields {
             writeln!(f, "  {key:key_width$}  {value:value_width$}  {source}")?;
         }

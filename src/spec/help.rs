@@ -105,15 +105,7 @@ pub fn help_text() -> String {
     let values_width = width(|key| key.values.len());
     let default_width = width(|key| key.default.len());
     let mut text = HEAD.to_owned();
-    for KeyHelp {
-        key,
-        values,
-        default,
-        meaning,
-        status,
-        aliases,
-    } in &keys
-    {
+    for KeyHelp { key, values, default, meaning, status, aliases } in &keys {
         let mut notes = vec![];
         if *status != Status::Served {
             notes.push(status.to_string());
@@ -121,11 +113,8 @@ pub fn help_text() -> String {
         if !aliases.is_empty() {
             notes.push(format!("also: {}", aliases.join(", ")));
         }
-        let notes = if notes.is_empty() {
-            String::new()
-        } else {
-            format!(" [{}]", notes.join("; "))
-        };
+        let notes =
+            if notes.is_empty() { String::new() } else { format!(" [{}]", notes.join("; ")) };
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
@@ -160,10 +149,7 @@ mod tests {
             column(line("  size "), "from the configuration"),
             column(line("  mkfs_options "), "none"),
         );
-        assert!(
-            line("  fs ").ends_with("[also: fstype, newfstype, filesystem]"),
-            "{text}"
-        );
+        assert!(line("  fs ").ends_with("[also: fstype, newfstype, filesystem]"), "{text}");
         assert!(text.contains("the loopback plugin's was bytes"));
     }
 }

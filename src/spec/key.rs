@@ -116,10 +116,7 @@ mod tests {
         for row in &KEYS {
             for name in row.aliases.iter().chain([&row.name]) {
                 assert!(names.insert(*name), "{name}");
-                assert_eq!(
-                    *name == "label.KEY",
-                    *name != name.to_lowercase().replace('-', "_")
-                );
+                assert_eq!(*name == "label.KEY", *name != name.to_lowercase().replace('-', "_"));
             }
         }
     }

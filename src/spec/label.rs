@@ -15,11 +15,9 @@ pub(super) const COUNT_MAX: usize = 40;
 pub(super) fn check_key(key: &str) -> Result<(), Why> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
     if !key.starts_with(|c: char| c.is_ascii_alphanumeric()) || !key.chars().all(allowed) {
-        return Err(
-            "a label's key takes letters, digits, `_`, `.`, `-` and `/`, and begins with \
+        return Err("a label's key takes letters, digits, `_`, `.`, `-` and `/`, and begins with \
                     a letter or a digit: write label.KEY=VALUE"
-                .into(),
-        );
+            .into());
     }
     if key.len() > KEY_MAX {
         return Err(format!("a label's key has at most {KEY_MAX} characters").into());
@@ -51,16 +49,7 @@ mod tests {
         assert_eq!(check_key("team"), Ok(()));
         assert_eq!(check_key("example.com/cost-center"), Ok(()));
         assert_eq!(check_value("a b=c@d/é"), Ok(()));
-        for bad in [
-            "",
-            ".a",
-            "a b",
-            "a:b",
-            "a=b",
-            "hawser",
-            "HAWSER.cluster",
-            &"a".repeat(101),
-        ] {
+        for bad in ["", ".a", "a b", "a:b", "a=b", "hawser", "HAWSER.cluster", &"a".repeat(101)] {
             assert!(check_key(bad).is_err(), "{bad}");
         }
         for bad in ["a,b", "a:b", "a\nb", "a;b", &"a".repeat(201)] {

@@ -78,25 +78,20 @@ type Flags = Vec<(char, Vec<String>)>;
 fn flags(text: &str) -> Result<Flags, Why> {
     let mut flags: Flags = Vec::new();
     let mut open = None;
-    for word in text
-        .split(|c: char| c == ';' || c.is_whitespace())
-        .filter(|word| !word.is_empty())
+    for word in text.split(|c: char| c == ';' || c.is_whitespace()).filter(|word| !word.is_empty())
     {
         let mut value = word;
         if let Some(rest) = word.strip_prefix('-') {
             let mut chars = rest.chars();
             let Some(flag) = chars.next().filter(char::is_ascii_alphabetic) else {
                 return Err(
-                    format!("`{}` is not a flag of mkfs: write -m;1", Shown::new(word)).into(),
+                    format!("`{}` is not a flag of mkfs: write -m;1", Shown::new(word)).into()
                 );
             };
-            let at = flags
-                .iter()
-                .position(|(known, _)| *known == flag)
-                .unwrap_or_else(|| {
-                    flags.push((flag, Vec::new()));
-                    flags.len() - 1
-                });
+            let at = flags.iter().position(|(known, _)| *known == flag).unwrap_or_else(|| {
+                flags.push((flag, Vec::new()));
+                flags.len() - 1
+            });
             open = Some(at);
             value = chars.as_str();
             if value.is_empty() {
@@ -106,9 +101,7 @@ fn flags(text: &str) -> Result<Flags, Why> {
         let Some(at) = open.take() else {
             return Err(format!("`{}` follows no flag: write -m;1", Shown::new(word)).into());
         };
-        flags[at]
-            .1
-            .extend(value.split(',').map(|item| item.trim().to_owned()));
+        flags[at].1.extend(value.split(',').map(|item| item.trim().to_owned()));
     }
     if flags.is_empty() {
         return Err("there is no flag in it: write -m;1".into());
@@ -206,9 +199,7 @@ fn check_names(flag: &str, names: &[(&str, Takes)], items: &[String]) -> Result<
         let Some((_, takes)) = names.iter().find(|(known, _)| *known == name) else {
             let known: Vec<_> = names.iter().map(|(name, _)| *name).collect();
             let shown = Shown::new(name);
-            return Err(
-                format!("`{flag} {shown}` is not allowed: use {}", known.join(", ")).into(),
-            );
+            return Err(format!("`{flag} {shown}` is not allowed: use {}", known.join(", ")).into());
         };
         if !seen.insert(name) {
             return Err(format!("`{flag} {name}` is given twice: give it once").into());

@@ -56,11 +56,7 @@ const ALLOWED: &[(&str, Takes, On)] = &[
     ("inode64", Nothing, Xfs),
     ("inode_readahead_blks", Number, Ext4),
     ("journal_checksum", Nothing, Ext4),
-    (
-        "journal_ioprio",
-        Words(&["0", "1", "2", "3", "4", "5", "6", "7"]),
-        Ext4,
-    ),
+    ("journal_ioprio", Words(&["0", "1", "2", "3", "4", "5", "6", "7"]), Ext4),
     ("largeio", Nothing, Xfs),
     ("lazytime", Nothing, Both),
     ("logbsize", Size, Xfs),
@@ -96,15 +92,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         "say it where the volume is used: Docker's `:ro`, or \"mode\": \"RO\" in Marathon",
     ),
     (
-        &[
-            "bind",
-            "loop",
-            "move",
-            "offset",
-            "rbind",
-            "remount",
-            "sizelimit",
-        ],
+        &["bind", "loop", "move", "offset", "rbind", "remount", "sizelimit"],
         "it changes what is mounted, which only hawser decides",
     ),
     (
@@ -122,14 +110,8 @@ const REFUSED: &[(&[&str], &str)] = &[
         &["journal_dev", "journal_path", "logdev", "rtdev"],
         "it names another device, which hawser does not manage",
     ),
-    (
-        &["nouuid"],
-        "it would hide that the same file system is mounted twice",
-    ),
-    (
-        &["context", "defcontext", "fscontext", "rootcontext"],
-        "SELinux labels are set by Docker",
-    ),
+    (&["nouuid"], "it would hide that the same file system is mounted twice"),
+    (&["context", "defcontext", "fscontext", "rootcontext"], "SELinux labels are set by Docker"),
 ];
 
 /// Reads a list of options that at least one file system takes.
@@ -145,9 +127,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<String>, Why> {
             None => (item, None),
         };
         let option = allowed(name, value)?;
-        let opposite = name
-            .strip_prefix("no")
-            .map_or_else(|| format!("no{name}"), str::to_owned);
+        let opposite = name.strip_prefix("no").map_or_else(|| format!("no{name}"), str::to_owned);
         if !seen.insert(name.to_owned()) {
             return Err(format!("`{name}` is given twice: give it once").into());
         }
@@ -206,11 +186,7 @@ fn find(name: &str) -> Option<(&'static str, Takes, On)> {
 }
 
 fn all() -> String {
-    ALLOWED
-        .iter()
-        .map(|(name, _, _)| *name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    ALLOWED.iter().map(|(name, _, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn is_number(text: &str) -> bool {

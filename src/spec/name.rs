@@ -26,11 +26,7 @@ impl VolumeName {
     /// Whether Docker made this name up for an anonymous volume: 64 hexadecimal digits.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
-        self.0.len() == 64
-            && self
-                .0
-                .bytes()
-                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        self.0.len() == 64 && self.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     }
 }
 
@@ -91,30 +87,11 @@ mod tests {
         for good in ["a", "0", "pgdata", "my.vol-1_x", &"a".repeat(128)] {
             assert_eq!(good.parse::<VolumeName>().unwrap().as_str(), good);
         }
-        for bad in [
-            ".",
-            "..",
-            ".a",
-            "-a",
-            "_a",
-            "a/b",
-            "a b",
-            "a:b",
-            "é",
-            "a\0",
-            &"a".repeat(129),
-        ] {
-            assert_eq!(
-                bad.parse::<VolumeName>(),
-                Err(SpecError::Name(Shown::new(bad)))
-            );
+        for bad in [".", "..", ".a", "-a", "_a", "a/b", "a b", "a:b", "é", "a\0", &"a".repeat(129)]
+        {
+            assert_eq!(bad.parse::<VolumeName>(), Err(SpecError::Name(Shown::new(bad))));
         }
-        assert!(
-            "".parse::<VolumeName>()
-                .unwrap_err()
-                .to_string()
-                .contains("empty")
-        );
+        assert!("".parse::<VolumeName>().unwrap_err().to_string().contains("empty"));
     }
 
     #[test]
@@ -127,10 +104,7 @@ mod tests {
 
     #[test]
     fn json_can_hold_no_invalid_name() {
-        assert_eq!(
-            serde_json::to_string(&"a".parse::<VolumeName>().unwrap()).unwrap(),
-            "\"a\""
-        );
+        assert_eq!(serde_json::to_string(&"a".parse::<VolumeName>().unwrap()).unwrap(), "\"a\"");
         assert!(serde_json::from_str::<VolumeName>("\"../a\"").is_err());
     }
 }

@@ -46,11 +46,7 @@ impl FromStr for Mode {
             return Err(NotAMode);
         }
         let bits = u32::from_str_radix(digits, 8).map_err(|_| NotAMode)?;
-        if bits > 0o7777 {
-            Err(NotAMode)
-        } else {
-            Ok(Self(bits))
-        }
+        if bits > 0o7777 { Err(NotAMode) } else { Ok(Self(bits)) }
     }
 }
 
@@ -80,38 +76,18 @@ mod tests {
 
     #[test]
     fn a_mode_is_octal_with_or_without_a_prefix() {
-        for (text, bits) in [
-            ("755", 0o755),
-            ("0755", 0o755),
-            ("0o700", 0o700),
-            ("2770", 0o2770),
-        ] {
+        for (text, bits) in [("755", 0o755), ("0755", 0o755), ("0o700", 0o700), ("2770", 0o2770)] {
             assert_eq!(text.parse::<Mode>().map(Mode::bits), Ok(bits), "{text}");
         }
-        for text in [
-            "",
-            "0o",
-            "8",
-            "u+rwx",
-            "+7",
-            "-7",
-            "17777",
-            "77777777777777",
-        ] {
+        for text in ["", "0o", "8", "u+rwx", "+7", "-7", "17777", "77777777777777"] {
             assert_eq!(text.parse::<Mode>(), Err(NotAMode), "{text}");
         }
     }
 
     #[test]
     fn a_mode_is_shown_and_stored_in_octal() {
-        let owner = Ownership {
-            mode: Some("755".parse().unwrap()),
-            ..Ownership::default()
-        };
+        let owner = Ownership { mode: Some("755".parse().unwrap()), ..Ownership::default() };
         assert_eq!(serde_json::to_string(&owner).unwrap(), r#"{"mode":"0755"}"#);
-        assert_eq!(
-            serde_json::from_str::<Ownership>(r#"{"mode":"0755"}"#).unwrap(),
-            owner
-        );
+        assert_eq!(serde_json::from_str::<Ownership>(r#"{"mode":"0755"}"#).unwrap(), owner);
     }
 }

@@ -69,10 +69,7 @@ pub fn parse<'a>(
         return Err(SpecError::Form("the spec names no volume: add name=NAME"));
     };
     check_combinations(&reader.stated)?;
-    Ok(Asked::Volume(Request {
-        name,
-        stated: reader.stated,
-    }))
+    Ok(Asked::Volume(Request { name, stated: reader.stated }))
 }
 
 /// Reads options alone, of a volume whose name is known: `hawser volume set`.
@@ -88,10 +85,7 @@ pub fn parse_options<'a>(
     }
     if reader.name.is_some() {
         let why = "a volume cannot be renamed: remove it".into();
-        return Err(SpecError::Refused {
-            key: Shown::new("name"),
-            why,
-        });
+        return Err(SpecError::Refused { key: Shown::new("name"), why });
     }
     check_combinations(&reader.stated)?;
     Ok(reader.stated)

@@ -15,10 +15,7 @@ pub(super) enum Rule {
     /// Other words for a key of ours. Words that are not listed are refused.
     Words(&'static [(&'static str, Key, &'static str)], &'static str),
     /// A boolean that sets a key of ours.
-    Switch {
-        yes: (Key, &'static str),
-        no: (Key, &'static str),
-    },
+    Switch { yes: (Key, &'static str), no: (Key, &'static str) },
     /// HPE's `uid:gid`.
     Owner,
     /// Portworx's `k=v,k=v`.
@@ -41,21 +38,12 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
     (
         &["backing"],
         Words(
-            &[
-                ("relocatable", Key::Backend, "ebs"),
-                ("shared", Key::Shared, "true"),
-            ],
+            &[("relocatable", Key::Backend, "ebs"), ("shared", Key::Shared, "true")],
             "Cloudstor's local is an EBS volume too: write backend=ebs, backend=local or \
              shared=true",
         ),
     ),
-    (
-        &["sparse"],
-        Switch {
-            yes: (Key::Provision, "thin"),
-            no: (Key::Provision, "thick"),
-        },
-    ),
+    (&["sparse"], Switch { yes: (Key::Provision, "thin"), no: (Key::Provision, "thick") }),
     (
         &["provisioning", "diskformat"],
         Words(
@@ -74,15 +62,10 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
     // Copies and placement of copies.
     (
         &["repl", "replicas"],
-        Only(
-            &["1"],
-            "a volume has one copy; hawser does not replicate: write repl=1 or remove it",
-        ),
+        Only(&["1"], "a volume has one copy; hawser does not replicate: write repl=1 or remove it"),
     ),
     (
-        &[
-            "nodes", "zones", "racks", "rack", "regions", "region", "group", "fg",
-        ],
+        &["nodes", "zones", "racks", "rack", "regions", "region", "group", "fg"],
         Refuse("it places replicas, which hawser does not have; an EBS volume is placed by zone="),
     ),
     (
@@ -91,10 +74,7 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
     ),
     (
         &["aggregation_level"],
-        Only(
-            &["1", "auto"],
-            "a volume is not striped over several nodes: remove it",
-        ),
+        Only(&["1", "auto"], "a volume is not striped over several nodes: remove it"),
     ),
     // Speed.
     (
@@ -107,31 +87,17 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
     ),
     (
         &["io_profile"],
-        Only(
-            &["auto", "none"],
-            "there are no I/O profiles: remove it, or use mount_options=",
-        ),
+        Only(&["auto", "none"], "there are no I/O profiles: remove it, or use mount_options="),
     ),
     (
-        &[
-            "io_throttle_rd_iops",
-            "io_throttle_wr_iops",
-            "io_throttle_rd_bw",
-            "io_throttle_wr_bw",
-        ],
-        Only(
-            &["0"],
-            "hawser does not throttle: use the container's own limits (blkio, io.max)",
-        ),
+        &["io_throttle_rd_iops", "io_throttle_wr_iops", "io_throttle_rd_bw", "io_throttle_wr_bw"],
+        Only(&["0"], "hawser does not throttle: use the container's own limits (blkio, io.max)"),
     ),
     (
         &["perfmode"],
         Refuse("it is a setting of an EFS file system, which hawser does not create: remove it"),
     ),
-    (
-        &["queue_depth"],
-        Refuse("the kernel chooses the queue's depth: remove it"),
-    ),
+    (&["queue_depth"], Refuse("the kernel chooses the queue's depth: remove it")),
     (
         &["bs", "block_size", "blocksize"],
         Refuse(
@@ -174,10 +140,7 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
         ],
         Refuse("hawser decides itself how a shared volume reaches other nodes: remove it"),
     ),
-    (
-        &["ephemeral"],
-        Never("a volume lives until it is removed: remove the option"),
-    ),
+    (&["ephemeral"], Never("a volume lives until it is removed: remove the option")),
     // Encryption and secrets. Their values are never shown.
     (
         &["secure"],
@@ -191,27 +154,14 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
         ),
     ),
     (
-        &[
-            "token",
-            "token_secret",
-            "password",
-            "accesskey",
-            "secretkey",
-            "username",
-        ],
+        &["token", "token_secret", "password", "accesskey", "secretkey", "username"],
         Refuse(
             "a credential does not belong in a volume's name or options, where everyone reads \
                 it: it goes into the daemon's configuration",
         ),
     ),
     // Snapshots, clones, backups, existing volumes.
-    (
-        &["snap_interval"],
-        Only(
-            &["0"],
-            "snapshots are not made on a schedule yet: remove it",
-        ),
-    ),
+    (&["snap_interval"], Only(&["0"], "snapshots are not made on a schedule yet: remove it")),
     (
         &[
             "snap_schedule",
@@ -231,10 +181,7 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
                 snapshot=snap-…",
         ),
     ),
-    (
-        &["snapshotname"],
-        Refuse("names of snapshots are not unique: write the id, snapshot=snap-…"),
-    ),
+    (&["snapshotname"], Refuse("names of snapshots are not unique: write the id, snapshot=snap-…")),
     (
         &["backup"],
         Refuse("volumes are not restored from backups yet; an EBS snapshot is snapshot=snap-…"),
@@ -253,26 +200,12 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
                if its data can go",
         ),
     ),
-    (
-        &["force_unsupported_fs_type"],
-        Never("only ext4 and xfs are supported: remove it"),
-    ),
+    (&["force_unsupported_fs_type"], Never("only ext4 and xfs are supported: remove it")),
     (&["createoptions"], Refuse("write mkfs_options=")),
-    (
-        &["cascaded"],
-        Never("there is nothing of the kind: remove it"),
-    ),
+    (&["cascaded"], Never("there is nothing of the kind: remove it")),
     // Other kinds of storage.
     (
-        &[
-            "storagepolicy",
-            "vsan_policy_name",
-            "qos_name",
-            "cpg",
-            "snapcpg",
-            "hostname",
-            "profile",
-        ],
+        &["storagepolicy", "vsan_policy_name", "qos_name", "cpg", "snapcpg", "hostname", "profile"],
         Refuse("hawser has no policies: state what the volume needs"),
     ),
     (
@@ -305,10 +238,7 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
         &["sshcmd", "identityfile", "port"],
         Refuse("volumes over ssh are not served: use backend=nfs or shared=true"),
     ),
-    (
-        &["endpoint"],
-        Refuse("the cloud's endpoint is in the daemon's configuration: remove it"),
-    ),
+    (&["endpoint"], Refuse("the cloud's endpoint is in the daemon's configuration: remove it")),
     (
         &["mountconflictdelay", "preempt"],
         Refuse("what happens when a volume is held elsewhere is in the daemon's configuration"),
@@ -325,9 +255,7 @@ mod tests {
 
     #[test]
     fn no_option_has_two_rules() {
-        let ours = KEYS
-            .iter()
-            .flat_map(|row| row.aliases.iter().chain([&row.name]).copied());
+        let ours = KEYS.iter().flat_map(|row| row.aliases.iter().chain([&row.name]).copied());
         let mut names: BTreeSet<&str> = ours.collect();
         for name in PEERS.iter().flat_map(|(names, _)| *names) {
             assert!(names.insert(name), "{name}");

@@ -33,10 +33,7 @@ impl Stated {
     /// What this node cannot provide, and options that the chosen file system does not have.
     pub fn resolve(&self, name: &VolumeName, defaults: &Defaults) -> Result<Spec, SpecError> {
         if self.get(Key::Scale).is_some() {
-            return Err(SpecError::Refused {
-                key: Shown::new("scale"),
-                why: SCALE_WHY.into(),
-            });
+            return Err(SpecError::Refused { key: Shown::new("scale"), why: SCALE_WHY.into() });
         }
         let backend = self.resolve_backend(defaults)?;
         let fs = self.fs().unwrap_or(defaults.fs);
@@ -55,11 +52,7 @@ impl Stated {
             mkfs_options: self.checked(Key::MkfsOptions, self.mkfs_options(), |options| {
                 mkfs::check_for(fs, options)
             })?,
-            owner: Ownership {
-                uid: self.id(Key::Uid),
-                gid: self.id(Key::Gid),
-                mode: self.mode(),
-            },
+            owner: Ownership { uid: self.id(Key::Uid), gid: self.id(Key::Gid), mode: self.mode() },
             on_remove: self.on_remove(),
             sticky: self.sticky().unwrap_or_default(),
             labels: self.labels().cloned().unwrap_or_default(),
@@ -70,9 +63,7 @@ impl Stated {
     /// The backend that was stated, or the only one that has a key which was stated, or the
     /// default one. That these agree, the parser saw to.
     pub(super) fn choose_backend(&self, defaults: &Defaults) -> (BackendKind, Option<Key>) {
-        let implied = self
-            .iter()
-            .find_map(|(key, _)| Some((key.backend()?, Some(key))));
+        let implied = self.iter().find_map(|(key, _)| Some((key.backend()?, Some(key))));
         let stated = self.backend().map(|kind| (kind, Some(Key::Backend)));
         stated.or(implied).unwrap_or((defaults.backend, None))
     }
@@ -81,14 +72,11 @@ impl Stated {
         let (backend, because_of) = self.choose_backend(defaults);
         match backend {
             BackendKind::Local => Ok(BackendSpec::Local(LocalSpec {
-                provision: self.provision(),
+                provision: self.provision().unwrap_or(defaults.provision),
             })),
             BackendKind::Ebs | BackendKind::Nfs => {
                 let key = self.written(because_of.unwrap_or(Key::Backend));
-                Err(SpecError::Backend {
-                    key: Shown::new(key),
-                    backend,
-                })
+                Err(SpecError::Backend { key: Shown::new(key), backend })
             }
         }
     }
@@ -101,13 +89,11 @@ impl Stated {
         check: impl Fn(&[String]) -> Result<(), Why>,
     ) -> Result<Vec<String>, SpecError> {
         let options = options.unwrap_or_default();
-        check(options)
-            .map(|()| options.to_vec())
-            .map_err(|why| SpecError::Value {
-                key: Shown::new(self.written(key)),
-                value: Shown::new(&options.join(" ")),
-                why,
-            })
+        check(options).map(|()| options.to_vec()).map_err(|why| SpecError::Value {
+            key: Shown::new(self.written(key)),
+            value: Shown::new(&options.join(" ")),
+            why,
+        })
     }
 }
 
@@ -115,11 +101,7 @@ impl Defaults {
     /// The size of a volume that states none.
     #[must_use]
     pub fn size_of(&self, name: &VolumeName) -> Bytes {
-        if name.is_anonymous() {
-            self.anonymous_size
-        } else {
-            self.size
-        }
+        if name.is_anonymous() { self.anonymous_size } else { self.size }
     }
 }
 

@@ -55,11 +55,7 @@ impl Stated {
         let mut parts = Vec::new();
         for (key, value) in self.iter() {
             if let Value::Labels(labels) = value {
-                parts.extend(
-                    labels
-                        .iter()
-                        .map(|(key, value)| format!("label.{key}={value}")),
-                );
+                parts.extend(labels.iter().map(|(key, value)| format!("label.{key}={value}")));
             } else {
                 parts.push(format!("{}={value}", key.as_str()));
             }

@@ -142,18 +142,14 @@ pub(super) fn id(text: &str) -> Result<Value, Why> {
     // chown(2) takes the largest number, -1, for "leave it alone".
     match number(text) {
         Some(id) if id < u32::MAX => Ok(Value::Id(id)),
-        Some(_) | None => Err(
-            "write the number of a user or group, such as 1000: names are not \
+        Some(_) | None => Err("write the number of a user or group, such as 1000: names are not \
             known outside the container"
-                .into(),
-        ),
+            .into()),
     }
 }
 
 pub(super) fn mode(text: &str) -> Result<Value, Why> {
-    text.parse()
-        .map(Value::Mode)
-        .map_err(|not| format!("{not}").into())
+    text.parse().map(Value::Mode).map_err(|not| format!("{not}").into())
 }
 
 pub(super) fn provision(text: &str) -> Result<Value, Why> {
@@ -210,10 +206,7 @@ pub(super) fn word(text: &str) -> Result<Value, Why> {
 
 fn number(text: &str) -> Option<u32> {
     // Not `parse` alone: it takes a `+`.
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]

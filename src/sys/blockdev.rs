@@ -85,13 +85,10 @@ pub fn ensure_unused(path: &Path) -> Result<(), InUse> {
     };
     match claim() {
         Ok(_) => Ok(()),
-        Err(error) if errno::of(&error) == Some(Errno::BUSY) => Err(InUse::Busy {
-            path: path.to_owned(),
-        }),
-        Err(source) => Err(InUse::Unknown {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(error) if errno::of(&error) == Some(Errno::BUSY) => {
+            Err(InUse::Busy { path: path.to_owned() })
+        }
+        Err(source) => Err(InUse::Unknown { path: path.to_owned(), source }),
     }
 }
 
@@ -109,20 +106,11 @@ mod tests {
         assert_eq!(device_number(disk.path()).unwrap(), disk.device.device);
         ensure_unused(disk.path()).unwrap();
         let mounted = world.mount(&disk, FsType::Ext4, &[]);
-        assert!(matches!(
-            ensure_unused(disk.path()),
-            Err(InUse::Busy { .. })
-        ));
+        assert!(matches!(ensure_unused(disk.path()), Err(InUse::Busy { .. })));
         drop(mounted);
         ensure_unused(disk.path()).unwrap();
 
-        assert!(matches!(
-            ensure_unused(&disk.image),
-            Err(InUse::Unknown { .. })
-        ));
-        assert!(matches!(
-            ensure_unused(Path::new("/dev/no")),
-            Err(InUse::Unknown { .. })
-        ));
+        assert!(matches!(ensure_unused(&disk.image), Err(InUse::Unknown { .. })));
+        assert!(matches!(ensure_unused(Path::new("/dev/no")), Err(InUse::Unknown { .. })));
     }
 }

@@ -25,10 +25,7 @@ mod tests {
     #[test]
     fn capabilities_agree_with_proc() {
         let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-        let effective = status
-            .lines()
-            .find_map(|line| line.strip_prefix("CapEff:"))
-            .unwrap();
+        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
         let bits = u64::from_str_radix(effective.trim(), 16).unwrap();
 
         assert_eq!(has_sys_resource(), bits & (1 << 24) != 0);

@@ -70,8 +70,7 @@ fn write_new(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
         .open(path)
         .map_err(errno::on("create", path))?;
     file.write_all(contents).map_err(errno::on("write", path))?;
-    file.set_permissions(Permissions::from_mode(mode))
-        .map_err(errno::on("chmod", path))?;
+    file.set_permissions(Permissions::from_mode(mode)).map_err(errno::on("chmod", path))?;
     file.sync_all().map_err(errno::on("sync", path))
 }
 
@@ -82,11 +81,7 @@ fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
     };
     let mut temporary = std::ffi::OsString::from(".");
     temporary.push(name);
-    temporary.push(format!(
-        ".{}-{}.tmp",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    ));
+    temporary.push(format!(".{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
     Ok(parent(path).join(temporary))
 }
 
@@ -110,10 +105,7 @@ mod tests {
         write_file(&path, b"new", 0o666).unwrap();
 
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
-            0o666
-        );
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o666);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 

@@ -19,13 +19,7 @@ struct AtPath {
 
 impl fmt::Display for AtPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {}: {}",
-            self.operation,
-            self.path.display(),
-            self.source
-        )
+        write!(f, "{} {}: {}", self.operation, self.path.display(), self.source)
     }
 }
 
@@ -40,14 +34,7 @@ impl std::error::Error for AtPath {
 pub fn on<E: Into<io::Error>>(operation: &'static str, path: &Path) -> impl FnOnce(E) -> io::Error {
     move |error| {
         let source = error.into();
-        io::Error::new(
-            source.kind(),
-            AtPath {
-                operation,
-                path: path.to_owned(),
-                source,
-            },
-        )
+        io::Error::new(source.kind(), AtPath { operation, path: path.to_owned(), source })
     }
 }
 
@@ -68,10 +55,7 @@ mod tests {
     fn a_wrapped_error_names_its_path_and_keeps_its_errno() {
         let error = on("open", Path::new("/dev/x"))(on("read", Path::new("/y"))(Errno::IO));
 
-        assert_eq!(
-            error.to_string(),
-            "open /dev/x: read /y: Input/output error (os error 5)"
-        );
+        assert_eq!(error.to_string(), "open /dev/x: read /y: Input/output error (os error 5)");
         assert_eq!(of(&error), Some(Errno::IO));
         assert_eq!(of(&io::Error::other("no errno")), None);
     }

@@ -43,9 +43,7 @@ pub fn guard(dir: &Path) -> io::Result<Guard> {
         Err(error) => return Err(errno::on("read the flags of", dir)(error)),
     };
     // Before the flag: an immutable directory's mode cannot be changed.
-    handle
-        .set_permissions(Permissions::from_mode(0o000))
-        .map_err(errno::on("chmod", dir))?;
+    handle.set_permissions(Permissions::from_mode(0o000)).map_err(errno::on("chmod", dir))?;
     let Some(flags) = flags else {
         return Ok(Guard::ModeOnly);
     };
@@ -76,9 +74,7 @@ pub fn unguard(dir: &Path) -> io::Result<()> {
         Err(error) if means_unsupported(error) => {}
         Err(error) => return Err(errno::on("read the flags of", dir)(error)),
     }
-    handle
-        .set_permissions(Permissions::from_mode(0o755))
-        .map_err(errno::on("chmod", dir))
+    handle.set_permissions(Permissions::from_mode(0o755)).map_err(errno::on("chmod", dir))
 }
 
 /// Opens the directory itself, never through a link, and makes sure that it is not a mount's root:
@@ -104,10 +100,7 @@ fn open_unmounted(dir: &Path) -> io::Result<File> {
 
 fn means_unsupported(error: Errno) -> bool {
     // EINVAL: tmpfs before 6.6 and some FUSE file systems; EPERM: no CAP_LINUX_IMMUTABLE.
-    matches!(
-        error,
-        Errno::OPNOTSUPP | Errno::NOTTY | Errno::PERM | Errno::INVAL | Errno::NOSYS
-    )
+    matches!(error, Errno::OPNOTSUPP | Errno::NOTTY | Errno::PERM | Errno::INVAL | Errno::NOSYS)
 }
 
 #[cfg(test)]
@@ -126,11 +119,7 @@ mod tests {
         assert_eq!(guard(&dir).unwrap(), Guard::Immutable);
         assert_eq!(guard(&dir).unwrap(), Guard::Immutable);
         assert_eq!(
-            File::metadata(&File::open(&dir).unwrap())
-                .unwrap()
-                .permissions()
-                .mode()
-                & 0o777,
+            File::metadata(&File::open(&dir).unwrap()).unwrap().permissions().mode() & 0o777,
             0
         );
 
@@ -156,14 +145,8 @@ mod tests {
         let world = testing::World::alone();
         // ramfs has no inode flags.
         let root = world.dir("ramfs");
-        rustix::mount::mount(
-            "x",
-            &root,
-            "ramfs",
-            rustix::mount::MountFlags::empty(),
-            None,
-        )
-        .unwrap();
+        rustix::mount::mount("x", &root, "ramfs", rustix::mount::MountFlags::empty(), None)
+            .unwrap();
         let _root = testing::Unmount(root.clone());
         let dir = root.join("dir");
         std::fs::create_dir(&dir).unwrap();

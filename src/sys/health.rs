@@ -55,20 +55,14 @@ pub fn health(mount: &Mount, mount_point: &Path) -> Health {
 fn judge_options(mount: &Mount) -> Option<Health> {
     let has = |options: &[String], option: &str| options.iter().any(|o| o == option);
     if has(&mount.super_options, "shutdown") {
-        return Some(Health::Shutdown(
-            "the kernel shows it as shut down".to_owned(),
-        ));
+        return Some(Health::Shutdown("the kernel shows it as shut down".to_owned()));
     }
     if has(&mount.super_options, "emergency_ro") {
-        return Some(Health::ReadOnly(
-            "the kernel stopped all writes after an error".to_owned(),
-        ));
+        return Some(Health::ReadOnly("the kernel stopped all writes after an error".to_owned()));
     }
     // `mount -o ro` sets both; an error only the file system's own.
     if has(&mount.super_options, "ro") && has(&mount.options, "rw") {
-        return Some(Health::ReadOnly(
-            "the kernel remounted it read-only".to_owned(),
-        ));
+        return Some(Health::ReadOnly("the kernel remounted it read-only".to_owned()));
     }
     None
 }
@@ -78,9 +72,7 @@ fn ask(mount: &Mount, mount_point: &Path) -> io::Result<Health> {
     let dev = root.metadata()?.dev();
     // Major 0: NFS and others whose st_dev need not be the mount's.
     if mount.device.0 != 0 && (major(dev), minor(dev)) != mount.device {
-        return Ok(Health::Unknown(
-            "another file system is mounted over it".to_owned(),
-        ));
+        return Ok(Health::Unknown("another file system is mounted over it".to_owned()));
     }
     let flags = fstatvfs(&root)?.f_flag;
     let wanted_rw = mount.options.iter().any(|option| option == "rw");
@@ -96,9 +88,7 @@ fn ask(mount: &Mount, mount_point: &Path) -> io::Result<Health> {
         // was aborted, whether the kernel shows that or not.
         root.set_permissions(root.metadata()?.permissions())?;
     }
-    Ok(Health::Damaged(format!(
-        "the file system has recorded {count} errors"
-    )))
+    Ok(Health::Damaged(format!("the file system has recorded {count} errors")))
 }
 
 /// ext4's count of errors since the last e2fsck, which it keeps in the superblock.
@@ -108,15 +98,8 @@ fn recorded_errors(mount: &Mount) -> Option<u64> {
     }
     let (major, minor) = mount.device;
     let name = fs::read_link(format!("/sys/dev/block/{major}:{minor}")).ok()?;
-    let counter = Path::new("/sys/fs/ext4")
-        .join(name.file_name()?)
-        .join("errors_count");
-    fs::read_to_string(counter)
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
-        .filter(|count| *count > 0)
+    let counter = Path::new("/sys/fs/ext4").join(name.file_name()?).join("errors_count");
+    fs::read_to_string(counter).ok()?.trim().parse().ok().filter(|count| *count > 0)
 }
 
 fn judge_error(error: &io::Error) -> Health {
@@ -139,10 +122,7 @@ mod tests {
     };
 
     fn of(mount_point: &Path) -> Health {
-        health(
-            MountTable::read().unwrap().at(mount_point).unwrap(),
-            mount_point,
-        )
+        health(MountTable::read().unwrap().at(mount_point).unwrap(), mount_point)
     }
 
     /// FS_IOC_SHUTDOWN with "no log flush": what an old owner does to itself.
@@ -158,11 +138,8 @@ mod tests {
 
     fn trigger_error(device: &LoopDevice) {
         let file = format!("/sys/fs/ext4/loop{}/trigger_fs_error", device.number);
-        std::io::Write::write_all(
-            &mut File::options().write(true).open(file).unwrap(),
-            b"test",
-        )
-        .unwrap();
+        std::io::Write::write_all(&mut File::options().write(true).open(file).unwrap(), b"test")
+            .unwrap();
     }
 
     #[tokio::test]
@@ -214,11 +191,7 @@ mod tests {
         let seen = of(mounted.path());
         assert!(matches!(seen, Health::ReadOnly(_)), "{seen:?}");
         // Without the kernel's option, as from 6.12 to 6.14.
-        let mut old = MountTable::read()
-            .unwrap()
-            .at(mounted.path())
-            .unwrap()
-            .clone();
+        let mut old = MountTable::read().unwrap().at(mounted.path()).unwrap().clone();
         old.super_options.retain(|option| option != "emergency_ro");
         let seen = health(&old, mounted.path());
         assert!(matches!(seen, Health::ReadOnly(_)), "{seen:?}");
@@ -246,10 +219,7 @@ mod tests {
         mount.options = vec!["rw".into()];
         mount.super_options = vec!["ro".into(), "errors=remount-ro".into()];
 
-        assert!(matches!(
-            health(&mount, Path::new("/")),
-            Health::ReadOnly(_)
-        ));
+        assert!(matches!(health(&mount, Path::new("/")), Health::ReadOnly(_)));
         mount.super_options = vec!["rw".into()];
         mount.device = (7, 4095);
         assert!(matches!(health(&mount, Path::new("/")), Health::Unknown(_)));

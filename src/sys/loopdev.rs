@@ -9,7 +9,7 @@ mod ioctls;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Write},
     os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -69,10 +69,8 @@ pub fn list() -> io::Result<Vec<LoopInfo>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(sys).map_err(errno::on("list", sys))? {
         let entry = entry.map_err(errno::on("list", sys))?;
-        let number = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.strip_prefix("loop")?.parse().ok());
+        let number =
+            entry.file_name().to_str().and_then(|name| name.strip_prefix("loop")?.parse().ok());
         // The directory `loop` is there exactly as long as an image is bound.
         let Some(number) = number.filter(|_| entry.path().join("loop").exists()) else {
             continue;
@@ -88,9 +86,7 @@ pub fn list() -> io::Result<Vec<LoopInfo>> {
 /// As for [`list`]: when one cannot be read, it is not known that there is none.
 pub fn find(image: &File) -> io::Result<Option<LoopInfo>> {
     let meta = image.metadata()?;
-    Ok(list()?
-        .into_iter()
-        .find(|info| info.backing == (meta.dev(), meta.ino())))
+    Ok(list()?.into_iter().find(|info| info.backing == (meta.dev(), meta.ino())))
 }
 
 /// Binds a free loop device to an image: read-write, with direct I/O where the storage can do it
@@ -105,10 +101,9 @@ pub fn attach(image: &File, path: &Path) -> io::Result<LoopInfo> {
         return Err(errno::on("attach", path)(Errno::BADF));
     }
     if let Some(info) = find(image)? {
-        return Err(errno::on(
-            "attach a second loop device beside",
-            &info.device.path,
-        )(Errno::EXIST));
+        return Err(errno::on("attach a second loop device beside", &info.device.path)(
+            Errno::EXIST,
+        ));
     }
     let control = open(Path::new(CONTROL))?;
     for _ in 0..ATTACH_ATTEMPTS {
@@ -169,6 +164,18 @@ pub fn detach(device: &LoopDevice) -> io::Result<()> {
 pub fn refresh_capacity(device: &LoopDevice) -> io::Result<()> {
     let node = open(&device.path)?;
     ioctls::set_capacity(&node).map_err(errno::on("refresh the capacity of", &device.path))
+}
+
+/// Makes a loop device take no discards: each would punch a hole into the image, and with it give
+/// away space that was reserved.
+///
+/// # Errors
+/// When the kernel does not let the queue be changed.
+pub fn forbid_discard(device: &LoopDevice) -> io::Result<()> {
+    let limit = format!("/sys/block/loop{}/queue/discard_max_bytes", device.number);
+    let limit = Path::new(&limit);
+    let mut file = OpenOptions::new().write(true).open(limit).map_err(errno::on("open", limit))?;
+    file.write_all(b"0").map_err(errno::on("write", limit))
 }
 
 fn bind(node: &File, image: &File, path: &Path) -> rustix::io::Result<()> {
@@ -253,10 +260,7 @@ fn describe(device: LoopDevice, node: &File) -> io::Result<LoopInfo> {
     Ok(LoopInfo {
         // The kernel's encoding (huge_encode_dev) and st_dev's agree up to major 4095; taking it
         // apart and together again does not depend on that.
-        backing: (
-            makedev(major(status.lo_device), minor(status.lo_device)),
-            status.lo_inode,
-        ),
+        backing: (makedev(major(status.lo_device), minor(status.lo_device)), status.lo_inode),
         direct_io: status.lo_flags & ioctls::LO_FLAGS_DIRECT_IO != 0,
         size,
         device,
@@ -276,11 +280,7 @@ fn device(number: u32) -> io::Result<LoopDevice> {
         return Err(errno::on("parse", &dev)(Errno::INVAL));
     };
     ensure_node(&path, makedev(major, minor))?;
-    Ok(LoopDevice {
-        path,
-        number,
-        device: (major, minor),
-    })
+    Ok(LoopDevice { path, number, device: (major, minor) })
 }
 
 fn ensure_node(path: &Path, dev: u64) -> io::Result<()> {
@@ -305,11 +305,7 @@ fn sys_dir(number: u32) -> PathBuf {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(errno::on("open", path))
+    OpenOptions::new().read(true).write(true).open(path).map_err(errno::on("open", path))
 }
 
 #[cfg(test)]

@@ -93,16 +93,11 @@ pub async fn unmount(target: &Path) -> Result<(), UnmountError> {
             Ok(()) => return Ok(()),
             Err(error) if errno::of(&error) == Some(Errno::BUSY) => {
                 if Instant::now() >= deadline {
-                    return Err(UnmountError::Busy {
-                        path: target.to_owned(),
-                    });
+                    return Err(UnmountError::Busy { path: target.to_owned() });
                 }
             }
             Err(source) => {
-                return Err(UnmountError::Failed {
-                    path: target.to_owned(),
-                    source,
-                });
+                return Err(UnmountError::Failed { path: target.to_owned(), source });
             }
         }
         tokio::time::sleep(BUSY_PAUSE).await;
@@ -156,11 +151,7 @@ pub fn ensure_shared_root(path: &Path, kind: RootKind) -> io::Result<()> {
         change(path, MountPropagationFlags::PRIVATE)?;
         return change(path, MountPropagationFlags::SHARED);
     }
-    if mount.shared {
-        Ok(())
-    } else {
-        change(path, MountPropagationFlags::SHARED)
-    }
+    if mount.shared { Ok(()) } else { change(path, MountPropagationFlags::SHARED) }
 }
 
 fn shares_with_parent(table: &MountTable, mount: &Mount) -> bool {

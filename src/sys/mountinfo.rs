@@ -78,20 +78,13 @@ impl MountTable {
     }
 
     fn parse(text: &[u8]) -> Self {
-        Self(
-            text.split(|byte| *byte == b'\n')
-                .filter_map(parse_line)
-                .collect(),
-        )
+        Self(text.split(|byte| *byte == b'\n').filter_map(parse_line).collect())
     }
 
     /// The mount that is seen at this mount point: the topmost one.
     #[must_use]
     pub fn at(&self, mount_point: &Path) -> Option<&Mount> {
-        self.0
-            .iter()
-            .rev()
-            .find(|mount| mount.mount_point == mount_point)
+        self.0.iter().rev().find(|mount| mount.mount_point == mount_point)
     }
 
     /// Every mount of a device: of the whole file system, or of a directory in it.
@@ -174,15 +167,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     let mut rest = field;
     while let Some((byte, after)) = rest.split_first() {
         match (byte, after) {
-            (
-                b'\\',
-                [
-                    a @ b'0'..=b'3',
-                    b @ b'0'..=b'7',
-                    c @ b'0'..=b'7',
-                    after @ ..,
-                ],
-            ) => {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
                 plain.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
                 rest = after;
             }
@@ -215,21 +200,13 @@ mod tests {
         assert_eq!(mount.mount_point, Path::new("/mnt/x\\\ty"));
         assert_eq!(mount.options, ["rw", "noatime"]);
         assert_eq!((mount.shared, mount.peer_group), (true, Some(1)));
-        assert_eq!(
-            (mount.fs_type.as_str(), mount.source.as_str()),
-            ("ext4", "/dev/ro#ot")
-        );
+        assert_eq!((mount.fs_type.as_str(), mount.source.as_str()), ("ext4", "/dev/ro#ot"));
         assert_eq!(mount.super_options, ["rw", "errors=remount-ro"]);
     }
 
     #[test]
     fn a_bad_line_or_one_that_is_not_utf8_hides_no_other() {
-        let text = [
-            b"nonsense\n1 2 3\n",
-            LINE,
-            b"\n9 8 0:1 / /\xff rw - tmpfs  rw\n",
-        ]
-        .concat();
+        let text = [b"nonsense\n1 2 3\n", LINE, b"\n9 8 0:1 / /\xff rw - tmpfs  rw\n"].concat();
 
         let table = MountTable::parse(&text);
 

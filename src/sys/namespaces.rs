@@ -65,10 +65,7 @@ pub fn outside_holders_of_many(
         let namespace = view.namespace.as_ref().ok_or(lowest);
         for mount in table.iter().filter(|mount| is_foreign(mount.id)) {
             if devices.contains(&mount.device) && reported.insert((namespace, mount.device)) {
-                let holder = OutsideHolder {
-                    pid: view.pid,
-                    command: command_of(view.pid),
-                };
+                let holder = OutsideHolder { pid: view.pid, command: command_of(view.pid) };
                 holders.entry(mount.device).or_default().push(holder);
             }
         }
@@ -99,11 +96,7 @@ fn foreign_views() -> io::Result<Vec<View>> {
     let mut views = Vec::new();
     for entry in fs::read_dir("/proc").map_err(errno::on("list", Path::new("/proc")))? {
         let entry = entry.map_err(errno::on("list", Path::new("/proc")))?;
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         match unless_gone(identify(&entry.path())) {
@@ -111,17 +104,11 @@ fn foreign_views() -> io::Result<Vec<View>> {
             Ok(Some((namespace, _))) if namespace == ours => {}
             Ok(Some(identity)) => {
                 if seen.insert(identity.clone()) {
-                    views.push(View {
-                        namespace: Some(identity.0),
-                        pid,
-                    });
+                    views.push(View { namespace: Some(identity.0), pid });
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                views.push(View {
-                    namespace: None,
-                    pid,
-                });
+                views.push(View { namespace: None, pid });
             }
             Err(error) => return Err(error),
         }
@@ -181,22 +168,14 @@ mod tests {
 
         testing::until("unshare became sleep", || {
             outside_holders(device).unwrap()
-                == [OutsideHolder {
-                    pid: child.pid(),
-                    command: "sleep".to_owned(),
-                }]
+                == [OutsideHolder { pid: child.pid(), command: "sleep".to_owned() }]
         });
-        assert!(matches!(
-            blockdev::ensure_unused(disk.path()),
-            Err(blockdev::InUse::Busy { .. })
-        ));
+        assert!(matches!(blockdev::ensure_unused(disk.path()), Err(blockdev::InUse::Busy { .. })));
         let other = outside_holders_of_many(&HashSet::from([device, (7, 4095)])).unwrap();
         assert_eq!(other.len(), 1);
 
         drop(child);
-        testing::until("the device is free", || {
-            blockdev::ensure_unused(disk.path()).is_ok()
-        });
+        testing::until("the device is free", || blockdev::ensure_unused(disk.path()).is_ok());
         assert_eq!(outside_holders(device).unwrap(), []);
     }
 

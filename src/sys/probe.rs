@@ -91,15 +91,10 @@ pub async fn probe(device: &Path) -> Result<Content, ProbeError> {
     let output = BLKID
         .run_any(args.into_iter().chain([device.as_os_str()]), BLKID_LIMIT)
         .await
-        .map_err(|source| ProbeError::Blkid {
-            device: device.to_owned(),
-            source,
-        })?;
+        .map_err(|source| ProbeError::Blkid { device: device.to_owned(), source })?;
     match output.code {
         FOUND => Ok(parse(&output.stdout)),
-        AMBIVALENT => Ok(Content::Other {
-            what: "signatures of more than one kind".to_owned(),
-        }),
+        AMBIVALENT => Ok(Content::Other { what: "signatures of more than one kind".to_owned() }),
         NOTHING if output.stdout.trim().is_empty() => verify_blank(device).await,
         _ => Err(failed(device, output)),
     }
@@ -107,33 +102,18 @@ pub async fn probe(device: &Path) -> Result<Content, ProbeError> {
 
 fn failed(device: &Path, output: Output) -> ProbeError {
     let argv = format!("blkid -p -o export {}", device.display());
-    let source = ToolError::Failed {
-        argv,
-        code: output.code,
-        stderr: output.stderr,
-    };
-    ProbeError::Blkid {
-        device: device.to_owned(),
-        source,
-    }
+    let source = ToolError::Failed { argv, code: output.code, stderr: output.stderr };
+    ProbeError::Blkid { device: device.to_owned(), source }
 }
 
 async fn verify_blank(device: &Path) -> Result<Content, ProbeError> {
     let path = device.to_owned();
     let read = tokio::task::spawn_blocking(move || first_data(&path)).await;
-    let unreadable = |(offset, source)| ProbeError::Unreadable {
-        device: device.to_owned(),
-        offset,
-        source,
-    };
-    match read
-        .map_err(|error| unreadable((0, io::Error::other(error))))?
-        .map_err(unreadable)?
-    {
+    let unreadable =
+        |(offset, source)| ProbeError::Unreadable { device: device.to_owned(), offset, source };
+    match read.map_err(|error| unreadable((0, io::Error::other(error))))?.map_err(unreadable)? {
         None => Ok(Content::Blank),
-        Some(offset) => Ok(Content::Other {
-            what: format!("unknown data (at offset {offset})"),
-        }),
+        Some(offset) => Ok(Content::Other { what: format!("unknown data (at offset {offset})") }),
     }
 }
 
@@ -182,19 +162,10 @@ fn ranges(size: u64) -> Vec<(u64, u64)> {
     let block = BLOCK as u64;
     let align = |offset: u64| offset / block * block;
     let spot = |offset: u64| (align(offset), (align(offset) + block).min(size));
-    let mut ranges = vec![
-        (0, HEAD.min(size)),
-        (align(size.saturating_sub(TAIL)), size),
-    ];
+    let mut ranges = vec![(0, HEAD.min(size)), (align(size.saturating_sub(TAIL)), size)];
     // xfs keeps a superblock at the start of each allocation group, of which mkfs makes four.
     let quarters = [size.div_ceil(4), size / 2, size / 4 * 3];
-    ranges.extend(
-        WITNESSES
-            .into_iter()
-            .chain(quarters)
-            .filter(|at| *at < size)
-            .map(spot),
-    );
+    ranges.extend(WITNESSES.into_iter().chain(quarters).filter(|at| *at < size).map(spot));
     ranges
 }
 
@@ -221,17 +192,13 @@ impl AlignedBuffer {
 /// `KEY=value` lines, the values escaped for a shell.
 fn parse(export: &str) -> Content {
     let value = |key: &str| {
-        let line = export
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+        let line = export.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
         Some(unescape(line))
     };
     match (value("TYPE"), value("USAGE").as_deref()) {
-        (Some(fs), Some("filesystem")) => Content::FileSystem {
-            fs,
-            uuid: value("UUID"),
-            label: value("LABEL"),
-        },
+        (Some(fs), Some("filesystem")) => {
+            Content::FileSystem { fs, uuid: value("UUID"), label: value("LABEL") }
+        }
         (Some(what), _) => Content::Other { what },
         (None, _) => Content::Other {
             what: value("PTTYPE").map_or_else(

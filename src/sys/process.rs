@@ -20,14 +20,8 @@ use tokio::{
     time::timeout,
 };
 
-const DIRECTORIES: [&str; 6] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-];
+const DIRECTORIES: [&str; 6] =
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What is kept of each output; the rest is read and dropped, so that the program never blocks.
@@ -127,10 +121,7 @@ impl Tool {
     /// Where it is installed.
     #[must_use]
     pub fn find(&self) -> Option<PathBuf> {
-        DIRECTORIES
-            .iter()
-            .map(|dir| Path::new(dir).join(self.0))
-            .find(|path| is_executable(path))
+        DIRECTORIES.iter().map(|dir| Path::new(dir).join(self.0)).find(|path| is_executable(path))
     }
 
     /// Runs it; every exit code other than 0 is an error.
@@ -149,11 +140,7 @@ impl Tool {
         if output.code == 0 {
             return Ok(output);
         }
-        Err(ToolError::Failed {
-            argv,
-            code: output.code,
-            stderr: output.stderr,
-        })
+        Err(ToolError::Failed { argv, code: output.code, stderr: output.stderr })
     }
 
     /// Runs it; the exit code is the caller's to judge.
@@ -168,9 +155,7 @@ impl Tool {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        self.run_in_group(args, limit)
-            .await
-            .map(|(_, output)| output)
+        self.run_in_group(args, limit).await.map(|(_, output)| output)
     }
 
     async fn run_in_group<I, S>(
@@ -182,19 +167,12 @@ impl Tool {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        let args: Vec<OsString> = args
-            .into_iter()
-            .map(|arg| arg.as_ref().to_owned())
-            .collect();
+        let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let argv = shown(self.0, &args);
-        let path = self.find().ok_or(ToolError::Missing {
-            tool: self.0,
-            package: package_of(self.0),
-        })?;
-        let mut child = spawn(&path, &args).map_err(|source| ToolError::Spawn {
-            argv: argv.clone(),
-            source,
-        })?;
+        let path =
+            self.find().ok_or(ToolError::Missing { tool: self.0, package: package_of(self.0) })?;
+        let mut child = spawn(&path, &args)
+            .map_err(|source| ToolError::Spawn { argv: argv.clone(), source })?;
         // Declared after `child`, hence dropped before it: the pid is not reaped yet, and cannot
         // have become somebody else's.
         let mut group = KillOnDrop(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)));
@@ -209,21 +187,14 @@ impl Tool {
                 group.kill();
                 match timeout(KILL_GRACE, child.wait()).await {
                     Ok(_) => Err(ToolError::TimedOut { argv, after: limit }),
-                    Err(_) => Err(ToolError::Stuck {
-                        argv,
-                        pid,
-                        after: limit,
-                    }),
+                    Err(_) => Err(ToolError::Stuck { argv, pid, after: limit }),
                 }
             }
         }
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the place that starts programs"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the place that starts programs")]
 fn spawn(path: &Path, args: &[OsString]) -> io::Result<Child> {
     tokio::process::Command::new(path)
         .args(args)
@@ -248,11 +219,7 @@ async fn finish(child: &mut Child) -> io::Result<Output> {
     let code = status.code().or_else(|| {
         std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal)
     });
-    Ok(Output {
-        code: code.unwrap_or(-1),
-        stdout,
-        stderr,
-    })
+    Ok(Output { code: code.unwrap_or(-1), stdout, stderr })
 }
 
 async fn read_capped(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
@@ -260,10 +227,7 @@ async fn read_capped(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<String>
         return Ok(String::new());
     };
     let mut kept = Vec::new();
-    (&mut pipe)
-        .take(OUTPUT_LIMIT)
-        .read_to_end(&mut kept)
-        .await?;
+    (&mut pipe).take(OUTPUT_LIMIT).read_to_end(&mut kept).await?;
     tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
     Ok(String::from_utf8_lossy(&kept).into_owned())
 }
@@ -291,8 +255,7 @@ impl Drop for KillOnDrop {
 
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata()
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 fn package_of(tool: &str) -> &'static str {
@@ -305,18 +268,12 @@ fn package_of(tool: &str) -> &'static str {
 }
 
 fn shown(name: &str, args: &[OsString]) -> String {
-    args.iter().fold(name.to_owned(), |line, arg| {
-        line + " " + &arg.to_string_lossy()
-    })
+    args.iter().fold(name.to_owned(), |line, arg| line + " " + &arg.to_string_lossy())
 }
 
 /// What a person needs of an error output: its end.
 fn last_lines(stderr: &str) -> String {
-    let lines: Vec<_> = stderr
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<_> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(3)..].join("; ")
 }
 

@@ -33,25 +33,13 @@ impl World {
     /// Waits for the other tests.
     #[track_caller]
     pub(crate) fn alone() -> Self {
-        assert!(
-            rustix::process::geteuid().is_root(),
-            "this test needs root: it mounts"
-        );
+        assert!(rustix::process::geteuid().is_root(), "this test needs root: it mounts");
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        Self {
-            dir: Some(tempfile::tempdir().unwrap()),
-            _turn: turn,
-        }
+        Self { dir: Some(tempfile::tempdir().unwrap()), _turn: turn }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir
-            .as_ref()
-            .unwrap()
-            .path()
-            .canonicalize()
-            .unwrap()
-            .join(name)
+        self.dir.as_ref().unwrap().path().canonicalize().unwrap().join(name)
     }
 
     pub(crate) fn dir(&self, name: &str) -> PathBuf {
@@ -63,12 +51,7 @@ impl World {
     /// A sparse image of this many MiB.
     pub(crate) fn image(&self, name: &str, mib: u64) -> (PathBuf, File) {
         let path = self.path(name);
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .unwrap();
+        let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
         file.set_len(mib << 20).unwrap();
         (path, file)
     }
@@ -77,18 +60,12 @@ impl World {
     pub(crate) fn disk(&self, mib: u64) -> Disk {
         let (image, file) = self.image(&uuid::Uuid::new_v4().to_string(), mib);
         let info = loopdev::attach(&file, &image).unwrap();
-        Disk {
-            device: info.device,
-            image,
-            file,
-        }
+        Disk { device: info.device, image, file }
     }
 
     pub(crate) async fn formatted(&self, fs: FsType, mib: u64) -> Disk {
         let disk = self.disk(mib);
-        format::format(disk.path(), fs, &[], "test", &uuid::Uuid::new_v4())
-            .await
-            .unwrap();
+        format::format(disk.path(), fs, &[], "test", &uuid::Uuid::new_v4()).await.unwrap();
         disk
     }
 
@@ -105,16 +82,9 @@ impl Drop for World {
         let dir = self.dir.take().unwrap();
         let root = dir.path().to_owned();
         let table = super::mountinfo::MountTable::read().unwrap();
-        if table
-            .iter()
-            .any(|mount| mount.mount_point.starts_with(&root))
-        {
+        if table.iter().any(|mount| mount.mount_point.starts_with(&root)) {
             let _ = dir.keep();
-            assert!(
-                std::thread::panicking(),
-                "a mount is left under {}",
-                root.display()
-            );
+            assert!(std::thread::panicking(), "a mount is left under {}", root.display());
         }
     }
 }
@@ -143,10 +113,7 @@ impl Drop for Disk {
             detached = loopdev::detach(&self.device);
         }
         let holders = super::namespaces::outside_holders(self.device.device);
-        assert!(
-            std::thread::panicking(),
-            "{detached:?}, held by {holders:?}"
-        );
+        assert!(std::thread::panicking(), "{detached:?}, held by {holders:?}");
     }
 }
 
@@ -205,18 +172,11 @@ pub(crate) fn run<const N: usize>(program: &str, args: [&str; N]) {
     assert!(output.status.success(), "{program} {args:?}: {output:?}");
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests' own helpers, not what is tested"
-)]
+#[expect(clippy::disallowed_methods, reason = "the tests' own helpers, not what is tested")]
 fn command(program: &str) -> Command {
     use std::os::unix::process::CommandExt;
     let mut command = Command::new(program);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     command
 }
 

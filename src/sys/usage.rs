@@ -40,11 +40,6 @@ mod tests {
 
         assert!(usage.total > Bytes::ZERO);
         assert!(usage.used.saturating_add(usage.available) <= usage.total);
-        assert!(
-            of(Path::new("/no/such"))
-                .unwrap_err()
-                .to_string()
-                .contains("/no/such")
-        );
+        assert!(of(Path::new("/no/such")).unwrap_err().to_string().contains("/no/such"));
     }
 }

@@ -86,10 +86,9 @@ pub fn next(
         return Step::Do(release(seen).unwrap_or(Effect::Destroy));
     }
     match want {
-        Want::Released => release(seen)
-            .map(Step::Do)
-            .or_else(|| storage(record, seen))
-            .unwrap_or(Step::Idle),
+        Want::Released => {
+            release(seen).map(Step::Do).or_else(|| storage(record, seen)).unwrap_or(Step::Idle)
+        }
         Want::Mounted => storage(record, seen)
             .or_else(|| contents(record, seen))
             .or_else(|| mount(record, seen, ext4))

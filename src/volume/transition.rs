@@ -226,7 +226,13 @@ pub fn added_reference(before: &Record, after: &Record, id: &MountId) -> bool {
     count(after) > count(before)
 }
 
-fn mount(record: &mut Record, id: MountId, epoch: CallerEpoch, inherited: Inherited, now: Timestamp) {
+fn mount(
+    record: &mut Record,
+    id: MountId,
+    epoch: CallerEpoch,
+    inherited: Inherited,
+    now: Timestamp,
+) {
     let Some(holder) = record.holders.iter_mut().find(|holder| holder.id == id) else {
         record.holders.push(Holder::new(id, epoch, now));
         return;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     fault,
-    spec::{BackendSpec, Bytes, Provision},
+    spec::{Bytes, Provision},
     sys::{durable, usage},
     volume::VolumeId,
 };
@@ -50,11 +50,6 @@ impl Images {
 
     pub(super) fn path(&self, id: VolumeId) -> PathBuf {
         self.config.dir.join(format!("{id}{SUFFIX}"))
-    }
-
-    pub(super) fn provision_of(&self, spec: &BackendSpec) -> Provision {
-        let BackendSpec::Local(local) = spec;
-        local.provision.unwrap_or(self.config.provision)
     }
 
     /// Makes the image under a draft name, reserves its space, and renames it: what has the
@@ -154,17 +149,6 @@ impl Images {
         }
     }
 
-    /// Opens the image and locks it against every other process that looks for the lock.
-    pub(super) fn open_locked(&self, id: VolumeId) -> Result<(File, PathBuf), LocalError> {
-        let path = self.path(id);
-        let file = self.open_existing(id)?.ok_or_else(|| LocalError::NoImage(path.clone()))?;
-        match durable::lock_exclusive(&file) {
-            Ok(true) => Ok((file, path)),
-            Ok(false) => Err(LocalError::Locked(path)),
-            Err(error) => Err(LocalError::io(format!("lock {}", path.display()))(error)),
-        }
-    }
-
     /// Every image by its device and inode number.
     pub(super) fn by_inode(&self) -> Result<HashMap<(u64, u64), VolumeId>, LocalError> {
         let mut images = HashMap::new();
@@ -192,6 +176,15 @@ impl Images {
     }
 }
 
+/// Locks an image against every other process that looks for the lock.
+pub(super) fn lock(image: &File, path: &Path) -> Result<(), LocalError> {
+    match durable::lock_exclusive(image) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(LocalError::Locked(path.into())),
+        Err(error) => Err(LocalError::io(format!("lock {}", path.display()))(error)),
+    }
+}
+
 /// The bytes that a file takes on its disk (`st_blocks` counts 512-byte units everywhere).
 fn taken(metadata: &fs::Metadata) -> u64 {
     metadata.blocks().saturating_mul(512)
@@ -213,7 +206,7 @@ fn for_each(dir: &Path, mut visit: impl FnMut(VolumeId, &fs::Metadata)) -> io::R
 
 /// Makes the file `to` bytes long. Thick: with all its blocks, so that a write inside the volume
 /// can never find the disk full.
-fn reserve(file: &File, provision: Provision, from: Bytes, to: Bytes) -> io::Result<()> {
+pub(super) fn reserve(file: &File, provision: Provision, from: Bytes, to: Bytes) -> io::Result<()> {
     match provision {
         Provision::Thin => file.set_len(to.get()),
         Provision::Thick => {

@@ -5,8 +5,10 @@
 //! <dir>/<volume UUID>.img.new   being made; deleted and made again after a crash
 //! ```
 //!
-//! An attached image is locked (flock) against a second hawser, and its loop device is known by
-//! the image's device and inode number, never by its path: so it is found again after a `kill -9`.
+//! A loop device is known by its image's device and inode number, never by its path: so it is found
+//! again after a `kill -9`. The image is locked (flock) before it is attached, and the lock is the
+//! loop device's from then on, which shares the open file: it outlives a killed daemon, and ends
+//! with the loop device, so there is never a second one on the same image.
 
 mod admission;
 mod image;
@@ -25,7 +27,7 @@ use tokio::task::spawn_blocking;
 use super::{Backend, BackendError, ErrorKind, Inspection, VolumeRef};
 use crate::{
     fault,
-    spec::{BackendKind, Bytes, Provision},
+    spec::{BackendKind, BackendSpec, Bytes, Provision},
     sys::{blockdev, loopdev},
     volume::{Device, VolumeId},
 };
@@ -37,8 +39,6 @@ use image::Images;
 pub struct LocalConfig {
     /// Where the images are.
     pub dir: PathBuf,
-    /// How space is reserved where a volume does not say.
-    pub provision: Provision,
     /// How much more than the free space thin volumes may promise: 1.0 is no more.
     pub overcommit: f64,
     /// Free space that is never given to a volume.
@@ -49,15 +49,8 @@ pub struct LocalConfig {
 #[derive(Debug, Clone)]
 pub struct Local {
     images: Arc<Images>,
-    /// Attached volumes with their locked images. Held for moments only, never across I/O.
-    attached: Arc<Mutex<HashMap<VolumeId, Attached>>>,
-}
-
-#[derive(Debug)]
-struct Attached {
-    /// Keeps the flock.
-    image: Arc<File>,
-    device: loopdev::LoopDevice,
+    /// Attached volumes. Held for moments only, never across I/O.
+    attached: Arc<Mutex<HashMap<VolumeId, loopdev::LoopDevice>>>,
 }
 
 /// An error before the volume and operation are added to it.
@@ -107,35 +100,58 @@ impl Local {
     }
 
     fn attached_device(&self, id: VolumeId) -> Option<loopdev::LoopDevice> {
-        self.lock().get(&id).map(|attached| attached.device.clone())
+        self.lock().get(&id).cloned()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<VolumeId, Attached>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<VolumeId, loopdev::LoopDevice>> {
         // The map is changed by single calls only: a panic elsewhere cannot leave it half-made.
         self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn attach_blocking(&self, id: VolumeId) -> Result<Device, LocalError> {
+    fn attach_blocking(&self, volume: &VolumeRef) -> Result<Device, LocalError> {
+        let id = volume.id;
         if let Some(device) = self.attached_device(id) {
             return Ok(as_device(&device));
         }
-        let (image, path) = self.images.open_locked(id)?;
+        let path = self.images.path(id);
+        let image = self.images.open_existing(id)?.ok_or(LocalError::NoImage(path.clone()))?;
         let found = loopdev::find(&image).map_err(LocalError::io("look for a loop device"))?;
         let info = match found {
+            // Left by a daemon that was killed: taken over, with its lock.
             Some(info) => info,
-            None => loopdev::attach(&image, &path).map_err(LocalError::io("set up a loop device"))?,
+            None => {
+                image::lock(&image, &path)?;
+                loopdev::attach(&image, &path).map_err(LocalError::io("set up a loop device"))?
+            }
         };
         fault::point("local.attach.bound");
+        self.set_up(volume, &image, &info);
+        let device = as_device(&info.device);
+        self.lock().insert(id, info.device);
+        Ok(device)
+    }
+
+    /// What makes an attached device better, and is no reason to refuse it where it fails.
+    fn set_up(&self, volume: &VolumeRef, image: &File, info: &loopdev::LoopInfo) {
         if !info.direct_io {
             tracing::warn!(
-                volume = %id, device = %info.device.path.display(),
-                "the loop device works without direct I/O: the file system under {} does not offer it; data is cached twice",
-                path.display()
+                volume = %volume.name, device = %info.device.path.display(),
+                "the loop device works without direct I/O, which the file system of the image directory does not offer: data is cached twice"
             );
         }
-        let device = as_device(&info.device);
-        self.lock().insert(id, Attached { image: Arc::new(image), device: info.device });
-        Ok(device)
+        if provision_of(&volume.spec) == Provision::Thin {
+            return;
+        }
+        // Discards, and ext4's way of zeroing blocks, punch holes into an image: its reservation
+        // is made whole again here, and not lost from now on.
+        let whole = loopdev::forbid_discard(&info.device)
+            .and_then(|()| image::reserve(image, Provision::Thick, Bytes::ZERO, info.size));
+        if let Err(error) = whole {
+            tracing::warn!(
+                volume = %volume.name, %error,
+                "the volume's space is not wholly reserved: it may find the disk full"
+            );
+        }
     }
 
     fn detach_blocking(&self, id: VolumeId) -> Result<(), LocalError> {
@@ -149,7 +165,8 @@ impl Local {
         blockdev::ensure_unused(&device.path)
             .map_err(|source| LocalError::DeviceInUse { device: device.path.clone(), source })?;
         fault::point("local.detach.proven");
-        loopdev::detach(&device).map_err(LocalError::io(format!("free {}", device.path.display())))?;
+        loopdev::detach(&device)
+            .map_err(LocalError::io(format!("free {}", device.path.display())))?;
         self.lock().remove(&id);
         Ok(())
     }
@@ -161,7 +178,7 @@ impl Local {
     }
 
     fn grow_blocking(&self, volume: &VolumeRef, to: Bytes) -> Result<(), LocalError> {
-        self.images.grow(volume.id, self.images.provision_of(&volume.spec), to)?;
+        self.images.grow(volume.id, provision_of(&volume.spec), to)?;
         fault::point("local.grow.image");
         if let Some(device) = self.attached_device(volume.id) {
             loopdev::refresh_capacity(&device)
@@ -177,7 +194,8 @@ impl Local {
         self.images.remove(id)
     }
 
-    fn inspect_blocking(&self, id: VolumeId) -> Result<Inspection, LocalError> {
+    fn inspect_blocking(&self, volume: &VolumeRef) -> Result<Inspection, LocalError> {
+        let id = volume.id;
         if let Some(device) = self.attached_device(id) {
             return Ok(Inspection::Attached(as_device(&device)));
         }
@@ -186,8 +204,7 @@ impl Local {
         }
         match self.find_loop(id)? {
             None => Ok(Inspection::Detached),
-            // Left by a daemon that was killed: taken over, with the lock.
-            Some(_) => Ok(Inspection::Attached(self.attach_blocking(id)?)),
+            Some(_) => Ok(Inspection::Attached(self.attach_blocking(volume)?)),
         }
     }
 
@@ -214,6 +231,11 @@ impl Local {
     }
 }
 
+const fn provision_of(spec: &BackendSpec) -> Provision {
+    let BackendSpec::Local(local) = spec;
+    local.provision
+}
+
 fn as_device(device: &loopdev::LoopDevice) -> Device {
     Device { path: device.path.clone(), number: device.device }
 }
@@ -226,15 +248,12 @@ impl Backend for Local {
 
     async fn create(&self, volume: &VolumeRef) -> Result<(), BackendError> {
         let (id, size, spec) = (volume.id, volume.size, volume.spec.clone());
-        self.run("create", move |local| {
-            local.images.create(id, local.images.provision_of(&spec), size)
-        })
-        .await
+        self.run("create", move |local| local.images.create(id, provision_of(&spec), size)).await
     }
 
     async fn attach(&self, volume: &VolumeRef) -> Result<Device, BackendError> {
-        let id = volume.id;
-        self.run("attach", move |local| local.attach_blocking(id)).await
+        let volume = volume.clone();
+        self.run("attach", move |local| local.attach_blocking(&volume)).await
     }
 
     async fn detach(&self, volume: &VolumeRef) -> Result<(), BackendError> {
@@ -253,8 +272,8 @@ impl Backend for Local {
     }
 
     async fn inspect(&self, volume: &VolumeRef) -> Result<Inspection, BackendError> {
-        let id = volume.id;
-        self.run("inspect", move |local| local.inspect_blocking(id)).await
+        let volume = volume.clone();
+        self.run("inspect", move |local| local.inspect_blocking(&volume)).await
     }
 
     async fn attached(&self) -> Result<HashSet<VolumeId>, BackendError> {

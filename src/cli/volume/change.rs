@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-pub(super) struct GrowArgs {
+pub(in crate::cli) struct GrowArgs {
     /// The volume
     name: String,
     /// Its new size, such as 20GiB (a bare number is GiB)
@@ -31,7 +31,7 @@ pub(super) async fn grow(client: &Client, args: GrowArgs) -> anyhow::Result<Exit
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct RenameArgs {
+pub(in crate::cli) struct RenameArgs {
     /// The volume
     name: String,
     /// Its new name
@@ -45,7 +45,7 @@ pub(super) async fn rename(client: &Client, args: RenameArgs) -> anyhow::Result<
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct SetArgs {
+pub(in crate::cli) struct SetArgs {
     /// The volume
     name: String,
     /// What to change, such as sticky=true
@@ -60,7 +60,7 @@ pub(super) async fn set(client: &Client, args: SetArgs) -> anyhow::Result<Exit> 
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct FsckArgs {
+pub(in crate::cli) struct FsckArgs {
     /// The volume
     name: String,
     /// Also mend what is wrong
@@ -85,7 +85,7 @@ pub(super) async fn fsck(client: &Client, args: FsckArgs) -> anyhow::Result<Exit
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct TrimArgs {
+pub(in crate::cli) struct TrimArgs {
     /// The volume
     name: String,
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// A name or an inline spec, such as `size=2GiB,name=pgdata`
     name: String,
     /// An option, as with `docker volume create -o`

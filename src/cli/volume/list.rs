@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-pub(super) struct ListArgs {
+pub(in crate::cli) struct ListArgs {
     /// Removed volumes, whose data is still there
     #[arg(long)]
     removed: bool,
@@ -56,7 +56,9 @@ fn removed(volume: &VolumeInfo) -> Vec<String> {
         volume.name.clone(),
         volume.id.to_string(),
         volume.spec.size.to_string(),
-        volume.removed_at.map_or_else(|| "-".into(), |at| format!("{} ago", brief(now.duration_since(at)))),
+        volume
+            .removed_at
+            .map_or_else(|| "-".into(), |at| format!("{} ago", brief(now.duration_since(at)))),
         match volume.deleted_at {
             None => "never (retained)".into(),
             Some(at) if at <= now => "now".into(),
@@ -82,7 +84,7 @@ fn rounded(bytes: Bytes) -> String {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct InspectArgs {
+pub(in crate::cli) struct InspectArgs {
     /// The volume
     name: String,
     /// Print JSON

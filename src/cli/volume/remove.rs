@@ -6,7 +6,7 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-pub(super) struct RmArgs {
+pub(in crate::cli) struct RmArgs {
     /// The volumes
     #[arg(required = true)]
     names: Vec<String>,
@@ -43,7 +43,7 @@ pub(super) async fn rm(client: &Client, args: RmArgs) -> anyhow::Result<Exit> {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct UndeleteArgs {
+pub(in crate::cli) struct UndeleteArgs {
     /// Its name or id (see `hawser volume ls --removed`)
     which: String,
     /// A new name, where the old one is in use again
@@ -60,7 +60,7 @@ pub(super) async fn undelete(client: &Client, args: UndeleteArgs) -> anyhow::Res
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct PurgeArgs {
+pub(in crate::cli) struct PurgeArgs {
     /// Its name or id (see `hawser volume ls --removed`)
     which: String,
     /// Do not ask

@@ -68,8 +68,7 @@ impl VolumeTask {
 
     /// Does the first exclusive request if the volume is unmounted. True if it did something.
     pub(super) async fn next_exclusive(&mut self) -> bool {
-        let unmounted =
-            self.observed.as_ref().is_some_and(|seen| !seen.staged && !seen.published);
+        let unmounted = self.observed.as_ref().is_some_and(|seen| !seen.staged && !seen.published);
         if !unmounted {
             return false;
         }
@@ -140,7 +139,10 @@ impl VolumeTask {
         repair: Repair,
     ) -> Result<Checked, Box<dyn std::error::Error + Send + Sync>> {
         if self.record.contents != Contents::Formatted {
-            return Ok(Checked { clean: true, output: "it was never mounted: nothing to check".into() });
+            return Ok(Checked {
+                clean: true,
+                output: "it was never mounted: nothing to check".into(),
+            });
         }
         let kind = self.record.spec.backend.kind();
         let backend = self.shared.host.backend(kind).ok_or("its backend is not configured")?;

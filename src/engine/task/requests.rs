@@ -247,9 +247,8 @@ impl VolumeTask {
             .collect();
         let held = if outside.is_empty() { Outside::Free } else { Outside::Held };
         let now = Timestamp::now();
-        let orphaned_before = now
-            .checked_sub(self.shared.settings.orphan_after)
-            .unwrap_or(Timestamp::MIN);
+        let orphaned_before =
+            now.checked_sub(self.shared.settings.orphan_after).unwrap_or(Timestamp::MIN);
         let dead = dead.into_iter().collect();
         self.store_or_remember(Event::Swept { dead, outside: held, orphaned_before }).await;
         self.linger_if_free();

@@ -114,10 +114,7 @@ async fn list(State(engine): State<Engine>) -> Json<Vec<VolumeInfo>> {
     Json(volumes)
 }
 
-async fn inspect(
-    State(engine): State<Engine>,
-    Path(name): Path<String>,
-) -> Answer<VolumeInfo> {
+async fn inspect(State(engine): State<Engine>, Path(name): Path<String>) -> Answer<VolumeInfo> {
     let view = engine.get(&volume_name(&name)?)?;
     Ok(Json(info(&engine, view).await))
 }

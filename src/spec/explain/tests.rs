@@ -9,42 +9,20 @@ fn explained(text: &str) -> Explanation {
 }
 
 fn field<'a>(explanation: &'a Explanation, key: &str) -> (&'a str, String) {
-    let field = explanation
-        .fields
-        .iter()
-        .find(|field| field.key == key)
-        .unwrap();
+    let field = explanation.fields.iter().find(|field| field.key == key).unwrap();
     (&field.value, field.source.to_string())
 }
 
 #[test]
 fn every_field_says_where_it_comes_from() {
     let explanation = explained("pg,newFsType=xfs,sparse=on,label.team=web,repl=1");
-    assert_eq!(
-        explanation.canonical,
-        "name=pg,fs=xfs,provision=thin,label.team=web"
-    );
-    assert_eq!(
-        field(&explanation, "fs"),
-        ("xfs", "stated as newFsType".to_owned())
-    );
-    assert_eq!(
-        field(&explanation, "provision"),
-        ("thin", "stated as sparse".to_owned())
-    );
+    assert_eq!(explanation.canonical, "name=pg,fs=xfs,provision=thin,label.team=web");
+    assert_eq!(field(&explanation, "fs"), ("xfs", "stated as newFsType".to_owned()));
+    assert_eq!(field(&explanation, "provision"), ("thin", "stated as sparse".to_owned()));
     assert_eq!(field(&explanation, "size"), ("10GiB", "default".to_owned()));
-    assert_eq!(
-        field(&explanation, "label.team"),
-        ("web", "stated".to_owned())
-    );
-    assert_eq!(
-        field(&explanation, "backend"),
-        ("local", "chosen by sparse".to_owned())
-    );
-    assert_eq!(
-        explanation.notes,
-        ["repl=1 asks for nothing beyond what holds anyway"]
-    );
+    assert_eq!(field(&explanation, "label.team"), ("web", "stated".to_owned()));
+    assert_eq!(field(&explanation, "backend"), ("local", "chosen by sparse".to_owned()));
+    assert_eq!(explanation.notes, ["repl=1 asks for nothing beyond what holds anyway"]);
     assert_eq!(explanation.refused, None);
 }
 
@@ -52,20 +30,10 @@ fn every_field_says_where_it_comes_from() {
 fn what_would_be_refused_is_explained_too() {
     let explanation = explained("pg,scale=3");
     assert!(explanation.notes[0].contains("scale=3 is understood, but not served yet"));
-    assert!(
-        explanation
-            .refused
-            .unwrap()
-            .contains("sets of volumes are not served yet")
-    );
+    assert!(explanation.refused.unwrap().contains("sets of volumes are not served yet"));
     let explanation = explained("pg,iops=100");
     assert_eq!(explanation.backend, BackendKind::Ebs);
-    assert!(
-        explanation
-            .refused
-            .unwrap()
-            .contains("`iops` needs the ebs backend")
-    );
+    assert!(explanation.refused.unwrap().contains("`iops` needs the ebs backend"));
 }
 
 #[test]
@@ -77,16 +45,10 @@ fn sharing_a_local_volume_has_its_limit_told() {
 fn the_explanation_is_text_and_json() {
     let explanation = explained("pg,size=20");
     let text = explanation.to_string();
-    assert!(
-        text.starts_with("volume     pg\ncanonical  name=pg,size=20GiB\n\n  size"),
-        "{text}"
-    );
+    assert!(text.starts_with("volume     pg\ncanonical  name=pg,size=20GiB\n\n  size"), "{text}");
     let json = serde_json::to_value(&explanation).unwrap();
     assert_eq!(json["fields"][0]["key"], "size");
     assert_eq!(json["fields"][0]["source"], "stated");
     let json = serde_json::to_value(explained("pg,fsType=xfs")).unwrap();
-    assert_eq!(
-        json["fields"][2]["source"],
-        serde_json::json!({ "stated_as": "fsType" })
-    );
+    assert_eq!(json["fields"][2]["source"], serde_json::json!({ "stated_as": "fsType" }));
 }

@@ -43,10 +43,7 @@ pub(super) const EXT4: &[(char, Takes)] = &[
     ('G', Number),
     ('i', Number),
     ('I', Words(&["256", "512", "1024"])),
-    (
-        'J',
-        Names(&[("fast_commit_size", Number), ("size", Number)]),
-    ),
+    ('J', Names(&[("fast_commit_size", Number), ("size", Number)])),
     ('m', Percent),
     ('N', Number),
     (
@@ -98,10 +95,7 @@ pub(super) const EXT4: &[(char, Takes)] = &[
             ],
         },
     ),
-    (
-        'T',
-        Words(&["small", "big", "huge", "news", "largefile", "largefile4"]),
-    ),
+    ('T', Words(&["small", "big", "huge", "news", "largefile", "largefile4"])),
 ];
 
 pub(super) const XFS: &[(char, Takes)] = &[
@@ -129,10 +123,7 @@ pub(super) const XFS: &[(char, Takes)] = &[
         ]),
     ),
     ('K', Nothing),
-    (
-        'l',
-        Names(&[("size", Number), ("su", Number), ("sunit", Number)]),
-    ),
+    ('l', Names(&[("size", Number), ("su", Number), ("sunit", Number)])),
     (
         'm',
         Names(&[
@@ -145,25 +136,13 @@ pub(super) const XFS: &[(char, Takes)] = &[
         ]),
     ),
     ('n', Names(&[("size", Number)])),
-    (
-        's',
-        Names(&[("size", Words(&["512", "1024", "2048", "4096"]))]),
-    ),
+    ('s', Names(&[("size", Words(&["512", "1024", "2048", "4096"]))])),
 ];
 
 /// Flags that people try, with a reason of their own.
 pub(super) const REFUSED: &[(&[char], &str)] = &[
-    (
-        &['F', 'f'],
-        "hawser formats only a device that is proven blank, and never forces",
-    ),
-    (
-        &['n', 'S', 'q', 'v', 'V', 't', 'M', 'o'],
-        "it is not a setting of the file system",
-    ),
-    (
-        &['d', 'l', 'p', 'z', 'c', 'C', 'r'],
-        "it reads or writes something else than the volume",
-    ),
+    (&['F', 'f'], "hawser formats only a device that is proven blank, and never forces"),
+    (&['n', 'S', 'q', 'v', 'V', 't', 'M', 'o'], "it is not a setting of the file system"),
+    (&['d', 'l', 'p', 'z', 'c', 'C', 'r'], "it reads or writes something else than the volume"),
     (&['L', 'U'], "hawser sets and checks label and UUID itself"),
 ];

@@ -10,27 +10,12 @@ fn flags_become_the_arguments_of_mkfs() {
         ("-m;1", vec!["-m", "1"]),
         ("-m1", vec!["-m", "1"]),
         ("-m 0.5 -i 8192", vec!["-m", "0.5", "-i", "8192"]),
-        (
-            "-E;lazy_itable_init=0;-E;nodiscard",
-            vec!["-E", "lazy_itable_init=0,nodiscard"],
-        ),
-        (
-            "-E lazy_itable_init.0,stride:4",
-            vec!["-E", "lazy_itable_init=0,stride=4"],
-        ),
-        (
-            "-O ^metadata_csum,quota",
-            vec!["-O", "^metadata_csum,quota"],
-        ),
+        ("-E;lazy_itable_init=0;-E;nodiscard", vec!["-E", "lazy_itable_init=0,nodiscard"]),
+        ("-E lazy_itable_init.0,stride:4", vec!["-E", "lazy_itable_init=0,stride=4"]),
+        ("-O ^metadata_csum,quota", vec!["-O", "^metadata_csum,quota"]),
         ("-J size=64", vec!["-J", "size=64"]),
-        (
-            "-K;-m;reflink=1;-d;agcount=4",
-            vec!["-K", "-m", "reflink=1", "-d", "agcount=4"],
-        ),
-        (
-            "-b size=4096 -l size=64m",
-            vec!["-b", "size=4096", "-l", "size=64m"],
-        ),
+        ("-K;-m;reflink=1;-d;agcount=4", vec!["-K", "-m", "reflink=1", "-d", "agcount=4"]),
+        ("-b size=4096 -l size=64m", vec!["-b", "size=4096", "-l", "size=64m"]),
     ] {
         assert_eq!(parsed(text), arguments, "{text}");
         assert_eq!(parsed(&super::text(&parsed(text))), arguments, "{text}");
@@ -86,10 +71,7 @@ fn a_flag_belongs_to_its_file_system() {
     assert_eq!(check_for(FsType::Ext4, &parsed("-m;1")), Ok(()));
     assert_eq!(check_for(FsType::Xfs, &parsed("-m;reflink=1")), Ok(()));
     let found = check_for(FsType::Xfs, &parsed("-m;1")).unwrap_err();
-    assert!(
-        found.starts_with("for xfs, `-m 1` is not allowed"),
-        "{found}"
-    );
+    assert!(found.starts_with("for xfs, `-m 1` is not allowed"), "{found}");
     let found = check_for(FsType::Ext4, &parsed("-K")).unwrap_err();
     assert!(found.starts_with("for ext4, `-K` is not among"), "{found}");
 }

@@ -6,12 +6,8 @@ fn parsed(text: &str) -> Vec<String> {
 
 #[test]
 fn every_carrier_has_a_form_that_it_can_carry() {
-    for text in [
-        "noatime;commit=30",
-        "noatime,commit=30",
-        "noatime;commit:30",
-        "noatime;commit.30",
-    ] {
+    for text in ["noatime;commit=30", "noatime,commit=30", "noatime;commit:30", "noatime;commit.30"]
+    {
         assert_eq!(parsed(text), ["noatime", "commit=30"], "{text}");
     }
     assert_eq!(parsed("logbsize=64k; inode64"), ["logbsize=64k", "inode64"]);
@@ -46,14 +42,6 @@ fn what_breaks_a_promise_is_refused_with_the_reason() {
 fn an_option_belongs_to_its_file_system() {
     assert_eq!(check_for(FsType::Ext4, &parsed("noatime;commit=5")), Ok(()));
     assert_eq!(check_for(FsType::Xfs, &parsed("noatime;inode64")), Ok(()));
-    assert!(
-        check_for(FsType::Xfs, &parsed("commit=5"))
-            .unwrap_err()
-            .contains("option of xfs")
-    );
-    assert!(
-        check_for(FsType::Ext4, &parsed("wsync"))
-            .unwrap_err()
-            .contains("option of ext4")
-    );
+    assert!(check_for(FsType::Xfs, &parsed("commit=5")).unwrap_err().contains("option of xfs"));
+    assert!(check_for(FsType::Ext4, &parsed("wsync")).unwrap_err().contains("option of ext4"));
 }

@@ -15,19 +15,12 @@ impl Reader {
         let key = Shown::new(written);
         let truth = || flag(value).map_err(|why| bad_value(written, value, why));
         match rule {
-            Rule::Refuse(why) => Err(SpecError::Refused {
-                key,
-                why: (*why).into(),
-            }),
+            Rule::Refuse(why) => Err(SpecError::Refused { key, why: (*why).into() }),
             // A bare `-o secure` means true.
-            Rule::Never(why) if value.is_empty() || truth()? => Err(SpecError::Refused {
-                key,
-                why: (*why).into(),
-            }),
-            _ if value.is_empty() => Err(SpecError::NoValue {
-                key,
-                values: values(rule),
-            }),
+            Rule::Never(why) if value.is_empty() || truth()? => {
+                Err(SpecError::Refused { key, why: (*why).into() })
+            }
+            _ if value.is_empty() => Err(SpecError::NoValue { key, values: values(rule) }),
             Rule::Never(_) => self.satisfied(name, written, value),
             Rule::Always => truth().and_then(|_| self.satisfied(name, written, value)),
             Rule::Only(words, _) if words.iter().any(|word| value.eq_ignore_ascii_case(word)) => {
@@ -35,10 +28,7 @@ impl Reader {
             }
             Rule::Only(_, why) => Err(bad_value(written, value, (*why).into())),
             Rule::Words(words, why) => {
-                match words
-                    .iter()
-                    .find(|(word, _, _)| value.eq_ignore_ascii_case(word))
-                {
+                match words.iter().find(|(word, _, _)| value.eq_ignore_ascii_case(word)) {
                     Some((_, key, ours)) => self.read_as(*key, written, ours),
                     None => Err(bad_value(written, value, (*why).into())),
                 }
@@ -59,11 +49,7 @@ impl Reader {
 
     fn read_owner(&mut self, written: &str, value: &str) -> Result<(), SpecError> {
         let Some((uid, gid)) = value.split_once([':', ';']) else {
-            return Err(bad_value(
-                written,
-                value,
-                "write UID:GID, or uid= and gid=".into(),
-            ));
+            return Err(bad_value(written, value, "write UID:GID, or uid= and gid=".into()));
         };
         self.read_as(Key::Uid, written, uid)?;
         self.read_as(Key::Gid, written, gid)
@@ -93,9 +79,7 @@ impl Reader {
             });
         }
         self.seen.push((name, written.to_owned()));
-        self.stated
-            .satisfied
-            .push(format!("{written}={}", Shown::new(value)));
+        self.stated.satisfied.push(format!("{written}={}", Shown::new(value)));
         Ok(())
     }
 }

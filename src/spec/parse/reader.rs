@@ -26,11 +26,7 @@ impl Reader {
         let name = text.parse()?;
         if let Some((_, first)) = self.name {
             let (first, second) = (Shown::new(first), Shown::new(place));
-            return Err(SpecError::Duplicate {
-                key: "name".to_owned(),
-                first,
-                second,
-            });
+            return Err(SpecError::Duplicate { key: "name".to_owned(), first, second });
         }
         self.name = Some((name, place));
         Ok(())
@@ -44,10 +40,7 @@ impl Reader {
         }
         if folded == "name" {
             return match value {
-                "" => Err(SpecError::NoValue {
-                    key: Shown::new(written),
-                    values: "NAME",
-                }),
+                "" => Err(SpecError::NoValue { key: Shown::new(written), values: "NAME" }),
                 _ => self.read_name("name=", value),
             };
         }
@@ -60,17 +53,11 @@ impl Reader {
             return self.read_field(row, written, value);
         }
         let rule = PEERS.iter().find_map(|(names, rule)| {
-            names
-                .iter()
-                .find(|name| **name == folded)
-                .map(|name| (*name, rule))
+            names.iter().find(|name| **name == folded).map(|name| (*name, rule))
         });
         match rule {
             Some((name, rule)) => self.read_peer(name, rule, written, value),
-            None => Err(SpecError::UnknownKey {
-                key: key_part(written),
-                advice: advice(&folded),
-            }),
+            None => Err(SpecError::UnknownKey { key: key_part(written), advice: advice(&folded) }),
         }
     }
 
@@ -81,10 +68,7 @@ impl Reader {
         value: &str,
     ) -> Result<(), SpecError> {
         if value.is_empty() {
-            return Err(SpecError::NoValue {
-                key: Shown::new(written),
-                values: row.values,
-            });
+            return Err(SpecError::NoValue { key: Shown::new(written), values: row.values });
         }
         let parsed = (row.parse)(value).map_err(|why| bad_value(written, value, why))?;
         self.state(row.key, written, parsed)
@@ -111,30 +95,19 @@ impl Reader {
         key: &str,
         value: &str,
     ) -> Result<(), SpecError> {
-        label::check_key(key).map_err(|why| SpecError::Refused {
-            key: key_part(written),
-            why,
-        })?;
+        label::check_key(key).map_err(|why| SpecError::Refused { key: key_part(written), why })?;
         if value.is_empty() {
-            return Err(SpecError::NoValue {
-                key: Shown::new(written),
-                values: "TEXT",
-            });
+            return Err(SpecError::NoValue { key: Shown::new(written), values: "TEXT" });
         }
         label::check_value(value).map_err(|why| bad_value(written, value, why))?;
         let fields = &mut self.stated.fields;
-        let all = fields
-            .entry(Key::Label)
-            .or_insert_with(|| Value::Labels(BTreeMap::new()));
+        let all = fields.entry(Key::Label).or_insert_with(|| Value::Labels(BTreeMap::new()));
         let Value::Labels(labels) = all else {
             return Ok(());
         };
         if labels.len() == label::COUNT_MAX {
             let why = format!("a volume has at most {} labels", label::COUNT_MAX).into();
-            return Err(SpecError::Refused {
-                key: Shown::new(written),
-                why,
-            });
+            return Err(SpecError::Refused { key: Shown::new(written), why });
         }
         if labels.insert(key.to_owned(), value.to_owned()).is_some() {
             let key = format!("label.{key}");
@@ -146,20 +119,13 @@ impl Reader {
 }
 
 pub(super) fn bad_value(written: &str, value: &str, why: Why) -> SpecError {
-    SpecError::Value {
-        key: Shown::new(written),
-        value: Shown::new(value),
-        why,
-    }
+    SpecError::Value { key: Shown::new(written), value: Shown::new(value), why }
 }
 
 /// An element without `=`. Only what could be a key is shown: the rest may be a secret.
 pub(super) fn no_value(element: &str) -> SpecError {
     let values = find_row(&fold(element)).map_or("VALUE", |row| row.values);
-    SpecError::NoValue {
-        key: key_part(element),
-        values,
-    }
+    SpecError::NoValue { key: key_part(element), values }
 }
 
 pub(super) fn key_part(text: &str) -> Shown {

@@ -12,9 +12,7 @@ fn request(name: &str, options: &[(&str, &str)]) -> Request {
 
 #[track_caller]
 fn refused(name: &str, options: &[(&str, &str)], why: &str) {
-    let found = parse(name, options.iter().copied())
-        .expect_err(name)
-        .to_string();
+    let found = parse(name, options.iter().copied()).expect_err(name).to_string();
     assert!(found.contains(why), "{name} {options:?}: {found}");
 }
 
@@ -30,10 +28,7 @@ fn a_plain_name_states_nothing() {
 fn a_spec_means_the_same_inline_and_as_options() {
     let inline = request("name=pgdata,size=20GiB,fs=xfs", &[]);
     assert_eq!(inline.canonical(), "name=pgdata,size=20GiB,fs=xfs");
-    assert_eq!(
-        inline.stated.get(Key::Size),
-        Some(&Value::Size(Bytes::gib(20)))
-    );
+    assert_eq!(inline.stated.get(Key::Size), Some(&Value::Size(Bytes::gib(20))));
     for (name, options) in [
         ("pgdata,size=20GiB,fs=xfs", &[][..]),
         ("fs=xfs, size=20 ,NAME=pgdata", &[]),
@@ -47,34 +42,21 @@ fn a_spec_means_the_same_inline_and_as_options() {
 #[test]
 fn keys_are_matched_without_regard_to_case_and_dashes() {
     for key in ["on_remove", "ON_REMOVE", "on-remove", "On-Remove"] {
-        assert_eq!(
-            request("a", &[(key, "retain")]).canonical(),
-            "name=a,on_remove=retain"
-        );
+        assert_eq!(request("a", &[(key, "retain")]).canonical(), "name=a,on_remove=retain");
     }
     // But a label's key is the user's.
-    assert_eq!(
-        request("a,LABEL.Team=Web", &[]).canonical(),
-        "name=a,label.Team=Web"
-    );
+    assert_eq!(request("a,LABEL.Team=Web", &[]).canonical(), "name=a,label.Team=Web");
 }
 
 #[test]
 fn the_first_equals_sign_ends_the_key() {
     let request = request("a,mount_options=noatime;commit=30,label.q=x=y", &[]);
-    assert_eq!(
-        request.canonical(),
-        "name=a,mount_options=noatime;commit=30,label.q=x=y"
-    );
+    assert_eq!(request.canonical(), "name=a,mount_options=noatime;commit=30,label.q=x=y");
 }
 
 #[test]
 fn help_is_asked_for_by_an_option() {
-    for options in [
-        &[("help", "")][..],
-        &[("HELP", "backends")],
-        &[("size", "x"), ("help", "")],
-    ] {
+    for options in [&[("help", "")][..], &[("HELP", "backends")], &[("size", "x"), ("help", "")]] {
         assert_eq!(parse("a", options.iter().copied()), Ok(Asked::Help));
     }
     assert_eq!(request("help", &[]).name.as_str(), "help");
@@ -94,24 +76,12 @@ fn text_that_is_no_spec_is_refused() {
     refused("a,=1", &[], "a value has no key");
     refused("a", &[("", "1")], "a value has no key");
     refused("a,size=", &[], "`size` has no value: write size=SIZE");
-    refused(
-        "a",
-        &[("shared", "")],
-        "`shared` has no value: write shared=true|false",
-    );
-    refused(
-        "a,shared",
-        &[],
-        "`shared` has no value: write shared=true|false",
-    );
+    refused("a", &[("shared", "")], "`shared` has no value: write shared=true|false");
+    refused("a,shared", &[], "`shared` has no value: write shared=true|false");
     refused("a,name=", &[], "`name` has no value: write name=NAME");
     refused("a,label.x=", &[], "`label.x` has no value");
     refused("a,label=x", &[], "write KEY=TEXT;KEY=TEXT");
-    refused(
-        "a,label.=x",
-        &[],
-        "`label.` is refused: a label's key takes",
-    );
+    refused("a,label.=x", &[], "`label.` is refused: a label's key takes");
     refused("a,label.hawser-x=x", &[], "hawser's own");
 }
 
@@ -129,11 +99,7 @@ fn an_unknown_key_is_answered_with_the_nearest() {
         ("provison", "provision"),
         ("passphrse", "passphrase"),
     ] {
-        refused(
-            "a",
-            &[(key, "1")],
-            &format!("unknown key `{key}`: did you mean `{nearest}`?"),
-        );
+        refused("a", &[(key, "1")], &format!("unknown key `{key}`: did you mean `{nearest}`?"));
     }
     refused("a", &[("zzzzzz", "1")], "unknown key `zzzzzz`: `-o help`");
     refused("a", &[(&"x".repeat(5000), "1")], "…`: `-o help`");
@@ -141,82 +107,32 @@ fn an_unknown_key_is_answered_with_the_nearest() {
 
 #[test]
 fn a_key_is_given_once() {
-    refused(
-        "a,size=1,size=1",
-        &[],
-        "`size` is given twice, as `size` and as `size`",
-    );
-    refused(
-        "a,fs=xfs",
-        &[("fsType", "xfs")],
-        "`fs` is given twice, as `fs` and as `fsType`",
-    );
-    refused(
-        "a,sharedv4=true,shared=true",
-        &[],
-        "as `sharedv4` and as `shared`",
-    );
+    refused("a,size=1,size=1", &[], "`size` is given twice, as `size` and as `size`");
+    refused("a,fs=xfs", &[("fsType", "xfs")], "`fs` is given twice, as `fs` and as `fsType`");
+    refused("a,sharedv4=true,shared=true", &[], "as `sharedv4` and as `shared`");
     refused("a,name=a", &[], "`name` is given twice");
-    refused(
-        "a",
-        &[("name", "a")],
-        "`name` is given twice, as `the volume's name` and as `name=`",
-    );
+    refused("a", &[("name", "a")], "`name` is given twice, as `the volume's name` and as `name=`");
     refused("a,label.x=1,label.x=1", &[], "`label.x` is given twice");
-    refused(
-        "a,label.x=1,ebs_tag_x=2",
-        &[],
-        "as `label.x` and as `ebs_tag_x`",
-    );
+    refused("a,label.x=1,ebs_tag_x=2", &[], "as `label.x` and as `ebs_tag_x`");
     refused("a,repl=1,repl=1", &[], "`repl` is given twice");
     refused("a,uid=1,fsOwner=1;2", &[], "`uid` is given twice");
-    assert_eq!(
-        request("a,label.x=1,label.y=1", &[]).canonical(),
-        "name=a,label.x=1,label.y=1"
-    );
+    assert_eq!(request("a,label.x=1,label.y=1", &[]).canonical(), "name=a,label.x=1,label.y=1");
 }
 
 #[test]
 fn contradictions_are_refused() {
-    refused(
-        "a,scale=3,shared=true",
-        &[],
-        "`scale=3` and `shared=true` contradict",
-    );
-    assert_eq!(
-        request("a,scale=3,shared=no", &[]).canonical(),
-        "name=a,shared=false,scale=3"
-    );
-    refused(
-        "a,backend=local,iops=100",
-        &[],
-        "`backend=local` and `iops` contradict",
-    );
-    refused(
-        "a,volumeType=gp3,server=x",
-        &[],
-        "`volumeType` and `server` contradict",
-    );
-    refused(
-        "a,sparse=true,iops=100",
-        &[],
-        "`sparse` and `iops` contradict",
-    );
-    refused(
-        "a,encrypted=no,kms_key=x",
-        &[],
-        "`encrypted=false` and `kms_key` contradict",
-    );
+    refused("a,scale=3,shared=true", &[], "`scale=3` and `shared=true` contradict");
+    assert_eq!(request("a,scale=3,shared=no", &[]).canonical(), "name=a,shared=false,scale=3");
+    refused("a,backend=local,iops=100", &[], "`backend=local` and `iops` contradict");
+    refused("a,volumeType=gp3,server=x", &[], "`volumeType` and `server` contradict");
+    refused("a,sparse=true,iops=100", &[], "`sparse` and `iops` contradict");
+    refused("a,encrypted=no,kms_key=x", &[], "`encrypted=false` and `kms_key` contradict");
 }
 
 #[test]
 fn a_bad_value_is_shown_short_and_escaped() {
     refused("a,size=\x1b[2J", &[], "`size=\\u{1b}[2J`: not a size");
-    refused(
-        "a",
-        &[("size", &"9".repeat(500))],
-        "9…`: larger than any volume",
-    );
+    refused("a", &[("size", &"9".repeat(500))], "9…`: larger than any volume");
     refused(
         "a,fs=btrfs",
         &[],
@@ -242,9 +158,7 @@ fn a_secret_is_never_shown() {
         ("a", &[("token", "hunter2")]),
         ("a", &[("label.x", "secret=hunter2,")]),
     ] {
-        let found = parse(name, options.iter().copied())
-            .unwrap_err()
-            .to_string();
+        let found = parse(name, options.iter().copied()).unwrap_err().to_string();
         assert!(!found.contains(SECRET), "{name} {options:?}: {found}");
     }
 }
@@ -255,18 +169,13 @@ fn options_alone_have_no_name() {
     assert_eq!(stated.canonical(), "sticky=true,label.a=b");
     assert_eq!(stated.iter().count(), 2);
     let found = parse_options([("name", "b")]).unwrap_err().to_string();
-    assert!(
-        found.contains("`name` is refused: a volume cannot be renamed"),
-        "{found}"
-    );
+    assert!(found.contains("`name` is refused: a volume cannot be renamed"), "{found}");
     assert!(parse_options([]).unwrap().is_empty());
 }
 
 #[test]
 fn too_many_labels_are_refused() {
-    let keys: Vec<_> = (0..=label::COUNT_MAX)
-        .map(|n| format!("label.k{n}"))
-        .collect();
+    let keys: Vec<_> = (0..=label::COUNT_MAX).map(|n| format!("label.k{n}")).collect();
     let options: Vec<_> = keys.iter().map(|key| (key.as_str(), "x")).collect();
     refused("a", &options, "at most 40 labels");
     assert_eq!(request("a", &options[1..]).stated.iter().count(), 1);
@@ -354,9 +263,7 @@ proptest! {
 }
 
 fn known_keys() -> Vec<&'static str> {
-    let ours = KEYS
-        .iter()
-        .flat_map(|row| row.aliases.iter().chain([&row.name]).copied());
+    let ours = KEYS.iter().flat_map(|row| row.aliases.iter().chain([&row.name]).copied());
     ours.chain(PEERS.iter().flat_map(|(names, _)| names.iter().copied()))
         .chain(["label.x"])
         .collect()

@@ -17,15 +17,9 @@ fn resolved(text: &str) -> Result<Spec, SpecError> {
 fn a_plain_name_gets_the_defaults() {
     let spec = resolved("pgdata").unwrap();
     assert_eq!((spec.size, spec.fs), (Bytes::gib(10), FsType::Ext4));
-    assert_eq!(
-        (spec.sharing, spec.sticky),
-        (Sharing::Exclusive, Sticky::No)
-    );
+    assert_eq!((spec.sharing, spec.sticky), (Sharing::Exclusive, Sticky::No));
     assert_eq!(spec.owner, Ownership::default());
-    assert_eq!(
-        spec.backend,
-        BackendSpec::Local(LocalSpec { provision: None })
-    );
+    assert_eq!(spec.backend, BackendSpec::Local(LocalSpec { provision: Provision::Thick }));
 }
 
 #[test]
@@ -46,12 +40,7 @@ fn every_stated_field_arrives_in_the_spec() {
     assert_eq!(spec.mkfs_options, ["-m", "reflink=1"]);
     assert_eq!((spec.owner.uid, spec.owner.gid), (Some(1), Some(2)));
     assert_eq!(spec.owner.mode.map(|mode| mode.bits()), Some(0o700));
-    assert_eq!(
-        spec.backend,
-        BackendSpec::Local(LocalSpec {
-            provision: Some(Provision::Thin)
-        })
-    );
+    assert_eq!(spec.backend, BackendSpec::Local(LocalSpec { provision: Provision::Thin }));
     assert_eq!(spec.on_remove, Some(OnRemove::Retain));
     assert_eq!(spec.labels.get("team").map(String::as_str), Some("web"));
 }
@@ -59,42 +48,15 @@ fn every_stated_field_arrives_in_the_spec() {
 #[test]
 fn what_this_node_cannot_provide_is_refused_with_the_reason() {
     for (text, why) in [
-        (
-            "a,size=15M",
-            "`size`: 15MiB is too small for ext4: ask for 16MiB or more",
-        ),
-        (
-            "a,size=299M,fs=xfs",
-            "`size`: 299MiB is too small for xfs: ask for 300MiB or more",
-        ),
-        (
-            "a,scale=3",
-            "`scale` is refused: sets of volumes are not served yet",
-        ),
-        (
-            "a,scale=1",
-            "`scale` is refused: sets of volumes are not served yet",
-        ),
-        (
-            "a,backend=ebs",
-            "`backend` needs the ebs backend, which is not configured on this node",
-        ),
-        (
-            "a,volumeType=gp3",
-            "`volumeType` needs the ebs backend, which is not configured",
-        ),
-        (
-            "a,server=filer",
-            "`server` needs the nfs backend, which is not configured",
-        ),
-        (
-            "a,fs=xfs,mount_options=commit=5",
-            "`commit` is not an option of xfs",
-        ),
-        (
-            "a,mkfs_options=-m;reflink=1",
-            "for ext4, `-m` takes a percentage",
-        ),
+        ("a,size=15M", "`size`: 15MiB is too small for ext4: ask for 16MiB or more"),
+        ("a,size=299M,fs=xfs", "`size`: 299MiB is too small for xfs: ask for 300MiB or more"),
+        ("a,scale=3", "`scale` is refused: sets of volumes are not served yet"),
+        ("a,scale=1", "`scale` is refused: sets of volumes are not served yet"),
+        ("a,backend=ebs", "`backend` needs the ebs backend, which is not configured on this node"),
+        ("a,volumeType=gp3", "`volumeType` needs the ebs backend, which is not configured"),
+        ("a,server=filer", "`server` needs the nfs backend, which is not configured"),
+        ("a,fs=xfs,mount_options=commit=5", "`commit` is not an option of xfs"),
+        ("a,mkfs_options=-m;reflink=1", "for ext4, `-m` takes a percentage"),
     ] {
         let found = resolved(text).unwrap_err().to_string();
         assert!(found.contains(why), "{text}: {found}");
@@ -106,20 +68,9 @@ fn what_this_node_cannot_provide_is_refused_with_the_reason() {
 
 #[test]
 fn a_key_of_another_backend_is_never_ignored() {
-    let ebs = Defaults {
-        backend: BackendKind::Ebs,
-        ..Defaults::of_tests()
-    };
+    let ebs = Defaults { backend: BackendKind::Ebs, ..Defaults::of_tests() };
     let by_default = request("a").stated.resolve(&"a".parse().unwrap(), &ebs);
-    assert!(
-        by_default
-            .unwrap_err()
-            .to_string()
-            .contains("`backend` needs the ebs backend")
-    );
-    let thin = request("a,provision=thin")
-        .stated
-        .resolve(&"a".parse().unwrap(), &ebs)
-        .unwrap();
+    assert!(by_default.unwrap_err().to_string().contains("`backend` needs the ebs backend"));
+    let thin = request("a,provision=thin").stated.resolve(&"a".parse().unwrap(), &ebs).unwrap();
     assert_eq!(thin.backend.kind(), BackendKind::Local);
 }

@@ -11,11 +11,7 @@ fn values_are_written_back_in_one_form() {
         (sticky, "f", "false"),
         (scale, "003", "3"),
         (mount_options, "noatime,commit.5", "noatime;commit=5"),
-        (
-            mkfs_options,
-            "-E discard,stride=4",
-            "-E;discard;-E;stride=4",
-        ),
+        (mkfs_options, "-E discard,stride=4", "-E;discard;-E;stride=4"),
         (mode, "0o755", "0755"),
         (id, "1000", "1000"),
         (ebs_type, "GP3", "gp3"),

@@ -86,24 +86,16 @@ pub async fn check(device: &Path, fs: FsType, repair: Repair) -> Result<CheckRep
     let output = tool
         .run_any(args, CHECK_LIMIT)
         .await
-        .map_err(|source| CheckError::Tool {
-            device: device.to_owned(),
-            source,
-        })?;
+        .map_err(|source| CheckError::Tool { device: device.to_owned(), source })?;
     let clean = match fs {
         FsType::Ext4 => judge_e2fsck(output.code),
         FsType::Xfs if output.code == XFS_DIRTY_LOG => {
-            return Err(CheckError::DirtyLog {
-                device: device.to_owned(),
-            });
+            return Err(CheckError::DirtyLog { device: device.to_owned() });
         }
         FsType::Xfs => judge_xfs_repair(output.code, repair),
     };
     match clean {
-        Some(clean) => Ok(CheckReport {
-            clean,
-            output: output.stdout + &output.stderr,
-        }),
+        Some(clean) => Ok(CheckReport { clean, output: output.stdout + &output.stderr }),
         None => Err(failed(device, tool, flags, output)),
     }
 }
@@ -129,15 +121,8 @@ fn failed(device: &Path, tool: Tool, flags: &[&str], output: Output) -> CheckErr
     let argv = format!("{} {} {}", tool.name(), flags.join(" "), device.display());
     // e2fsck complains on stdout.
     let stderr = output.stdout + &output.stderr;
-    let source = ToolError::Failed {
-        argv,
-        code: output.code,
-        stderr,
-    };
-    CheckError::Tool {
-        device: device.to_owned(),
-        source,
-    }
+    let source = ToolError::Failed { argv, code: output.code, stderr };
+    CheckError::Tool { device: device.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -170,18 +155,9 @@ mod tests {
             let disk = world.formatted(fs, 320).await;
             testing::run("sh", ["-c", &format!("{script}{}", disk.path().display())]);
 
-            assert!(
-                !check(disk.path(), fs, Repair::No).await.unwrap().clean,
-                "{fs}"
-            );
-            assert!(
-                check(disk.path(), fs, Repair::Yes).await.unwrap().clean,
-                "{fs}"
-            );
-            assert!(
-                check(disk.path(), fs, Repair::No).await.unwrap().clean,
-                "{fs}"
-            );
+            assert!(!check(disk.path(), fs, Repair::No).await.unwrap().clean, "{fs}");
+            assert!(check(disk.path(), fs, Repair::Yes).await.unwrap().clean, "{fs}");
+            assert!(check(disk.path(), fs, Repair::No).await.unwrap().clean, "{fs}");
         }
     }
 
@@ -190,9 +166,7 @@ mod tests {
         let world = testing::World::alone();
         let disk = world.disk(64);
 
-        let error = check(disk.path(), FsType::Ext4, Repair::No)
-            .await
-            .unwrap_err();
+        let error = check(disk.path(), FsType::Ext4, Repair::No).await.unwrap_err();
 
         assert!(matches!(error, CheckError::Tool { .. }), "{error:?}");
     }

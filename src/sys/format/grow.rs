@@ -84,19 +84,13 @@ pub enum GrowError {
 pub async fn grow_offline(device: &Path, fs: FsType) -> Result<Grown, GrowError> {
     match fs {
         FsType::Xfs => {
-            return Err(GrowError::NotPossible {
-                device: device.to_owned(),
-                fs,
-            });
+            return Err(GrowError::NotPossible { device: device.to_owned(), fs });
         }
         FsType::Ext4 => {}
     }
     let report = check(device, fs, Repair::Yes).await?;
     if !report.clean {
-        return Err(GrowError::Damaged {
-            device: device.to_owned(),
-            output: report.output,
-        });
+        return Err(GrowError::Damaged { device: device.to_owned(), output: report.output });
     }
     grow(device, fs, RESIZE2FS, device).await
 }
@@ -114,15 +108,10 @@ pub async fn grow_online(
         FsType::Ext4 => {
             let size = size(device, fs).await?;
             if is_full_size(device, size).await? {
-                return Ok(Grown {
-                    from: size,
-                    to: size,
-                });
+                return Ok(Grown { from: size, to: size });
             }
             if !caps::has_sys_resource() {
-                return Err(GrowError::NeedsCapability {
-                    device: device.to_owned(),
-                });
+                return Err(GrowError::NeedsCapability { device: device.to_owned() });
             }
             grow(device, fs, RESIZE2FS, device).await
         }
@@ -134,14 +123,8 @@ async fn grow(device: &Path, fs: FsType, tool: Tool, object: &Path) -> Result<Gr
     let from = size(device, fs).await?;
     tool.run([object], GROW_LIMIT)
         .await
-        .map_err(|source| GrowError::Tool {
-            device: device.to_owned(),
-            source,
-        })?;
-    Ok(Grown {
-        from,
-        to: size(device, fs).await?,
-    })
+        .map_err(|source| GrowError::Tool { device: device.to_owned(), source })?;
+    Ok(Grown { from, to: size(device, fs).await? })
 }
 
 async fn size(device: &Path, fs: FsType) -> Result<Bytes, GrowError> {
@@ -162,10 +145,7 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(move || read(&path))
         .await
         .unwrap_or_else(|error| Err(io::Error::other(error)))
-        .map_err(|source| GrowError::Size {
-            device: device.to_owned(),
-            source,
-        })
+        .map_err(|source| GrowError::Size { device: device.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -185,32 +165,13 @@ mod tests {
         let mounted = world.mount(&disk, FsType::Xfs, &[]);
         enlarge(&disk, 640);
 
-        let grown = grow_online(disk.path(), mounted.path(), FsType::Xfs)
-            .await
-            .unwrap();
+        let grown = grow_online(disk.path(), mounted.path(), FsType::Xfs).await.unwrap();
 
-        assert_eq!(
-            grown,
-            Grown {
-                from: Bytes::mib(320),
-                to: Bytes::mib(640)
-            }
-        );
-        let again = grow_online(disk.path(), mounted.path(), FsType::Xfs)
-            .await
-            .unwrap();
-        assert_eq!(
-            again,
-            Grown {
-                from: Bytes::mib(640),
-                to: Bytes::mib(640)
-            }
-        );
+        assert_eq!(grown, Grown { from: Bytes::mib(320), to: Bytes::mib(640) });
+        let again = grow_online(disk.path(), mounted.path(), FsType::Xfs).await.unwrap();
+        assert_eq!(again, Grown { from: Bytes::mib(640), to: Bytes::mib(640) });
         drop(mounted);
-        assert_eq!(
-            file_system_size(disk.path(), FsType::Xfs).unwrap(),
-            Bytes::mib(640)
-        );
+        assert_eq!(file_system_size(disk.path(), FsType::Xfs).unwrap(), Bytes::mib(640));
         let error = grow_offline(disk.path(), FsType::Xfs).await.unwrap_err();
         assert!(matches!(error, GrowError::NotPossible { .. }));
     }
@@ -227,13 +188,7 @@ mod tests {
 
         let grown = grow_offline(disk.path(), FsType::Ext4).await.unwrap();
 
-        assert_eq!(
-            grown,
-            Grown {
-                from: Bytes::mib(64),
-                to: Bytes::mib(4096)
-            }
-        );
+        assert_eq!(grown, Grown { from: Bytes::mib(64), to: Bytes::mib(4096) });
         assert!(grow_offline(disk.path(), FsType::Ext4).await.is_ok());
         let _mounted = world.mount(&disk, FsType::Ext4, &[]);
         assert_eq!(std::fs::read(&file).unwrap(), b"kept\n");
@@ -244,9 +199,7 @@ mod tests {
         let world = testing::World::alone();
         let disk = world.formatted(FsType::Ext4, 64).await;
         let mounted = world.mount(&disk, FsType::Ext4, &[]);
-        let nothing_to_do = grow_online(disk.path(), mounted.path(), FsType::Ext4)
-            .await
-            .unwrap();
+        let nothing_to_do = grow_online(disk.path(), mounted.path(), FsType::Ext4).await.unwrap();
         assert_eq!(nothing_to_do.to, Bytes::mib(64));
         enlarge(&disk, 128);
 
@@ -255,15 +208,9 @@ mod tests {
         if caps::has_sys_resource() {
             assert_eq!(result.unwrap().to, Bytes::mib(128));
         } else {
-            assert!(
-                matches!(result, Err(GrowError::NeedsCapability { .. })),
-                "{result:?}"
-            );
+            assert!(matches!(result, Err(GrowError::NeedsCapability { .. })), "{result:?}");
         }
         let error = grow_offline(disk.path(), FsType::Ext4).await.unwrap_err();
-        assert!(
-            matches!(error, GrowError::Check(CheckError::InUse(_))),
-            "{error:?}"
-        );
+        assert!(matches!(error, GrowError::Check(CheckError::InUse(_))), "{error:?}");
     }
 }

@@ -97,24 +97,16 @@ pub async fn format(
     label: &str,
     uuid: &Uuid,
 ) -> Result<(), FormatError> {
-    let user = options::parse(fs, options).map_err(|source| FormatError::Option {
-        device: device.to_owned(),
-        source,
-    })?;
+    let user = options::parse(fs, options)
+        .map_err(|source| FormatError::Option { device: device.to_owned(), source })?;
     let (tool, mut args) = match fs {
-        FsType::Ext4 => (
-            MKFS_EXT4,
-            ext4_args(user, label, uuid, prezeroed_option().await),
-        ),
+        FsType::Ext4 => (MKFS_EXT4, ext4_args(user, label, uuid, prezeroed_option().await)),
         FsType::Xfs => (MKFS_XFS, xfs_args(user, label, uuid)),
     };
     args.push(device.into());
     refuse_unless_blank(device).await?;
     let made = tool.run(args, FORMAT_LIMIT).await;
-    made.map(|_| ()).map_err(|source| FormatError::Mkfs {
-        device: device.to_owned(),
-        source,
-    })
+    made.map(|_| ()).map_err(|source| FormatError::Mkfs { device: device.to_owned(), source })
 }
 
 async fn refuse_unless_blank(device: &Path) -> Result<(), FormatError> {
@@ -122,17 +114,11 @@ async fn refuse_unless_blank(device: &Path) -> Result<(), FormatError> {
     let found = match probe::probe(device).await? {
         Content::Blank => return Ok(()),
         Content::FileSystem { fs, uuid, .. } => {
-            format!(
-                "a file system ({fs}, UUID {})",
-                uuid.as_deref().unwrap_or("none")
-            )
+            format!("a file system ({fs}, UUID {})", uuid.as_deref().unwrap_or("none"))
         }
         Content::Other { what } => what,
     };
-    Err(FormatError::NotBlank {
-        device: device.to_owned(),
-        found,
-    })
+    Err(FormatError::NotBlank { device: device.to_owned(), found })
 }
 
 /// - `nodiscard`: a discard punches holes into a preallocated image and so gives its reservation
@@ -156,13 +142,7 @@ fn ext4_args(mut user: options::Parsed, label: &str, uuid: &Uuid, zeroed: &str) 
     user.default('m', "0");
     user.default('e', "remount-ro");
     let label = cut(label, EXT4_LABEL).to_owned();
-    let mut args = vec![
-        "-q".into(),
-        "-E".into(),
-        extended,
-        "-U".into(),
-        uuid.to_string(),
-    ];
+    let mut args = vec!["-q".into(), "-E".into(), extended, "-U".into(), uuid.to_string()];
     args.extend(["-L".into(), label]);
     args.extend(user.into_args());
     args.into_iter().map(Into::into).collect()
@@ -175,12 +155,7 @@ fn ext4_args(mut user: options::Parsed, label: &str, uuid: &Uuid, zeroed: &str) 
 /// - Lazy counters are on by default; the log (64 MiB and up) is zeroed by one fallocate.
 fn xfs_args(mut user: options::Parsed, label: &str, uuid: &Uuid) -> Vec<OsString> {
     user.default('s', "size=4096");
-    let mut args = vec![
-        "-q".into(),
-        "-K".into(),
-        "-m".into(),
-        format!("uuid={uuid}"),
-    ];
+    let mut args = vec!["-q".into(), "-K".into(), "-m".into(), format!("uuid={uuid}")];
     let label = cut(label, XFS_LABEL);
     if !label.is_empty() {
         args.extend(["-L".into(), label.to_owned()]);
@@ -194,10 +169,7 @@ fn xfs_args(mut user: options::Parsed, label: &str, uuid: &Uuid) -> Vec<OsString
 async fn prezeroed_option() -> &'static str {
     // `mke2fs -V` writes to stderr: "mke2fs 1.47.0 (5-Feb-2023)".
     let version = MKE2FS.run_any(["-V"], VERSION_LIMIT).await;
-    match version
-        .ok()
-        .and_then(|output| e2fsprogs_version(&output.stderr))
-    {
+    match version.ok().and_then(|output| e2fsprogs_version(&output.stderr)) {
         Some(version) if version >= (1, 47) => "assume_storage_prezeroed=1",
         Some(_) | None => "lazy_itable_init=0",
     }

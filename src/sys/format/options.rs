@@ -71,10 +71,7 @@ pub(super) fn parse(fs: FsType, options: &[String]) -> Result<Parsed, OptionErro
         let letter = match (chars.next(), chars.next()) {
             (Some('-'), Some(letter)) if allowed.contains(letter) => letter,
             _ => {
-                return Err(OptionError::NotAllowed {
-                    option: word.clone(),
-                    allowed,
-                });
+                return Err(OptionError::NotAllowed { option: word.clone(), allowed });
             }
         };
         let value = match chars.as_str() {
@@ -93,24 +90,19 @@ fn check_value(letter: char, value: &str) -> Result<(), OptionError> {
     };
     match value.split(',').find(|part| refused(part)) {
         None => Ok(()),
-        Some(part) => Err(OptionError::Value {
-            letter,
-            value: value.to_owned(),
-            part: part.to_owned(),
-        }),
+        Some(part) => {
+            Err(OptionError::Value { letter, value: value.to_owned(), part: part.to_owned() })
+        }
     }
 }
 
 impl Parsed {
     /// Takes the values of one option out, joined as one list.
     pub(super) fn take(&mut self, letter: char) -> Option<String> {
-        let (taken, rest) = std::mem::take(&mut self.0)
-            .into_iter()
-            .partition(|(l, _)| *l == letter);
+        let (taken, rest) =
+            std::mem::take(&mut self.0).into_iter().partition(|(l, _)| *l == letter);
         self.0 = rest;
-        let values: Vec<String> = Vec::<(char, String)>::into_iter(taken)
-            .map(|(_, v)| v)
-            .collect();
+        let values: Vec<String> = Vec::<(char, String)>::into_iter(taken).map(|(_, v)| v).collect();
         (!values.is_empty()).then(|| values.join(","))
     }
 
@@ -122,10 +114,7 @@ impl Parsed {
     }
 
     pub(super) fn into_args(self) -> Vec<String> {
-        self.0
-            .into_iter()
-            .flat_map(|(letter, value)| [format!("-{letter}"), value])
-            .collect()
+        self.0.into_iter().flat_map(|(letter, value)| [format!("-{letter}"), value]).collect()
     }
 }
 
@@ -139,20 +128,14 @@ mod tests {
 
     #[test]
     fn layout_options_pass_in_both_spellings() {
-        let parsed = parse_words(
-            FsType::Ext4,
-            "-i 65536 -Ostride -E stride=4 -Eroot_owner=1:1",
-        );
+        let parsed = parse_words(FsType::Ext4, "-i 65536 -Ostride -E stride=4 -Eroot_owner=1:1");
 
         let mut parsed = parsed.unwrap();
 
         assert_eq!(parsed.take('E').as_deref(), Some("stride=4,root_owner=1:1"));
         parsed.default('i', "1");
         parsed.default('m', "0");
-        assert_eq!(
-            parsed.into_args(),
-            ["-i", "65536", "-O", "stride", "-m", "0"]
-        );
+        assert_eq!(parsed.into_args(), ["-i", "65536", "-O", "stride", "-m", "0"]);
     }
 
     #[test]

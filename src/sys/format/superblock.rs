@@ -56,10 +56,7 @@ fn parse_ext4(block: &[u8; 1024]) -> Option<Bytes> {
     }
     // The shift beyond 1 KiB: 6 is 64 KiB, the largest there is.
     let shift = u32_at(0x18)?;
-    (shift <= 6)
-        .then(|| blocks.checked_mul(1024 << shift))
-        .flatten()
-        .map(Bytes::new)
+    (shift <= 6).then(|| blocks.checked_mul(1024 << shift)).flatten().map(Bytes::new)
 }
 
 /// xfs does not use the device's page cache and writes its superblock late: while it is mounted
@@ -74,10 +71,7 @@ fn xfs(device: &Path) -> io::Result<Bytes> {
     let start = memory.as_ptr().align_offset(4096);
     let block = &mut memory[start..start + 4096];
     let direct = OFlags::DIRECT.bits().cast_signed();
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(direct)
-        .open(device)?;
+    let file = OpenOptions::new().read(true).custom_flags(direct).open(device)?;
     file.read_exact_at(block, 0)?;
     parse_xfs(block).ok_or_else(|| Errno::INVAL.into())
 }
@@ -106,11 +100,7 @@ fn xfs_geometry(root: &File) -> io::Result<Bytes> {
     #[expect(unsafe_code, reason = "ioctl")]
     // SAFETY: the kernel writes the 112 bytes that the opcode encodes; any bit pattern is valid.
     let geometry = unsafe { ioctl(root, Getter::<XFS_IOC_FSGEOMETRY_V1, Geometry>::new()) }?;
-    Ok(Bytes::new(
-        geometry
-            .data_blocks
-            .saturating_mul(u64::from(geometry.block_size)),
-    ))
+    Ok(Bytes::new(geometry.data_blocks.saturating_mul(u64::from(geometry.block_size))))
 }
 
 #[cfg(test)]
@@ -125,17 +115,9 @@ mod tests {
         let world = testing::World::alone();
         for fs in FsType::ALL {
             let disk = world.formatted(fs, 320).await;
-            assert_eq!(
-                file_system_size(disk.path(), fs).unwrap(),
-                Bytes::mib(320),
-                "{fs}"
-            );
+            assert_eq!(file_system_size(disk.path(), fs).unwrap(), Bytes::mib(320), "{fs}");
             let _mounted = world.mount(&disk, fs, &[]);
-            assert_eq!(
-                file_system_size(disk.path(), fs).unwrap(),
-                Bytes::mib(320),
-                "{fs}"
-            );
+            assert_eq!(file_system_size(disk.path(), fs).unwrap(), Bytes::mib(320), "{fs}");
         }
     }
 

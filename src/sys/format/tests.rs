@@ -11,13 +11,8 @@ async fn a_device_with_anything_on_it_is_refused_and_left_as_it_is() {
         testing::write_at(disk.path(), offset, bytes).unwrap();
         let before = std::fs::read(&disk.image).unwrap();
         for fs in FsType::ALL {
-            let error = format(disk.path(), fs, &[], "", &Uuid::new_v4())
-                .await
-                .unwrap_err();
-            assert!(
-                matches!(error, FormatError::NotBlank { .. }),
-                "{fs}: {error:?}"
-            );
+            let error = format(disk.path(), fs, &[], "", &Uuid::new_v4()).await.unwrap_err();
+            assert!(matches!(error, FormatError::NotBlank { .. }), "{fs}: {error:?}");
         }
         assert!(std::fs::read(&disk.image).unwrap() == before);
     }
@@ -29,16 +24,9 @@ async fn a_file_system_is_never_formatted_again() {
     for fs in FsType::ALL {
         let disk = world.formatted(fs, 320).await;
 
-        let error = format(disk.path(), fs, &[], "", &Uuid::new_v4())
-            .await
-            .unwrap_err();
+        let error = format(disk.path(), fs, &[], "", &Uuid::new_v4()).await.unwrap_err();
 
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("a file system ({fs}, UUID ")),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&format!("a file system ({fs}, UUID ")), "{error}");
     }
 }
 
@@ -48,14 +36,9 @@ async fn an_unreadable_device_is_refused() {
     let disk = world.disk(320);
     disk.file.set_len(4 << 20).unwrap();
 
-    let error = format(disk.path(), FsType::Xfs, &[], "", &Uuid::new_v4())
-        .await
-        .unwrap_err();
+    let error = format(disk.path(), FsType::Xfs, &[], "", &Uuid::new_v4()).await.unwrap_err();
 
-    assert!(
-        matches!(error, FormatError::Unproven(ProbeError::Unreadable { .. })),
-        "{error:?}"
-    );
+    assert!(matches!(error, FormatError::Unproven(ProbeError::Unreadable { .. })), "{error:?}");
 }
 
 #[tokio::test]
@@ -69,22 +52,15 @@ async fn a_device_that_somebody_has_claimed_is_refused() {
         .open(disk.path())
         .unwrap();
 
-    let error = format(disk.path(), FsType::Ext4, &[], "", &Uuid::new_v4())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, FormatError::InUse(InUse::Busy { .. })),
-        "{error:?}"
-    );
+    let error = format(disk.path(), FsType::Ext4, &[], "", &Uuid::new_v4()).await.unwrap_err();
+    assert!(matches!(error, FormatError::InUse(InUse::Busy { .. })), "{error:?}");
     // And mkfs itself, should one be started in between.
     for tool in [MKFS_EXT4, MKFS_XFS] {
         assert!(tool.run([disk.path()], FORMAT_LIMIT).await.is_err());
     }
 
     drop(claim);
-    format(disk.path(), FsType::Ext4, &[], "", &Uuid::new_v4())
-        .await
-        .unwrap();
+    format(disk.path(), FsType::Ext4, &[], "", &Uuid::new_v4()).await.unwrap();
 }
 
 #[tokio::test]
@@ -93,9 +69,7 @@ async fn a_force_flag_is_refused_before_anything_is_done() {
     let disk = world.disk(320);
 
     let options = ["-F".to_owned()];
-    let error = format(disk.path(), FsType::Ext4, &options, "", &Uuid::new_v4())
-        .await
-        .unwrap_err();
+    let error = format(disk.path(), FsType::Ext4, &options, "", &Uuid::new_v4()).await.unwrap_err();
 
     assert!(matches!(error, FormatError::Option { .. }), "{error:?}");
 }
@@ -104,29 +78,13 @@ async fn a_force_flag_is_refused_before_anything_is_done() {
 async fn the_users_options_win_and_a_long_label_is_cut() {
     let world = testing::World::alone();
     for (fs, options, label) in [
-        (
-            FsType::Ext4,
-            "-b 1024 -E root_owner=7:8 -m 5",
-            "1234567890123456",
-        ),
-        (
-            FsType::Xfs,
-            "-s size=512 -m reflink=0 -i size=1024",
-            "123456789012",
-        ),
+        (FsType::Ext4, "-b 1024 -E root_owner=7:8 -m 5", "1234567890123456"),
+        (FsType::Xfs, "-s size=512 -m reflink=0 -i size=1024", "123456789012"),
     ] {
         let disk = world.disk(320);
         let options: Vec<_> = options.split(' ').map(str::to_owned).collect();
 
-        format(
-            disk.path(),
-            fs,
-            &options,
-            "12345678901234567890",
-            &Uuid::new_v4(),
-        )
-        .await
-        .unwrap();
+        format(disk.path(), fs, &options, "12345678901234567890", &Uuid::new_v4()).await.unwrap();
 
         let content = probe::probe(disk.path()).await.unwrap();
         assert!(
@@ -156,9 +114,7 @@ async fn a_preallocated_image_keeps_its_reservation() {
             file: image,
         };
 
-        format(disk.path(), fs, &[], "", &Uuid::new_v4())
-            .await
-            .unwrap();
+        format(disk.path(), fs, &[], "", &Uuid::new_v4()).await.unwrap();
         let mounted = world.mount(&disk, fs, &[]);
         // ext4lazyinit begins within a second of the mount.
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -177,9 +133,7 @@ async fn large_sparse_images_are_formatted_in_no_time() {
             let start = std::time::Instant::now();
             let disk = world.disk(gib << 10);
             let attached = start.elapsed();
-            format(disk.path(), fs, &[], "", &Uuid::new_v4())
-                .await
-                .unwrap();
+            format(disk.path(), fs, &[], "", &Uuid::new_v4()).await.unwrap();
             let all = start.elapsed();
             let used = disk.file.metadata().unwrap().blocks() >> 11;
             println!("{fs} {gib} GiB: attach {attached:?}, all {all:?}, {used} MiB used");
@@ -197,13 +151,7 @@ fn a_label_is_cut_between_characters() {
 
 #[test]
 fn versions_of_e2fsprogs_are_read() {
-    assert_eq!(
-        e2fsprogs_version("mke2fs 1.47.0 (5-Feb-2023)\n"),
-        Some((1, 47))
-    );
-    assert_eq!(
-        e2fsprogs_version("mke2fs 1.48-WIP (1-Jan-2027)"),
-        Some((1, 48))
-    );
+    assert_eq!(e2fsprogs_version("mke2fs 1.47.0 (5-Feb-2023)\n"), Some((1, 47)));
+    assert_eq!(e2fsprogs_version("mke2fs 1.48-WIP (1-Jan-2027)"), Some((1, 48)));
     assert_eq!(e2fsprogs_version("nonsense"), None);
 }

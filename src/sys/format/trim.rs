@@ -24,11 +24,7 @@ struct Range {
 /// `EOPNOTSUPP` if the device cannot discard.
 pub fn trim(mount_point: &Path) -> io::Result<Bytes> {
     let root = File::open(mount_point).map_err(errno::on("open", mount_point))?;
-    let mut range = Range {
-        start: 0,
-        len: u64::MAX,
-        minlen: 0,
-    };
+    let mut range = Range { start: 0, len: u64::MAX, minlen: 0 };
     #[expect(unsafe_code, reason = "ioctl")]
     // SAFETY: FITRIM reads and writes one `fstrim_range`, which `Range` mirrors.
     unsafe { ioctl(&root, Updater::<FITRIM, Range>::new(&mut range)) }

@@ -1,8 +1,5 @@
 //! The loop driver's ioctls, from <linux/loop.h>: one safe function each.
-#![expect(
-    unsafe_code,
-    reason = "ioctl: the kernel reads and writes the structures below"
-)]
+#![expect(unsafe_code, reason = "ioctl: the kernel reads and writes the structures below")]
 
 use std::{
     ffi::c_void,
@@ -69,11 +66,7 @@ impl Status {
     fn named(path: &Path, lo_flags: u32) -> Self {
         let mut lo_file_name = [0; 64];
         // The last byte stays 0; a long path is cut, as losetup does it.
-        for (to, from) in lo_file_name
-            .iter_mut()
-            .take(63)
-            .zip(path.as_os_str().as_bytes())
-        {
+        for (to, from) in lo_file_name.iter_mut().take(63).zip(path.as_os_str().as_bytes()) {
             *to = *from;
         }
         Self {
@@ -115,10 +108,7 @@ pub(super) fn configure(node: &File, image: &File, path: &Path) -> Result<()> {
 
 /// The same on older kernels, in two steps; gives the device back if the second one fails.
 pub(super) fn set_fd_and_name(node: &File, image: &File, path: &Path) -> Result<()> {
-    set_integer::<LOOP_SET_FD>(
-        node,
-        usize::try_from(image.as_raw_fd()).map_err(|_| Errno::BADF)?,
-    )?;
+    set_integer::<LOOP_SET_FD>(node, usize::try_from(image.as_raw_fd()).map_err(|_| Errno::BADF)?)?;
     let status = Status::named(path, 0);
     // SAFETY: the kernel reads one `loop_info64`, which `Status` mirrors.
     let named = unsafe { ioctl(node, Setter::<LOOP_SET_STATUS64, Status>::new(status)) };

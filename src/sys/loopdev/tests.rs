@@ -35,10 +35,7 @@ fn a_second_attach_is_refused_and_names_the_first() {
     let error = attach(&disk.file, &disk.image).unwrap_err();
 
     assert_eq!(errno::of(&error), Some(Errno::EXIST));
-    assert!(
-        error.to_string().contains(disk.path().to_str().unwrap()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(disk.path().to_str().unwrap()), "{error}");
 }
 
 #[test]
@@ -69,17 +66,10 @@ async fn direct_io_works_on_storage_with_4_kib_sectors() {
     for fs in FsType::ALL {
         let outer = world.disk(400);
         ioctls::set_block_size(&open(outer.path()).unwrap(), LARGE_BLOCK).unwrap();
-        crate::sys::format::format(outer.path(), fs, &[], "", &uuid::Uuid::new_v4())
-            .await
-            .unwrap();
+        crate::sys::format::format(outer.path(), fs, &[], "", &uuid::Uuid::new_v4()).await.unwrap();
         let mounted = world.mount(&outer, fs, &[]);
         let path = mounted.path().join("inner");
-        let image = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .unwrap();
+        let image = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
         image.set_len(16 << 20).unwrap();
 
         let inner = attach(&image, &path).unwrap();
@@ -130,10 +120,7 @@ async fn a_mounted_device_is_not_detached_nor_marked_for_it() {
 
     assert_eq!(errno::of(&error), Some(Errno::BUSY));
     mount::unmount(mounted.path()).await.unwrap();
-    assert!(
-        find(&disk.file).unwrap().is_some(),
-        "still bound after the unmount"
-    );
+    assert!(find(&disk.file).unwrap().is_some(), "still bound after the unmount");
 }
 
 #[test]
@@ -152,28 +139,18 @@ fn a_device_that_somebody_keeps_open_is_busy_and_unbinds_at_the_last_close() {
 #[test]
 fn parallel_attaches_get_different_devices() {
     let world = testing::World::alone();
-    let images: Vec<_> = (0..6)
-        .map(|n| world.image(&format!("image-{n}"), 8))
-        .collect();
+    let images: Vec<_> = (0..6).map(|n| world.image(&format!("image-{n}"), 8)).collect();
 
     let attached: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = images
-            .iter()
-            .map(|(path, image)| scope.spawn(|| attach(image, path)))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap().unwrap())
-            .collect()
+        let threads: Vec<_> =
+            images.iter().map(|(path, image)| scope.spawn(|| attach(image, path))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect()
     });
 
     let mut numbers: Vec<_> = attached.iter().map(|info| info.device.number).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    let found: Vec<_> = images
-        .iter()
-        .map(|(_, image)| find(image).unwrap().unwrap())
-        .collect();
+    let found: Vec<_> = images.iter().map(|(_, image)| find(image).unwrap().unwrap()).collect();
     for info in &attached {
         detach(&info.device).unwrap();
     }

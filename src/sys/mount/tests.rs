@@ -3,11 +3,7 @@ use crate::sys::testing;
 
 #[test]
 fn flags_are_told_from_what_the_file_system_reads() {
-    let options = [
-        "noatime,nodev".to_owned(),
-        "data=ordered".to_owned(),
-        "ro,defaults,rw".into(),
-    ];
+    let options = ["noatime,nodev".to_owned(), "data=ordered".to_owned(), "ro,defaults,rw".into()];
 
     let (flags, data) = split_options(&options);
 
@@ -31,17 +27,9 @@ async fn a_file_system_is_mounted_with_its_options_and_bound_elsewhere() {
 
     let mount = table.at(mounted.path()).unwrap();
     assert_eq!(mount.device, disk.device.device);
-    assert!(
-        mount.options.contains(&"noatime".to_owned()),
-        "{:?}",
-        mount.options
-    );
+    assert!(mount.options.contains(&"noatime".to_owned()), "{:?}", mount.options);
     for option in ["dirsync", "commit=17"] {
-        assert!(
-            mount.super_options.contains(&option.to_owned()),
-            "{:?}",
-            mount.super_options
-        );
+        assert!(mount.super_options.contains(&option.to_owned()), "{:?}", mount.super_options);
     }
     assert_eq!(table.at(&target).unwrap().root, Path::new("/a directory"));
     assert_eq!(table.of_device(disk.device.device).count(), 2);
@@ -56,10 +44,7 @@ async fn an_unknown_option_fails_the_mount_and_names_the_device() {
     let error = mount_fs(disk.path(), &target, FsType::Ext4, &["no_such".into()]).unwrap_err();
 
     assert_eq!(errno::of(&error), Some(Errno::INVAL));
-    assert!(
-        error.to_string().contains(disk.path().to_str().unwrap()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(disk.path().to_str().unwrap()), "{error}");
     assert!(MountTable::read().unwrap().at(&target).is_none());
 }
 
@@ -101,10 +86,7 @@ async fn a_link_to_a_mount_point_is_not_followed() {
 /// The group that the mount at `path` propagates to, and how many mounts lie at that path.
 fn seen(path: &Path) -> (Option<u32>, usize) {
     let table = MountTable::read().unwrap();
-    let layers = table
-        .iter()
-        .filter(|mount| mount.mount_point == path)
-        .count();
+    let layers = table.iter().filter(|mount| mount.mount_point == path).count();
     (table.at(path).unwrap().peer_group, layers)
 }
 

@@ -13,11 +13,7 @@ async fn a_new_image_is_blank() {
     let world = testing::World::alone();
     for mib in [1, 2, 64, 5000] {
         let disk = world.disk(mib);
-        assert_eq!(
-            probe(disk.path()).await.unwrap(),
-            Content::Blank,
-            "{mib} MiB"
-        );
+        assert_eq!(probe(disk.path()).await.unwrap(), Content::Blank, "{mib} MiB");
     }
 }
 
@@ -40,9 +36,7 @@ async fn a_file_system_is_named_with_uuid_and_label() {
     for fs in FsType::ALL {
         let disk = world.disk(320);
         let uuid = uuid::Uuid::new_v4();
-        format::format(disk.path(), fs, &[], "a b", &uuid)
-            .await
-            .unwrap();
+        format::format(disk.path(), fs, &[], "a b", &uuid).await.unwrap();
 
         let content = probe(disk.path()).await.unwrap();
 
@@ -67,27 +61,15 @@ async fn what_is_no_file_system_is_somebodys_data() {
 
     assert!(is_other(&probe(swap.path()).await.unwrap(), "swap"));
     assert!(is_other(&probe(luks.path()).await.unwrap(), "crypto_LUKS"));
-    assert!(matches!(
-        probe(table.path()).await.unwrap(),
-        Content::Other { .. }
-    ));
+    assert!(matches!(probe(table.path()).await.unwrap(), Content::Other { .. }));
 }
 
 #[tokio::test]
 async fn a_single_byte_where_we_look_is_unknown_data() {
     let world = testing::World::alone();
     let last = (256 << 20) - 1;
-    for offset in [
-        0,
-        4095,
-        (2 << 20) - 1,
-        8 << 20,
-        64 << 20,
-        128 << 20,
-        192 << 20,
-        255 << 20,
-        last,
-    ] {
+    for offset in [0, 4095, (2 << 20) - 1, 8 << 20, 64 << 20, 128 << 20, 192 << 20, 255 << 20, last]
+    {
         let disk = world.disk(256);
         testing::write_at(disk.path(), offset, b"x").unwrap();
         let content = probe(disk.path()).await.unwrap();
@@ -112,10 +94,7 @@ async fn two_signatures_are_ambivalent() {
     let world = testing::World::alone();
     let disk = world.disk(64);
     testing::run("mkswap", [disk.path().to_str().unwrap()]);
-    testing::run(
-        "mkfs.ext4",
-        ["-q", "-F", "-E", "nodiscard", disk.path().to_str().unwrap()],
-    );
+    testing::run("mkfs.ext4", ["-q", "-F", "-E", "nodiscard", disk.path().to_str().unwrap()]);
     // mkfs clears swap's signature: put it back, at the end of the first page.
     testing::write_at(disk.path(), 4086, b"SWAPSPACE2").unwrap();
     testing::write_at(disk.path(), 1024, &[0; 24]).unwrap();
@@ -136,10 +115,7 @@ async fn a_read_error_is_never_blank() {
 
         let error = probe(disk.path()).await.unwrap_err();
 
-        assert!(
-            matches!(error, ProbeError::Unreadable { .. }),
-            "{kept_kib} KiB: {error:?}"
-        );
+        assert!(matches!(error, ProbeError::Unreadable { .. }), "{kept_kib} KiB: {error:?}");
         disk.file.set_len(64 << 20).unwrap();
     }
 }
@@ -149,12 +125,7 @@ async fn what_is_not_there_or_no_device_or_empty_is_an_error() {
     let world = testing::World::alone();
     let (file, _) = world.image("plain file", 4);
     let empty = world.disk(0);
-    for path in [
-        Path::new("/dev/no-such"),
-        Path::new("/dev/full"),
-        &file,
-        empty.path(),
-    ] {
+    for path in [Path::new("/dev/no-such"), Path::new("/dev/full"), &file, empty.path()] {
         let result = probe(path).await;
         assert!(result.is_err(), "{}: {result:?}", path.display());
     }
