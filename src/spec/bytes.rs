@@ -9,7 +9,9 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 /// A number of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Bytes(u64);
 
@@ -63,7 +65,11 @@ impl fmt::Display for Bytes {
             .into_iter()
             .find(|(_, shift)| self.0 != 0 && self.0.trailing_zeros() >= *shift)
             .unwrap_or(('B', 0));
-        let suffix = if shift == 0 { "B".to_owned() } else { format!("{unit}iB") };
+        let suffix = if shift == 0 {
+            "B".to_owned()
+        } else {
+            format!("{unit}iB")
+        };
         f.pad(&format!("{}{suffix}", self.0 >> shift))
     }
 }
@@ -74,7 +80,9 @@ impl FromStr for Bytes {
     fn from_str(text: &str) -> Result<Self, ParseBytesError> {
         let not_a_size = || ParseBytesError::NotASize(text.to_owned());
         let overflow = || ParseBytesError::Overflow(text.to_owned());
-        let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let digits_end = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let (digits, suffix) = text.split_at(digits_end);
         if digits.is_empty() {
             return Err(not_a_size());
@@ -96,9 +104,15 @@ fn shift_of(suffix: &str) -> Option<u32> {
     if suffix.is_empty() {
         return Some(30);
     }
-    let (unit, shift) = UNITS.into_iter().find(|(unit, _)| suffix.starts_with(*unit))?;
+    let (unit, shift) = UNITS
+        .into_iter()
+        .find(|(unit, _)| suffix.starts_with(*unit))?;
     let rest = &suffix[1..];
-    let known = if unit == 'B' { rest.is_empty() } else { matches!(rest, "" | "B" | "IB") };
+    let known = if unit == 'B' {
+        rest.is_empty()
+    } else {
+        matches!(rest, "" | "B" | "IB")
+    };
     known.then_some(shift)
 }
 
@@ -106,7 +120,9 @@ fn shift_of(suffix: &str) -> Option<u32> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseBytesError {
     /// Not a number with a known unit.
-    #[error("`{0}` is not a size: write a whole number with B, K, M, G or T, such as 512M or 10GiB (a bare number is GiB)")]
+    #[error(
+        "`{0}` is not a size: write a whole number with B, K, M, G or T, such as 512M or 10GiB (a bare number is GiB)"
+    )]
     NotASize(String),
     /// More than 2⁶³ − 1 bytes.
     #[error("`{0}` is larger than any volume can be (8 EiB)")]
@@ -136,10 +152,16 @@ mod tests {
     #[test]
     fn what_is_not_a_size_is_refused() {
         for text in ["", "G", "-1", "1.5G", "10 G", "10X", "10GX", "10BB", "١"] {
-            assert_eq!(text.parse::<Bytes>(), Err(ParseBytesError::NotASize(text.into())));
+            assert_eq!(
+                text.parse::<Bytes>(),
+                Err(ParseBytesError::NotASize(text.into()))
+            );
         }
         for text in ["99999999999999999999", "9000000T", "8388608T"] {
-            assert_eq!(text.parse::<Bytes>(), Err(ParseBytesError::Overflow(text.into())));
+            assert_eq!(
+                text.parse::<Bytes>(),
+                Err(ParseBytesError::Overflow(text.into()))
+            );
         }
     }
 

@@ -22,12 +22,12 @@ fn an_images_volume_gets_the_default_size_and_the_images_files() {
 
     world
         .engine
-        .run_ok(&world.container(&["run", "-d", "--name", "c", "seeded", "sleep", "1000"]));
+        .run_ok(&world.container(&["run", "-d", "--name", "app", "seeded", "sleep", "1000"]));
 
     invented_name(&world);
-    assert_eq!(world.exec("c", "cat /data/hello"), "from the image");
+    assert_eq!(world.exec("app", "cat /data/hello"), "from the image");
     let megabytes: u64 = world
-        .exec("c", "df -m /data | awk 'NR==2 {print $2}'")
+        .exec("app", "df -m /data | awk 'NR==2 {print $2}'")
         .parse()
         .unwrap();
     assert!(
@@ -42,10 +42,10 @@ fn rm_v_removes_an_anonymous_volume() {
     let world = World::new();
     world
         .engine
-        .run_ok(&world.container(&["run", "--name", "c", "-v", "/data", "busybox", "true"]));
+        .run_ok(&world.container(&["run", "--name", "app", "-v", "/data", "busybox", "true"]));
     invented_name(&world);
 
-    world.engine.run_ok(&["rm", "-v", "c"]);
+    world.engine.run_ok(&["rm", "-v", "app"]);
 
     assert!(world.volumes().is_empty());
     world.hawser.assert_clean();
@@ -69,10 +69,10 @@ fn run_rm_removes_an_anonymous_volume() {
 fn an_anonymous_volume_left_by_rm_is_kept() {
     let world = World::new();
     world.engine.run_ok(&world.container(&[
-        "run", "--name", "c", "-v", "/data", "busybox", "touch", "/data/x",
+        "run", "--name", "app", "-v", "/data", "busybox", "touch", "/data/x",
     ]));
 
-    world.engine.run_ok(&["rm", "c"]);
+    world.engine.run_ok(&["rm", "app"]);
 
     let name = invented_name(&world);
     assert_eq!(world.sh(&name, "ls /data"), "x");

@@ -92,22 +92,26 @@ fn an_images_files_are_copied_up_once_with_their_owner() {
 #[test]
 fn a_copy_into_a_running_container_leaves_its_volume_mounted() {
     let world = World::new();
-    world.start("c", "copied", "while sleep 0.1; do date >> /data/log; done");
+    world.start(
+        "app",
+        "copied",
+        "while sleep 0.1; do date >> /data/log; done",
+    );
     let file = world.dir.path().join("file");
     fs::write(&file, "from outside\n").unwrap();
 
     world
         .engine
-        .run_ok(&["cp", file.to_str().unwrap(), "c:/data/file"]);
+        .run_ok(&["cp", file.to_str().unwrap(), "app:/data/file"]);
     world.engine.run_ok(&[
         "cp",
-        "c:/data/file",
+        "app:/data/file",
         file.with_extension("back").to_str().unwrap(),
     ]);
 
-    assert_eq!(world.exec("c", "cat /data/file"), "from outside");
+    assert_eq!(world.exec("app", "cat /data/file"), "from outside");
     assert!(world.hawser.is_published("copied"), "the copy unmounted it");
-    world.engine.run_ok(&["rm", "--force", "c"]);
+    world.engine.run_ok(&["rm", "--force", "app"]);
     world.hawser.wait_unpublished("copied");
     world.finish();
 }
@@ -118,7 +122,7 @@ fn a_copy_into_a_stopped_container_arrives_and_lets_go() {
     let create = [
         "create",
         "--name",
-        "c",
+        "app",
         "-v",
         "copied:/data",
         "busybox",
@@ -131,11 +135,11 @@ fn a_copy_into_a_stopped_container_arrives_and_lets_go() {
 
     world
         .engine
-        .run_ok(&["cp", file.to_str().unwrap(), "c:/data/file"]);
+        .run_ok(&["cp", file.to_str().unwrap(), "app:/data/file"]);
 
     world.hawser.wait_unpublished("copied");
     assert_eq!(
-        world.engine.run_ok(&["start", "--attach", "c"]),
+        world.engine.run_ok(&["start", "--attach", "app"]),
         "from outside"
     );
     world.finish();
@@ -144,18 +148,18 @@ fn a_copy_into_a_stopped_container_arrives_and_lets_go() {
 #[test]
 fn a_restarted_container_finds_its_volume() {
     let world = World::new();
-    world.start("c", "again", "echo line >> /data/file; sleep 1000");
+    world.start("app", "again", "echo line >> /data/file; sleep 1000");
 
     for _ in 0..3 {
-        world.engine.run_ok(&["restart", "--time", "0", "c"]);
+        world.engine.run_ok(&["restart", "--time", "0", "app"]);
     }
 
     crate::harness::eventually(
         "four starts wrote a line each",
         crate::harness::PATIENCE,
-        || world.exec("c", "wc -l < /data/file").trim() == "4",
+        || world.exec("app", "wc -l < /data/file").trim() == "4",
     );
-    world.engine.run_ok(&["stop", "--time", "0", "c"]);
+    world.engine.run_ok(&["stop", "--time", "0", "app"]);
     world.hawser.wait_unpublished("again");
     world.finish();
 }

@@ -24,15 +24,15 @@ fn assert_writes(world: &World, container: &str) {
 fn volumes_survive_a_restart_of_the_engine() {
     let mut world = World::new();
     world.create_volume(&["--opt", "size=64MiB", "kept"]);
-    world.start("c", "kept", WRITE);
+    world.start("app", "kept", WRITE);
 
     world.engine.down();
     world.engine.up();
 
     assert_eq!(world.volumes(), ["kept"]);
-    world.engine.run_ok(&["start", "c"]);
-    assert_writes(&world, "c");
-    world.engine.run_ok(&["rm", "--force", "c"]);
+    world.engine.run_ok(&["start", "app"]);
+    assert_writes(&world, "app");
+    world.engine.run_ok(&["rm", "--force", "app"]);
     world.hawser.wait_unpublished("kept");
     world.finish();
 }
@@ -40,14 +40,14 @@ fn volumes_survive_a_restart_of_the_engine() {
 #[test]
 fn a_container_of_a_killed_engine_is_started_again_and_lets_go_when_it_stops() {
     let mut world = World::new();
-    world.start("c", "killed", WRITE);
+    world.start("app", "killed", WRITE);
 
     world.engine.kill();
     world.engine.up();
-    world.engine.run_ok(&["start", "c"]);
+    world.engine.run_ok(&["start", "app"]);
 
-    assert_writes(&world, "c");
-    world.engine.run_ok(&["stop", "--time", "0", "c"]);
+    assert_writes(&world, "app");
+    world.engine.run_ok(&["stop", "--time", "0", "app"]);
     world.hawser.wait_unpublished("killed");
     world.finish();
 }
@@ -55,11 +55,11 @@ fn a_container_of_a_killed_engine_is_started_again_and_lets_go_when_it_stops() {
 #[test]
 fn a_volume_of_a_killed_engine_can_be_removed_with_its_dead_container() {
     let mut world = World::new();
-    world.start("c", "dead", WRITE);
+    world.start("app", "dead", WRITE);
 
     world.engine.kill();
     world.engine.up();
-    world.engine.run_ok(&["rm", "--force", "c"]);
+    world.engine.run_ok(&["rm", "--force", "app"]);
 
     eventually("the orphaned holder is collected", PATIENCE, || {
         world.engine.docker(&["volume", "rm", "dead"]).code == 0
@@ -71,30 +71,30 @@ fn a_volume_of_a_killed_engine_can_be_removed_with_its_dead_container() {
 #[test]
 fn live_restore_keeps_writing_while_the_engine_restarts() {
     let mut world = World::with(LiveRestore::Yes, &[]);
-    world.start("c", "live", WRITE);
+    world.start("app", "live", WRITE);
 
     world.engine.down();
     world.engine.up();
 
-    assert_writes(&world, "c");
+    assert_writes(&world, "app");
     assert!(world.hawser.is_published("live"));
-    world.engine.run_ok(&["rm", "--force", "c"]);
+    world.engine.run_ok(&["rm", "--force", "app"]);
     world.finish();
 }
 
 #[test]
 fn live_restore_keeps_writing_when_the_engine_is_killed() {
     let mut world = World::with(LiveRestore::Yes, &[]);
-    world.start("c", "live", WRITE);
+    world.start("app", "live", WRITE);
 
     world.engine.kill();
     world.engine.up();
 
-    assert_writes(&world, "c");
+    assert_writes(&world, "app");
     world.start("second", "live", "sleep 1000");
     world.engine.run_ok(&["rm", "--force", "second"]);
-    assert_writes(&world, "c");
-    world.engine.run_ok(&["rm", "--force", "c"]);
+    assert_writes(&world, "app");
+    world.engine.run_ok(&["rm", "--force", "app"]);
     world.finish();
 }
 
@@ -105,7 +105,7 @@ fn a_container_that_restarts_always_comes_back_with_its_volume() {
         "run",
         "-d",
         "--restart=always",
-        "--name=c",
+        "--name=app",
         "-v=always:/data",
         "busybox",
         "sh",
@@ -119,8 +119,8 @@ fn a_container_that_restarts_always_comes_back_with_its_volume() {
     world.engine.up();
 
     eventually("the engine starts it", PATIENCE, || {
-        world.engine.docker(&["exec", "c", "true"]).code == 0
+        world.engine.docker(&["exec", "app", "true"]).code == 0
     });
-    assert_writes(&world, "c");
+    assert_writes(&world, "app");
     world.finish();
 }

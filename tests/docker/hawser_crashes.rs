@@ -10,13 +10,17 @@ use crate::harness::{PATIENCE, World, eventually};
 const WRITE: &str = "while sleep 0.05; do echo x >> /data/log; done";
 
 fn lines(world: &World) -> u64 {
-    world.exec("c", "wc -l < /data/log").trim().parse().unwrap()
+    world
+        .exec("app", "wc -l < /data/log")
+        .trim()
+        .parse()
+        .unwrap()
 }
 
 #[test]
 fn a_running_container_does_not_notice_that_hawser_is_killed() {
     let mut world = World::new();
-    world.start("c", "steady", WRITE);
+    world.start("app", "steady", WRITE);
 
     world.hawser.kill();
     let before = lines(&world);
@@ -32,11 +36,11 @@ fn a_running_container_does_not_notice_that_hawser_is_killed() {
     assert!(
         world
             .engine
-            .run_ok(&["exec", "c", "dmesg"])
+            .run_ok(&["exec", "app", "dmesg"])
             .lines()
             .all(|l| !l.contains("EXT4-fs error"))
     );
-    world.engine.run_ok(&["rm", "--force", "c"]);
+    world.engine.run_ok(&["rm", "--force", "app"]);
     world.hawser.wait_unpublished("steady");
     world.finish();
 }
@@ -44,7 +48,7 @@ fn a_running_container_does_not_notice_that_hawser_is_killed() {
 #[test]
 fn a_stopped_hawser_leaves_mounts_alone() {
     let mut world = World::new();
-    world.start("c", "steady", WRITE);
+    world.start("app", "steady", WRITE);
 
     let status = world.hawser.stop();
 
@@ -55,21 +59,21 @@ fn a_stopped_hawser_leaves_mounts_alone() {
         "a stale socket makes docker volume ls wait"
     );
     world.hawser.up();
-    world.engine.run_ok(&["rm", "--force", "c"]);
+    world.engine.run_ok(&["rm", "--force", "app"]);
     world.finish();
 }
 
 #[test]
 fn a_container_that_ends_while_hawser_is_down_leaves_nothing_behind() {
     let mut world = World::new();
-    world.start("c", "orphan", WRITE);
+    world.start("app", "orphan", WRITE);
     world.hawser.kill();
     // Docker tries to unmount for 15 s, then gives up and never tries again.
-    world.engine.docker(&["rm", "--force", "c"]);
+    world.engine.docker(&["rm", "--force", "app"]);
 
     world.hawser.up();
 
-    world.engine.docker(&["rm", "--force", "c"]);
+    world.engine.docker(&["rm", "--force", "app"]);
     eventually("the holder is collected", PATIENCE, || {
         world.engine.docker(&["volume", "rm", "orphan"]).code == 0
     });
@@ -129,7 +133,7 @@ fn other_volumes_are_listed_while_hawser_is_down() {
 #[test]
 fn volumes_of_both_states_are_adopted_by_a_new_hawser() {
     let mut world = World::new();
-    world.start("c", "held", WRITE);
+    world.start("app", "held", WRITE);
     world.sh("free", "echo kept > /data/file");
 
     for _ in 0..3 {
@@ -139,7 +143,7 @@ fn volumes_of_both_states_are_adopted_by_a_new_hawser() {
 
     assert_eq!(world.sh("free", "cat /data/file"), "kept");
     assert_eq!(world.sh("held", "test -s /data/log && echo same"), "same");
-    world.engine.run_ok(&["rm", "--force", "c"]);
+    world.engine.run_ok(&["rm", "--force", "app"]);
     world.hawser.wait_unpublished("held");
     world.finish();
 }

@@ -84,16 +84,16 @@ fn a_process_with_every_privilege_gets_enospc_too() {
 #[test]
 fn a_name_that_states_the_old_size_still_works_after_a_grow() {
     let world = World::new();
-    world.start("c", "size=400MiB,fs=xfs,name=grows", "sleep 1000");
+    world.start("app", "size=400MiB,fs=xfs,name=grows", "sleep 1000");
     let blocks = |container| world.exec(container, "df -m /data | awk 'NR==2 {print $2}'");
-    let before: u64 = blocks("c").parse().unwrap();
+    let before: u64 = blocks("app").parse().unwrap();
 
     world
         .hawser
         .cli(&["volume", "grow", "grows", "800MiB"])
         .ok();
 
-    let after: u64 = blocks("c").parse().unwrap();
+    let after: u64 = blocks("app").parse().unwrap();
     assert!(after >= before + 350, "{before} MiB became {after} MiB");
     assert_eq!(
         world.sh("size=400MiB,fs=xfs,name=grows", "echo mounted"),

@@ -51,6 +51,13 @@ pub(crate) fn clear(dir: &Path) {
     for (device, _) in loops_below(dir) {
         let _ = run(Path::new("losetup"), &["-d", &device], &[]);
     }
+    // A managed plugin's socket lies outside, in a directory named after the plugin's id.
+    for plugin in entries(&dir.join("docker/data/plugins")) {
+        let id = plugin.file_name().unwrap_or_default();
+        if id.len() == 64 {
+            let _ = fs::remove_dir_all(Path::new(PLUGINS).join(id));
+        }
+    }
     // hawser makes its unmounted publish directories immutable.
     let _ = run(
         Path::new("chattr"),
