@@ -1,6 +1,6 @@
 //! Hawser: a volume plugin for Docker, Mesos/Marathon and DC/OS.
 //!
-//! The modules, from the doors down; dependencies point downwards only:
+//! The modules, from the doors down (dependencies point downwards only)
 //!
 //! - [`cli`]: one file per command; talks to the daemon through the admin socket
 //! - [`http`]: the Docker volume plugin protocol and the admin API

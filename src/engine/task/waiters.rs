@@ -122,7 +122,7 @@ impl VolumeTask {
             tell(waiter.reply, Err(failed("mount")));
         }
         for exclusive in self.exclusive.drain(..) {
-            exclusive.fail(&failed);
+            exclusive.fail(failed);
         }
     }
 }
