@@ -34,8 +34,9 @@ use crate::{
     spec::{self, Asked, Bytes, Defaults, Request, VolumeName},
     sys::format::Repair,
     volume::{
-        CallerEpoch, MountId, Phase, Purge, Record, VolumeId, plan::Ext4OnlineGrow,
-        transition::Changes,
+        CallerEpoch, Holder, MountId, Phase, Purge, Record, VolumeId,
+        plan::Ext4OnlineGrow,
+        transition::{Changes, Inherited},
     },
 };
 use message::{Exclusive, Message, Reply};
@@ -73,6 +74,19 @@ struct Shared {
     registry: Registry,
     callers: Callers,
     ext4_online_grow: Ext4OnlineGrow,
+    /// When this daemon started.
+    started_at: Timestamp,
+}
+
+impl Shared {
+    /// Nobody may ever release this holder: its Docker engine is gone, or this daemon was away for
+    /// a while and may have missed the Unmount, which Docker sends for 15 seconds and never again.
+    /// A caller without an id is a short-lived dvdcli, whose end says nothing.
+    fn may_be_forgotten(&self, holder: &Holder) -> bool {
+        !holder.id.is_anonymous()
+            && (holder.since < self.started_at
+                || self.callers.inherited(&holder.epoch) == Inherited::Yes)
+    }
 }
 
 /// When a removed volume's data is deleted.

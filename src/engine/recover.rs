@@ -56,8 +56,15 @@ impl Engine {
             Ext4OnlineGrow::NotPossible
         };
         let registry = Registry::default();
-        let shared =
-            Arc::new(Shared { settings, store, host, registry, callers, ext4_online_grow });
+        let shared = Arc::new(Shared {
+            settings,
+            store,
+            host,
+            registry,
+            callers,
+            ext4_online_grow,
+            started_at: Timestamp::now(),
+        });
         let mounts = Arc::new(spawn_blocking(MountTable::read).await.map_err(io::Error::other)??);
         // Before any task runs: later an empty directory may be one that is about to be used.
         if let Err(error) = shared.host.sweep_directories(&mounts) {

@@ -14,7 +14,7 @@ use crate::{
         mountinfo::MountTable,
         namespaces::{self, OutsideHolder},
     },
-    volume::{VolumeId, transition::Inherited},
+    volume::VolumeId,
 };
 
 /// What the look found about one volume.
@@ -57,13 +57,10 @@ impl Engine {
         }
     }
 
-    /// Parked, or counted by a process that is gone.
+    /// Parked, or perhaps never to be released.
     fn is_suspicious(&self, view: &View) -> bool {
-        view.record.holders.iter().any(|holder| {
-            holder.parked_since.is_some()
-                || (!holder.id.is_anonymous()
-                    && self.shared.callers.inherited(&holder.epoch) == Inherited::Yes)
-        })
+        let holders = &view.record.holders;
+        holders.iter().any(|h| h.parked_since.is_some() || self.shared.may_be_forgotten(h))
     }
 
     fn report(&self, findings: Vec<Finding>) {

@@ -2,7 +2,7 @@
 //!
 //! moby: WithDaemonRestart, and what its reference counts lose when it is killed.
 
-use crate::harness::{LiveRestore, PATIENCE, World, eventually};
+use crate::harness::{FORGETS_QUICKLY, LiveRestore, PATIENCE, World, eventually};
 
 const WRITE: &str = "while sleep 0.05; do echo x >> /data/log; done";
 
@@ -48,7 +48,7 @@ fn a_container_of_a_killed_engine_is_started_again_and_lets_go_when_it_stops() {
 
 #[test]
 fn a_volume_of_a_killed_engine_can_be_removed_with_its_dead_container() {
-    let mut world = World::new();
+    let mut world = World::with(LiveRestore::No, FORGETS_QUICKLY);
     world.start("app", "dead", WRITE);
 
     world.engine.kill();

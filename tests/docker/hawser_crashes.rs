@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{PATIENCE, World, eventually};
+use crate::harness::{FORGETS_QUICKLY, LiveRestore, PATIENCE, World, eventually};
 
 const WRITE: &str = "while sleep 0.05; do echo x >> /data/log; done";
 
@@ -47,7 +47,7 @@ fn a_stopped_hawser_leaves_mounts_alone() {
 
 #[test]
 fn a_container_that_ends_while_hawser_is_down_leaves_nothing_behind() {
-    let mut world = World::new();
+    let mut world = World::with(LiveRestore::No, FORGETS_QUICKLY);
     world.start("app", "orphan", WRITE);
     world.hawser.kill();
     // Docker tries to unmount for 15 s, then gives up and never tries again.

@@ -9,7 +9,8 @@ use std::{
 };
 
 use crate::harness::{
-    Engine, LiveRestore, Outcome, PATIENCE, TestDir, binary, client, eventually, run,
+    Engine, LiveRestore, Outcome, PATIENCE, TestDir, binary, client, eventually,
+    host_has_sys_resource, run,
 };
 
 /// An engine with the plugin `hw` created and enabled; fields drop in order.
@@ -69,13 +70,6 @@ impl Managed {
         let write = "while sleep 0.05; do echo x >> /data/log; done";
         self.engine.run_ok(&[&run[..], &["busybox", "sh", "-c", write]].concat());
     }
-}
-
-/// `CAP_SYS_RESOURCE` is number 24.
-fn host_has_sys_resource() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap();
-    u64::from_str_radix(bounding.trim(), 16).unwrap() >> 24 & 1 == 1
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What each request does to a volume's task.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::{task::spawn_blocking, time::Instant};
@@ -236,20 +236,15 @@ impl VolumeTask {
         }
         self.forget_stale_observation();
         let Some(outside) = outside else { return };
-        let dead: HashSet<_> = self
-            .record
-            .holders
-            .iter()
-            // A caller without an id is a short-lived dvdcli: its death says nothing.
-            .filter(|holder| !holder.id.is_anonymous())
-            .filter(|holder| self.shared.callers.inherited(&holder.epoch) == Inherited::Yes)
+        let holders = self.record.holders.iter();
+        let dead = holders
+            .filter(|holder| self.shared.may_be_forgotten(holder))
             .map(|holder| holder.id.clone())
             .collect();
         let held = if outside.is_empty() { Outside::Free } else { Outside::Held };
         let now = Timestamp::now();
         let orphaned_before =
             now.checked_sub(self.shared.settings.orphan_after).unwrap_or(Timestamp::MIN);
-        let dead = dead.into_iter().collect();
         self.store_or_remember(Event::Swept { dead, outside: held, orphaned_before }).await;
         self.linger_if_free();
     }

@@ -63,7 +63,10 @@ impl Hawser {
             command.args(["--set", setting]);
         }
         // Small and quick: volumes without a size, the linger, and no undelete window.
-        command.env("HAWSER_DEFAULT_SIZE", "64MiB").env("HAWSER_LINGER", "200ms");
+        command
+            .env("HAWSER_DEFAULT_SIZE", "64MiB")
+            .env("HAWSER_ANONYMOUS_SIZE", "64MiB")
+            .env("HAWSER_LINGER", "200ms");
         command.env("HAWSER_UNDELETE", "0s").env("HAWSER_LOG", "debug");
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut daemon = command.spawn().expect("util-linux' setpriv runs");

@@ -20,7 +20,7 @@ pub(crate) use wire::{Connection, call};
 pub(crate) use world::{TestDir, World};
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -36,3 +36,13 @@ pub(crate) fn eventually(what: &str, limit: Duration, mut ready: impl FnMut() ->
 
 /// How long anything that goes well may take on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `CAP_SYS_RESOURCE` is number 24.
+pub(crate) fn host_has_sys_resource() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap();
+    u64::from_str_radix(bounding.trim(), 16).unwrap() >> 24 & 1 == 1
+}
+
+/// Settings with which a holder that nobody will release is collected at once.
+pub(crate) const FORGETS_QUICKLY: &[&str] = &["volumes.orphan_after=1s", "volumes.sweep=200ms"];
