@@ -12,6 +12,7 @@ needs=(
     "e2fsprogs mke2fs"
     "xfsprogs mkfs.xfs"
     "util-linux losetup"
+    "systemd systemd-analyze"
     "busybox-static /bin/busybox"
     "fio fio"
     "postgresql /usr/lib/postgresql"

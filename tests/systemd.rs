@@ -6,7 +6,13 @@
     reason = "test code runs programs, writes scratch files, and fails by panicking"
 )]
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::Command,
+};
 
 fn unit(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/systemd").join(name);
@@ -44,21 +50,76 @@ fn docker_starts_after_hawser_and_stops_before_it() {
     assert_eq!(values(&unit("hawser.socket"), "SocketMode"), ["0600"]);
 }
 
+/// At shutdown in the other order: Docker, hawser, and only then the release of its volumes.
+#[test]
+fn volumes_are_released_after_hawser_stopped() {
+    let release = unit("hawser-release.service");
+    assert_eq!(values(&release, "Before"), ["hawser.service"]);
+    assert_eq!(values(&release, "ExecStop"), ["/usr/bin/hawser release"]);
+    assert_eq!(values(&release, "RemainAfterExit"), ["yes"]);
+}
+
+/// systemd holds the socket: a request made while the daemon is away waits for it.
+#[test]
+fn a_socket_of_systemd_is_served_and_left_alone() {
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    let socket = dir.path().join("d.sock");
+    let name = unit("hawser.socket");
+    let name = values(&name, "FileDescriptorName")[0];
+    let mut daemon = Command::new("systemd-socket-activate")
+        .arg("--listen")
+        .arg(&socket)
+        .arg("--fdname")
+        .arg(name)
+        .args(["--setenv=HAWSER_LOG=info", env!("CARGO_BIN_EXE_hawser"), "serve"])
+        .arg("--state-dir")
+        .arg(dir.path().join("state"))
+        .arg("--admin-socket")
+        .arg(dir.path().join("admin.sock"))
+        .spawn()
+        .expect("systemd-socket-activate is there (scripts/install-deps.sh)");
+
+    let answer = activate(&socket);
+    let kill = Command::new("kill").arg(daemon.id().to_string()).status().unwrap();
+    let ended = daemon.wait().unwrap();
+
+    assert!(answer.contains("VolumeDriver"), "{answer}");
+    assert!(kill.success() && ended.success(), "{ended}");
+    assert!(socket.exists(), "hawser removed systemd's socket");
+    let root = dir.path().join("state/mnt");
+    assert!(Command::new("umount").arg(&root).status().unwrap().success());
+}
+
+/// The answer to `Plugin.Activate`, once somebody listens.
+fn activate(socket: &Path) -> String {
+    let start = std::time::Instant::now();
+    let mut stream = loop {
+        match UnixStream::connect(socket) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(start.elapsed().as_secs() < 10, "{error}"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+    let request = "POST /Plugin.Activate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 #[test]
 fn systemd_accepts_the_units() {
     let dir = tempfile::tempdir().unwrap();
-    // The program that they start need not be installed here.
-    let service = unit("hawser.service").replace("/usr/bin/hawser serve", "/bin/true");
-    fs::write(dir.path().join("hawser.service"), service).unwrap();
-    fs::write(dir.path().join("hawser.socket"), unit("hawser.socket")).unwrap();
     let mut verify = Command::new("systemd-analyze");
     verify.args(["verify", "--man=no", "--recursive-errors=no"]);
-    verify.arg(dir.path().join("hawser.service")).arg(dir.path().join("hawser.socket"));
+    for name in ["hawser.service", "hawser.socket", "hawser-release.service"] {
+        // The program that they start need not be installed here.
+        let text = unit(name).replace("/usr/bin/hawser", "/bin/true");
+        fs::write(dir.path().join(name), text).unwrap();
+        verify.arg(dir.path().join(name));
+    }
 
-    let Ok(output) = verify.output() else {
-        eprintln!("skipped: there is no systemd-analyze on this machine");
-        return;
-    };
+    let output = verify.output().expect("systemd-analyze is there (scripts/install-deps.sh)");
 
     let complaints = String::from_utf8_lossy(&output.stderr);
     let ours: Vec<_> = complaints.lines().filter(|line| line.contains("hawser")).collect();
