@@ -17,11 +17,12 @@ mod view;
 use std::{
     path::PathBuf,
     sync::{Arc, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 
 pub use callers::Callers;
 pub use error::{EngineError, StepError};
@@ -76,6 +77,8 @@ struct Shared {
     ext4_online_grow: Ext4OnlineGrow,
     /// When this daemon started.
     started_at: Timestamp,
+    /// The steps under way; closed when the daemon stops, and no step is begun then.
+    steps: TaskTracker,
 }
 
 impl Shared {
@@ -178,6 +181,7 @@ impl Engine {
         epoch: CallerEpoch,
     ) -> Result<MountGrant, EngineError> {
         let Request { name, stated } = request;
+        let start = Instant::now();
         let handle = match self.shared.registry.by_name(name) {
             Some(handle) => handle,
             None if stated.is_empty() => return Err(EngineError::NotFound(name.to_string())),
@@ -188,7 +192,7 @@ impl Engine {
         };
         let stated = stated.clone();
         let ask = |reply| Message::Mount { stated, id, epoch, reply };
-        Self::ask(&handle, "mount", name, LONG, ask).await
+        Self::ask(&handle, "mount", name, LONG.saturating_sub(start.elapsed()), ask).await
     }
 
     /// Lets go of a volume. Letting go of what is not held, or not there, is fine.
@@ -336,6 +340,15 @@ impl Engine {
     #[must_use]
     pub fn stage_path(&self, id: VolumeId) -> PathBuf {
         self.shared.host.stage_path(id)
+    }
+
+    /// Begins no more steps, and waits for those under way, but not longer than `limit`: what is
+    /// half-done then is finished by the next start.
+    pub async fn stop(&self, limit: Duration) {
+        self.shared.steps.close();
+        if tokio::time::timeout(limit, self.shared.steps.wait()).await.is_err() {
+            tracing::warn!(steps = self.shared.steps.len(), "steps are still under way at exit");
+        }
     }
 
     fn named(&self, name: &VolumeName) -> Result<Handle, EngineError> {

@@ -59,7 +59,8 @@ impl VolumeTask {
                 self.try_again_now();
                 self.waiters.trim.push(reply);
             }
-            Message::Swept { outside, health } => self.swept(outside, health).await,
+            Message::Outside(outside) => self.swept(&outside).await,
+            Message::Health(health) => self.examined(health),
             Message::Wake => {}
         }
     }
@@ -80,7 +81,8 @@ impl VolumeTask {
                 | Message::Exclusive(_)
                 | Message::Purge { .. }
                 | Message::Trim { .. }
-                | Message::Swept { .. }
+                | Message::Outside(_)
+                | Message::Health(_)
                 | Message::Wake => {}
             }
         }
@@ -224,7 +226,8 @@ impl VolumeTask {
         }
     }
 
-    async fn swept(&mut self, outside: Option<Vec<OutsideHolder>>, health: Result<(), String>) {
+    /// The file system was looked at.
+    fn examined(&mut self, health: Result<(), String>) {
         if self.running.is_none() && health != self.health {
             match &health {
                 Ok(()) => tracing::info!(volume = %self.record.name, "the file system is well"),
@@ -235,7 +238,10 @@ impl VolumeTask {
             self.health = health;
         }
         self.forget_stale_observation();
-        let Some(outside) = outside else { return };
+    }
+
+    /// Other namespaces were looked at, since some holder may never be released.
+    async fn swept(&mut self, outside: &[OutsideHolder]) {
         let holders = self.record.holders.iter();
         let dead = holders
             .filter(|holder| self.shared.may_be_forgotten(holder))
