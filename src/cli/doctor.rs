@@ -2,12 +2,20 @@
 
 use std::{fs, path::Path};
 
-use super::{Client, Exit, config::Source, output};
+use jiff::Timestamp;
+
+use super::{Client, Exit, config::Source, output, serve::open_host};
 use crate::{
+    cluster::Store,
     config::Config,
-    engine::State,
+    engine::{Host, State, StepError, Subject, ext4_online_grow},
     http::admin::wire::VolumeInfo,
     sys::{caps, mountinfo::MountTable, process::Tool, usage},
+    volume::{
+        Record,
+        effect::{Effect, Outcome},
+        plan,
+    },
 };
 
 #[derive(Debug, clap::Args)]
@@ -51,11 +59,20 @@ pub(super) async fn run(args: &Args, admin_socket: &Path) -> anyhow::Result<Exit
     let mut findings = vec![root_user(), loop_devices(), ext4_grow()];
     findings.extend(tools());
     findings.extend(file_systems());
-    match args.source.read() {
-        Ok(config) => findings.extend(configured(&config)),
+    let config = args.source.read();
+    match &config {
+        Ok(config) => findings.extend(configured(config)),
         Err(mistakes) => findings.push(problem("configuration", mistakes.to_string())),
     }
-    findings.extend(daemon(admin_socket).await);
+    match Client::new(admin_socket.into()).get("/volumes").await {
+        Ok(volumes) => findings.extend(daemon(volumes)),
+        Err(error) => {
+            findings.push(problem("daemon", format!("{error:#}")));
+            if let Ok(config) = &config {
+                findings.extend(recovery(config).await);
+            }
+        }
+    }
     if args.json {
         output::json(&findings)?;
     } else {
@@ -148,10 +165,14 @@ fn configured(config: &Config) -> Vec<Finding> {
     let mut findings = vec![good("configuration", "is right")];
     for (subject, dir) in [("state directory", &config.state_dir), ("images", &config.local.dir)] {
         findings.push(match usage::of(dir) {
-            Ok(usage) if usage.available < config.local.margin => {
-                problem(subject, format!("{} has only {} free", dir.display(), usage.available))
-            }
-            Ok(usage) => good(subject, format!("{}: {} free", dir.display(), usage.available)),
+            Ok(usage) if usage.available < config.local.margin => problem(
+                subject,
+                format!("{} has only {} free", dir.display(), output::rounded(usage.available)),
+            ),
+            Ok(usage) => good(
+                subject,
+                format!("{}: {} free", dir.display(), output::rounded(usage.available)),
+            ),
             Err(_) => note(subject, format!("{} is not there yet", dir.display())),
         });
     }
@@ -170,26 +191,60 @@ fn configured(config: &Config) -> Vec<Finding> {
     findings
 }
 
-async fn daemon(socket: &Path) -> Vec<Finding> {
-    let volumes: Vec<VolumeInfo> = match Client::new(socket.into()).get("/volumes").await {
-        Ok(volumes) => volumes,
-        Err(error) => return vec![problem("daemon", format!("{error:#}"))],
-    };
+/// What the daemon says of its volumes.
+fn daemon(volumes: Vec<VolumeInfo>) -> Vec<Finding> {
     let mut findings = vec![good("daemon", format!("answers, with {} volumes", volumes.len()))];
     for volume in volumes {
+        let name = &volume.name;
         if volume.state == State::Failed {
             let failure = volume.failure.unwrap_or_default();
-            findings.push(problem("volume", format!("{}: {failure}", volume.name)));
+            findings.push(problem("volume", format!("{name}: {failure}")));
         } else if let Some(doing) = volume.doing {
-            findings.push(note("volume", format!("{}: {doing} is under way", volume.name)));
+            findings.push(note("volume", format!("{name}: {doing} is under way")));
         }
         for holder in volume.holders.iter().filter(|holder| holder.orphaned_since.is_some()) {
-            let text = format!(
-                "{}: {holder} has no Docker engine any more; it is dropped soon",
-                volume.name
+            let detail = format!(
+                "{name}: {holder} has no engine and no container any more; it is dropped soon"
             );
-            findings.push(note("volume", text));
+            findings.push(note("volume", detail));
         }
     }
     findings
+}
+
+/// What the daemon would do when it starts: the same plan, looked at and not carried out.
+async fn recovery(config: &Config) -> Vec<Finding> {
+    if !config.state_dir.join("records.redb").exists() {
+        return vec![good("recovery", "there are no records yet")];
+    }
+    let (store, host) = (Store::open(&config.state_dir), open_host(config));
+    let (records, host) = match (store, host) {
+        (Ok((_, records)), Ok(host)) => (records, host),
+        (Err(error), _) => return vec![problem("recovery", error.to_string())],
+        (_, Err(error)) => return vec![problem("recovery", format!("{error:#}"))],
+    };
+    let mut findings = Vec::new();
+    let count = records.len();
+    for record in records {
+        let name = record.name.clone();
+        match foreseen(&host, record).await {
+            Ok(steps) if steps.is_empty() => {}
+            Ok(steps) => {
+                findings.push(note("recovery", format!("{name}: would {}", steps.join(", "))));
+            }
+            Err(error) => findings.push(problem("recovery", format!("{name}: {error}"))),
+        }
+    }
+    if findings.is_empty() {
+        findings.push(good("recovery", format!("nothing to do for {count} volumes")));
+    }
+    findings
+}
+
+async fn foreseen(host: &Host, record: Record) -> Result<Vec<String>, StepError> {
+    let subject = Subject { record: record.clone(), device: None, mounts: None };
+    let Outcome::Observed(seen) = host.execute(Effect::Observe, &subject).await? else {
+        return Ok(Vec::new());
+    };
+    Ok(plan::foresee(record, seen, ext4_online_grow(), Timestamp::now()))
 }

@@ -122,17 +122,18 @@ pub(super) async fn open_engine(
     records: Vec<crate::volume::Record>,
 ) -> anyhow::Result<Engine> {
     let host = open_host(config)?;
+    host.prepare(config.root_kind)
+        .with_context(|| format!("cannot prepare {} for mounts", config.root.display()))?;
     Ok(Engine::start(config.engine.clone(), store, records, host).await?)
 }
 
-/// This node's hands, with every backend.
+/// This node's hands, with every backend; nothing is mounted or changed by it.
 pub(super) fn open_host(config: &Config) -> anyhow::Result<Host> {
     let local = Local::open(config.local.clone()).with_context(|| {
         format!("cannot open the image directory {}", config.local.dir.display())
     })?;
     let backends: Vec<Arc<dyn Backend>> = vec![Arc::new(local)];
-    Host::open(config.root.clone(), config.root_kind, backends)
-        .with_context(|| format!("cannot prepare {} for mounts", config.root.display()))
+    Ok(Host::new(config.root.clone(), backends))
 }
 
 /// The two sockets; those that systemd passes by the names `docker` and `admin` are used.

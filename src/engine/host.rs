@@ -76,25 +76,25 @@ enum PathError {
 }
 
 impl Host {
-    /// Prepares the root directory.
+    /// Changes nothing yet.
+    #[must_use]
+    pub fn new(root: PathBuf, backends: Vec<Arc<dyn Backend>>) -> Self {
+        let backends = backends.into_iter().map(|backend| (backend.kind(), backend)).collect();
+        Self { root, backends }
+    }
+
+    /// Makes the root directory a shared mount, with the directories in it.
     ///
     /// # Errors
     ///
-    /// When it cannot be made, or made a shared mount.
-    pub fn open(
-        root: PathBuf,
-        kind: mount::RootKind,
-        backends: Vec<Arc<dyn Backend>>,
-    ) -> io::Result<Self> {
-        fs::create_dir_all(&root)?;
-        mount::ensure_shared_root(&root, kind)?;
+    /// With what could not be made.
+    pub fn prepare(&self, kind: mount::RootKind) -> io::Result<()> {
+        mount::ensure_shared_root(&self.root, kind)?;
         for dir in ["stage", "volumes"] {
-            let dir = root.join(dir);
             // 0711: tasks reach their own volume by its path, and cannot list the others.
-            fs::DirBuilder::new().recursive(true).mode(0o711).create(&dir)?;
+            fs::DirBuilder::new().recursive(true).mode(0o711).create(self.root.join(dir))?;
         }
-        let backends = backends.into_iter().map(|backend| (backend.kind(), backend)).collect();
-        Ok(Self { root, backends })
+        Ok(())
     }
 
     /// Where a volume's file system is mounted.

@@ -28,6 +28,7 @@ pub use callers::Callers;
 pub use error::{EngineError, StepError};
 pub use host::{Host, Subject};
 pub use message::{Checked, Grown, MountGrant};
+pub use recover::{StartError, ext4_online_grow};
 pub use view::{State, View};
 
 use crate::{

@@ -51,11 +51,6 @@ impl Engine {
         host: Host,
     ) -> Result<Self, StartError> {
         let callers = Callers::new()?;
-        let ext4_online_grow = if caps::has_sys_resource() {
-            Ext4OnlineGrow::Possible
-        } else {
-            Ext4OnlineGrow::NotPossible
-        };
         let registry = Registry::default();
         let shared = Arc::new(Shared {
             settings,
@@ -63,7 +58,7 @@ impl Engine {
             host,
             registry,
             callers,
-            ext4_online_grow,
+            ext4_online_grow: ext4_online_grow(),
             started_at: Timestamp::now(),
             steps: TaskTracker::new(),
         });
@@ -84,6 +79,12 @@ impl Engine {
         tokio::spawn(engine.clone().sweep_for_ever());
         Ok(engine)
     }
+}
+
+/// Whether this node can grow a mounted ext4.
+#[must_use]
+pub fn ext4_online_grow() -> Ext4OnlineGrow {
+    if caps::has_sys_resource() { Ext4OnlineGrow::Possible } else { Ext4OnlineGrow::NotPossible }
 }
 
 /// The attached volumes; all of them, where a backend cannot tell.

@@ -104,6 +104,7 @@ fn explained(key: Key, request: &Request, defaults: &Defaults) -> Vec<Explained>
                 (Key::Size, defaults.size_of(&request.name).to_string()),
                 (Key::Fs, defaults.fs.to_string()),
                 (Key::Backend, backend.to_string()),
+                (Key::Provision, defaults.provision.to_string()),
             ];
             let value = configured.into_iter().find(|(configured, _)| *configured == key);
             let value = value.map_or_else(|| key.row().default.to_owned(), |(_, value)| value);

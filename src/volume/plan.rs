@@ -13,7 +13,9 @@
 use jiff::Timestamp;
 
 use super::{
-    Contents, DeviceContent, Observed, Phase, Purge, Record, effect::Effect, transition::Event,
+    Contents, DeviceContent, Observed, Phase, Purge, Record,
+    effect::{self, Effect},
+    transition::{self, Event},
 };
 use crate::spec::FsType;
 
@@ -108,6 +110,44 @@ pub const fn release(seen: &Observed) -> Option<Effect> {
     } else {
         None
     }
+}
+
+/// The steps that the engine would take now, each taken to succeed: for `hawser doctor`.
+#[must_use]
+pub fn foresee(
+    mut record: Record,
+    mut seen: Observed,
+    ext4: Ext4OnlineGrow,
+    now: Timestamp,
+) -> Vec<String> {
+    let want = if record.is_held() { Want::Mounted } else { Want::Released };
+    let mut steps = Vec::new();
+    // Every step brings it nearer to the end; the limit only guards against a plan that does not.
+    while steps.len() < 20 {
+        let event = match next(&record, Some(&seen), want, ext4, now) {
+            Step::Record(event) => Some(event),
+            Step::Do(effect) => {
+                steps.push(effect.name().to_owned());
+                let (after, event) =
+                    effect::absorb(seen, effect, effect::Outcome::foreseen(effect));
+                seen = after;
+                event
+            }
+            Step::Stuck(problem) => {
+                steps.push(problem.to_string());
+                break;
+            }
+            Step::Forget => {
+                steps.push("forget".to_owned());
+                break;
+            }
+            Step::Wait(_) | Step::Idle => break,
+        };
+        if let Some(event) = event {
+            record = transition::apply(&record, event, now).unwrap_or(record);
+        }
+    }
+    steps
 }
 
 /// What a removed and released volume needs.

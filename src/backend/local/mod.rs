@@ -194,8 +194,7 @@ impl Local {
         self.images.remove(id)
     }
 
-    fn inspect_blocking(&self, volume: &VolumeRef) -> Result<Inspection, LocalError> {
-        let id = volume.id;
+    fn inspect_blocking(&self, id: VolumeId) -> Result<Inspection, LocalError> {
         if let Some(device) = self.attached_device(id) {
             return Ok(Inspection::Attached(as_device(&device)));
         }
@@ -204,7 +203,12 @@ impl Local {
         }
         match self.find_loop(id)? {
             None => Ok(Inspection::Detached),
-            Some(_) => Ok(Inspection::Attached(self.attach_blocking(volume)?)),
+            // Left by a daemon that was killed: taken over.
+            Some(device) => {
+                let attached = as_device(&device);
+                self.lock().insert(id, device);
+                Ok(Inspection::Attached(attached))
+            }
         }
     }
 
@@ -272,8 +276,8 @@ impl Backend for Local {
     }
 
     async fn inspect(&self, volume: &VolumeRef) -> Result<Inspection, BackendError> {
-        let volume = volume.clone();
-        self.run("inspect", move |local| local.inspect_blocking(&volume)).await
+        let id = volume.id;
+        self.run("inspect", move |local| local.inspect_blocking(id)).await
     }
 
     async fn attached(&self) -> Result<HashSet<VolumeId>, BackendError> {

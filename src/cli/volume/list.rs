@@ -43,7 +43,7 @@ fn present(volume: &VolumeInfo) -> Vec<String> {
         volume.name.clone(),
         volume.state.as_str().to_owned(),
         volume.spec.size.to_string(),
-        volume.used_bytes.map_or_else(|| "-".into(), |used| rounded(Bytes::new(used))),
+        volume.used_bytes.map_or_else(|| "-".into(), |used| output::rounded(Bytes::new(used))),
         volume.spec.fs.to_string(),
         volume.spec.backend.kind().to_string(),
         volume.holders.len().to_string(),
@@ -77,12 +77,6 @@ fn brief(duration: SignedDuration) -> String {
     }
 }
 
-/// A measured size, in whole MiB or the largest unit below 10 000 of it.
-fn rounded(bytes: Bytes) -> String {
-    let mib = bytes.get() >> 20;
-    if mib < 10_000 { format!("{mib}MiB") } else { format!("{}GiB", mib >> 10) }
-}
-
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct InspectArgs {
     /// The volume
@@ -108,7 +102,7 @@ pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Resul
         ("created", volume.created_at.to_string()),
     ];
     let mut optional = |key, value: Option<String>| rows.extend(value.map(|value| (key, value)));
-    optional("used", volume.used_bytes.map(|used| rounded(Bytes::new(used))));
+    optional("used", volume.used_bytes.map(|used| output::rounded(Bytes::new(used))));
     optional("path", volume.path.map(|path| path.display().to_string()));
     optional("device", volume.device.map(|device| device.display().to_string()));
     optional("growing to", volume.growing_to_bytes.map(|to| Bytes::new(to).to_string()));

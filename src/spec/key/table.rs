@@ -124,7 +124,7 @@ pub(in crate::spec) const KEYS: [Row; 25] = [
         aliases: &[],
         parse: value::on_remove,
         values: "delete|retain",
-        default: "from the configuration",
+        default: "delete, after the undelete window",
         meaning: "what becomes of the data when the volume is removed",
         backend: None,
     },
