@@ -101,7 +101,10 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- hawser's log\n{}", self.log());
+            let log = self.log();
+            let skipped = log.lines().count().saturating_sub(40);
+            eprintln!("--- the end of hawser's log");
+            log.lines().skip(skipped).for_each(|line| eprintln!("{line}"));
         }
         self.kill();
     }
