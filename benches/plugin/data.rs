@@ -16,7 +16,7 @@ use crate::{
 };
 
 const ROUNDS: usize = 3;
-const SECONDS: &str = "4";
+const SECONDS: &str = "3";
 const SIZE: &str = "1g";
 
 /// What fio does, and whether its rate is counted in operations or bytes.
@@ -57,6 +57,12 @@ const JOBS: &[Job] = &[
         args: &["--rw=write", "--bs=1m", "--direct=1", "--iodepth=4"],
         direction: "write",
         unit: Unit::Bytes,
+    },
+    Job {
+        what: "random write, 4 KiB, fdatasync after each",
+        args: &["--rw=randwrite", "--bs=4k", "--direct=0", "--iodepth=1", "--fdatasync=1"],
+        direction: "write",
+        unit: Unit::Operations,
     },
     Job {
         what: "random write, 4 KiB, fsync after each",
