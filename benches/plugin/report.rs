@@ -81,7 +81,7 @@ impl Report {
         let Self { calls, sizes, data } = self;
         let machine = machine(dir);
         format!(
-            "{machine}\n\n\
+            "{machine} Of fewer than 100 measurements, p99 is the largest.\n\n\
              | call | median | p99 | n |\n|---|--:|--:|--:|\n{calls}\n\
              | | |\n|---|--:|\n{sizes}\n\
              | fio | bare file system | volume | ratio |\n|---|--:|--:|--:|\n{data}"
