@@ -136,6 +136,9 @@ pub enum Refusal {
     /// It is not removed.
     #[error("it is not removed")]
     NotRemoved,
+    /// The time of its deletion has come.
+    #[error("its data is being deleted: it is too late to bring it back")]
+    Purged,
     /// Protected.
     #[error("it is sticky: hawser volume set NAME -o sticky=false allows its removal")]
     Sticky,
@@ -147,9 +150,6 @@ pub enum Refusal {
         /// The size asked for.
         asked: Bytes,
     },
-    /// It is still being made.
-    #[error("it is still being created")]
-    Creating,
 }
 
 /// The record after `event`. The same record back means that there is nothing to store.
@@ -200,6 +200,10 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
             Phase::Creating | Phase::Ready => return Err(Refusal::NotRemoved),
         },
         Event::Undelete { name } => match record.phase {
+            // Its storage may be gone already, or be on its way.
+            Phase::Removed { purge: Purge::At(due), .. } if due <= now => {
+                return Err(Refusal::Purged);
+            }
             Phase::Removed { .. } => {
                 next.phase = Phase::Ready;
                 next.name = name;
