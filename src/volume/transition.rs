@@ -160,9 +160,22 @@ pub enum Refusal {
 pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Refusal> {
     let mut next = record.clone();
     match event {
-        Event::Provisioned => next.phase = Phase::Ready,
-        Event::CreationFailed => next.phase = Phase::Removed { at: now, purge: Purge::At(now) },
-        Event::FormatBegun => next.contents = Contents::Formatting,
+        // These three decide about data, so they mean something only where there is none yet.
+        Event::Provisioned => {
+            if record.phase == Phase::Creating {
+                next.phase = Phase::Ready;
+            }
+        }
+        Event::CreationFailed => {
+            if record.phase == Phase::Creating {
+                next.phase = Phase::Removed { at: now, purge: Purge::At(now) };
+            }
+        }
+        Event::FormatBegun => {
+            if record.contents == Contents::Blank {
+                next.contents = Contents::Formatting;
+            }
+        }
         Event::Formatted => next.contents = Contents::Formatted,
         Event::Mount { id, epoch, inherited } => {
             refuse_removed(record)?;
