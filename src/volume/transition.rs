@@ -271,6 +271,8 @@ fn unmount(record: &mut Record, id: &MountId, drop: u32, outside: Outside, now: 
         holder.count = holder.count.saturating_sub(drop);
         if holder.count == 0 {
             holder.parked_since.get_or_insert(now);
+            // From here on it goes as soon as no other namespace has it, and not before.
+            holder.orphaned_since = None;
         }
     }
     drop_parked(record, outside);
