@@ -237,10 +237,17 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
 }
 
 /// Whether the step from `before` to `after` gave `id` a reference that it did not have.
+///
+/// The one reference that a new dockerd begins with is such a one: what was inherited was worth
+/// nothing, and a dockerd whose Mount failed sends no Unmount. A container that did live on is
+/// seen in its own mount namespace, and keeps the holder parked.
 #[must_use]
 pub fn added_reference(before: &Record, after: &Record, id: &MountId) -> bool {
     let count = |record: &Record| record.holder(id).map_or(0, |holder| holder.count);
-    count(after) > count(before)
+    let epoch = |record: &Record| record.holder(id).map(|holder| holder.epoch.clone());
+    // Callers without an id are a new process every time, and one holder all the same.
+    let adopted = !id.is_anonymous() && epoch(after) != epoch(before);
+    count(after) > count(before) || adopted
 }
 
 fn mount(
