@@ -80,7 +80,7 @@ pub fn next(
     if let Phase::Removed { purge, .. } = record.phase {
         return release(seen).map_or_else(|| removal(purge, seen, now), Step::Do);
     }
-    if seen.half_made {
+    if seen.half_made && record.contents != Contents::Formatted {
         // Nobody was ever given this volume, so making its storage anew loses nothing, while
         // mkfs over half a file system would need the force flags that hawser never uses.
         return Step::Do(release(seen).unwrap_or(Effect::Destroy));
