@@ -141,10 +141,13 @@ const fn contents(record: &Record, seen: &Observed) -> Option<Step> {
     }
     match (record.contents, seen.content) {
         (Contents::Formatted, _) => None,
-        (Contents::Formatting, _) => Some(Step::Do(Effect::Format)),
-        (Contents::Blank, None) => Some(Step::Do(Effect::Probe)),
+        // Also when formatting began before: this may be another device, made anew since.
+        (Contents::Blank | Contents::Formatting, None) => Some(Step::Do(Effect::Probe)),
+        (Contents::Blank | Contents::Formatting, Some(DeviceContent::Something)) => {
+            Some(Step::Stuck(Problem::NotBlank))
+        }
         (Contents::Blank, Some(DeviceContent::Blank)) => Some(Step::Record(Event::FormatBegun)),
-        (Contents::Blank, Some(DeviceContent::Something)) => Some(Step::Stuck(Problem::NotBlank)),
+        (Contents::Formatting, Some(DeviceContent::Blank)) => Some(Step::Do(Effect::Format)),
     }
 }
 
