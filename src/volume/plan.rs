@@ -78,7 +78,7 @@ pub fn next(
 ) -> Step {
     let Some(seen) = observed else { return Step::Do(Effect::Observe) };
     if let Phase::Removed { purge, .. } = record.phase {
-        return release(seen).map_or_else(|| removal(purge, seen, now), Step::Do);
+        return release(seen).map_or_else(|| removal(record, purge, seen, now), Step::Do);
     }
     if seen.half_made && record.contents != Contents::Formatted {
         // Nobody was ever given this volume, so making its storage anew loses nothing, while
@@ -111,12 +111,14 @@ pub const fn release(seen: &Observed) -> Option<Effect> {
 }
 
 /// What a removed and released volume needs.
-fn removal(purge: Purge, seen: &Observed, now: Timestamp) -> Step {
+fn removal(record: &Record, purge: Purge, seen: &Observed, now: Timestamp) -> Step {
+    // Missing storage with data on it can come back: its directory may just not be mounted.
+    let can_come_back = seen.provisioned || record.contents == Contents::Formatted;
     match purge {
         Purge::Never => Step::Idle,
-        Purge::At(_) if !seen.provisioned => Step::Forget,
-        Purge::At(at) if at <= now => Step::Do(Effect::Destroy),
-        Purge::At(at) => Step::Wait(at),
+        Purge::At(at) if at > now && can_come_back => Step::Wait(at),
+        Purge::At(_) if seen.provisioned => Step::Do(Effect::Destroy),
+        Purge::At(_) => Step::Forget,
     }
 }
 
