@@ -231,7 +231,8 @@ fn a_removed_volume_whose_storage_is_missing_is_not_forgotten_before_its_time() 
 fn a_retained_volume_is_released_and_never_destroyed() {
     let retained = removed_record(Purge::Never);
     for seen in [nothing(), provisioned(), half_made(provisioned())] {
-        let step = |now| next(&retained, Some(&seen), Want::Released, Ext4OnlineGrow::Possible, now);
+        let step =
+            |now| next(&retained, Some(&seen), Want::Released, Ext4OnlineGrow::Possible, now);
         assert_eq!((step(START), step(Timestamp::MAX)), (Step::Idle, Step::Idle));
     }
     assert_eq!(released(&retained, &staged()), Step::Do(Effect::Unstage));
