@@ -20,6 +20,6 @@ pub use observed::{Device, DeviceContent, Observed};
 pub use record::{Contents, Phase, Purge, Record};
 
 #[cfg(test)]
-//mod model_tests;
+mod model_tests;
 #[cfg(test)]
 pub(crate) mod testing;
