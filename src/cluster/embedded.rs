@@ -294,10 +294,13 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
     if !path.exists() {
         create_database(path)?;
     }
-    let database = Database::open(path).map_err(|error| match error {
-        redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Locked { path: path.into() },
-        other => failed(other.to_string()),
-    })?;
+    let database = match Database::open(path) {
+        Ok(database) => database,
+        Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
+            return Err(StoreError::Locked { path: path.into() });
+        }
+        Err(error) => return Err(failed(error.to_string())),
+    };
     let found = read_format(&database).map_err(|error| failed(error.to_string()))?;
     if found == FORMAT {
         Ok(database)
@@ -344,23 +347,40 @@ fn read_all(database: &Database, path: &Path) -> Result<Vec<Record>, StoreError>
         .map_err(|error| StoreError::Open { path: path.into(), reason: error.to_string() })?
         .into_iter()
         .map(|(id, json)| {
-            let damaged = |reason: String| StoreError::Damaged { path: path.into(), id, reason };
-            let record: Record =
-                serde_json::from_slice(&json).map_err(|error| damaged(error.to_string()))?;
-            if *record.id.uuid() == id {
-                Ok(record)
-            } else {
-                Err(damaged(format!("it is the record of volume {}", record.id)))
-            }
+            decode(id, &json).map_err(|reason| StoreError::Damaged {
+                path: path.into(),
+                id,
+                reason,
+            })
         })
         .collect()
 }
 
-/// Every record of a stopped daemon's store as it is stored, readable or not.
-pub(super) fn read_raw(state_dir: &Path) -> Result<Vec<(uuid::Uuid, Vec<u8>)>, StoreError> {
+/// The record that is stored under that id, or what is wrong with it.
+pub(super) fn decode(id: uuid::Uuid, json: &[u8]) -> Result<Record, String> {
+    let record: Record = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    if *record.id.uuid() == id {
+        Ok(record)
+    } else {
+        Err(format!("it is the record of volume {}", record.id))
+    }
+}
+
+/// Every record of a stopped daemon's store as it is stored, readable or not; `None` where there is
+/// no store.
+pub(super) fn read_raw(state_dir: &Path) -> Result<Option<Vec<(uuid::Uuid, Vec<u8>)>>, StoreError> {
     let path = state_dir.join(FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
     let database = open_database(&path)?;
-    raw_records(&database).map_err(|error| StoreError::Open { path, reason: error.to_string() })
+    let records = raw_records(&database);
+    records.map(Some).map_err(|error| StoreError::Open { path, reason: error.to_string() })
+}
+
+/// The error for a state directory without a store.
+pub(super) fn no_store(state_dir: &Path) -> StoreError {
+    StoreError::Open { path: state_dir.join(FILE), reason: "it does not exist".into() }
 }
 
 /// Stores records in a stopped daemon's store, all or none.
@@ -383,3 +403,6 @@ fn raw_records(database: &Database) -> Result<Vec<(uuid::Uuid, Vec<u8>)>, redb::
     }
     Ok(records)
 }
+
+#[cfg(test)]
+mod tests;
