@@ -230,7 +230,8 @@ impl Writer {
     fn write(&mut self, batch: &[Job]) -> Result<(), StoreError> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => open_database(&self.path)?,
+            // Never made anew: it would lack every record but those of this batch.
+            None => open_present(&self.path)?,
         };
         match write_changes(&database, batch.iter().map(|job| &job.change)) {
             Ok(()) => {
@@ -290,10 +291,15 @@ impl<E: Into<redb::Error>> From<E> for WriteError {
 
 /// Opens the database file, or makes one where there is none, and checks its format.
 fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let failed = |reason: String| StoreError::Open { path: path.into(), reason };
-    if !path.exists() {
+    if !is_there(path)? {
         create_database(path)?;
     }
+    open_present(path)
+}
+
+/// Opens the database file and checks its format.
+fn open_present(path: &Path) -> Result<Database, StoreError> {
+    let failed = |reason: String| StoreError::Open { path: path.into(), reason };
     let database = match Database::open(path) {
         Ok(database) => database,
         Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
@@ -309,8 +315,19 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
     }
 }
 
-/// Makes an empty store under another name and renames it, so that a crash never leaves a file
-/// that looks like a damaged store.
+/// Whether there is anything under that name. Not knowing is not "no": an empty store would take
+/// the place of the one that cannot be seen, or of a link to a disk that is not mounted.
+fn is_there(path: &Path) -> Result<bool, StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StoreError::Open { path: path.into(), reason: error.to_string() }),
+    }
+}
+
+/// Makes an empty store under another name first, so that a crash never leaves a file that looks
+/// like a damaged store; and links it, since a rename would replace what another hawser that was
+/// started at the same moment has made.
 fn create_database(path: &Path) -> Result<(), StoreError> {
     let failed = |reason: String| StoreError::Open { path: path.into(), reason };
     let draft = path.with_extension("new");
@@ -321,7 +338,14 @@ fn create_database(path: &Path) -> Result<(), StoreError> {
         Ok(()) | Err(_) => {}
     }
     write_empty(&draft).map_err(|error| failed(error.to_string()))?;
-    fs::rename(&draft, path).map_err(|error| failed(error.to_string()))?;
+    match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(failed(error.to_string()));
+        }
+        // Somebody else's: to be opened like any other.
+        Ok(()) | Err(_) => {}
+    }
+    fs::remove_file(&draft).map_err(|error| failed(error.to_string()))?;
     durable::sync_dir(path.parent().unwrap_or(Path::new("/")))
         .map_err(|error| failed(error.to_string()))
 }
@@ -370,10 +394,10 @@ pub(super) fn decode(id: uuid::Uuid, json: &[u8]) -> Result<Record, String> {
 /// no store.
 pub(super) fn read_raw(state_dir: &Path) -> Result<Option<Vec<(uuid::Uuid, Vec<u8>)>>, StoreError> {
     let path = state_dir.join(FILE);
-    if !path.exists() {
+    if !is_there(&path)? {
         return Ok(None);
     }
-    let database = open_database(&path)?;
+    let database = open_present(&path)?;
     let records = raw_records(&database);
     records.map(Some).map_err(|error| StoreError::Open { path, reason: error.to_string() })
 }

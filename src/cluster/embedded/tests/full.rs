@@ -111,3 +111,23 @@ async fn a_change_that_failed_leaves_the_stored_record_as_it_was() {
 
     assert_eq!(disk.stored(store), [used_record()]);
 }
+
+/// Made anew, it would have this one record and none of the others.
+#[tokio::test]
+async fn a_store_whose_file_is_gone_when_it_is_opened_again_is_not_made_anew() {
+    let disk = SmallDisk::new();
+    let store = disk.open();
+    store.put(&used_record(), Urgency::NewWork).await.unwrap();
+    disk.fill(Bytes::ZERO);
+    store.put(&large(numbered(1)), Urgency::Release).await.unwrap_err();
+    disk.free();
+    let (file, away) = (disk.path().join(FILE), disk.path().join("away"));
+    fs::rename(&file, &away).unwrap();
+
+    store.put(&numbered(2), Urgency::NewWork).await.unwrap_err();
+    assert!(!file.exists());
+
+    fs::rename(&away, &file).unwrap();
+    store.put(&numbered(2), Urgency::NewWork).await.unwrap();
+    assert_eq!(disk.stored(store).len(), 2);
+}
