@@ -380,6 +380,9 @@ fn read_all(database: &Database, path: &Path) -> Result<Vec<Record>, StoreError>
         .collect()
 }
 
+/// A volume's id and what is stored under it.
+type RawRecord = (uuid::Uuid, Vec<u8>);
+
 /// The record that is stored under that id, or what is wrong with it.
 pub(super) fn decode(id: uuid::Uuid, json: &[u8]) -> Result<Record, String> {
     let record: Record = serde_json::from_slice(json).map_err(|error| error.to_string())?;
@@ -417,7 +420,7 @@ pub(super) fn write_all(state_dir: &Path, records: &[Record]) -> Result<(), Stor
         .map_err(|error| StoreError::Write { path, reason: error.to_string() })
 }
 
-fn raw_records(database: &Database) -> Result<Vec<(uuid::Uuid, Vec<u8>)>, redb::Error> {
+fn raw_records(database: &Database) -> Result<Vec<RawRecord>, redb::Error> {
     let transaction = database.begin_read()?;
     let volumes = transaction.open_table(VOLUMES)?;
     let mut records = Vec::new();
