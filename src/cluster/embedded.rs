@@ -395,7 +395,7 @@ pub(super) fn decode(id: uuid::Uuid, json: &[u8]) -> Result<Record, String> {
 
 /// Every record of a stopped daemon's store as it is stored, readable or not; `None` where there is
 /// no store.
-pub(super) fn read_raw(state_dir: &Path) -> Result<Option<Vec<(uuid::Uuid, Vec<u8>)>>, StoreError> {
+pub(super) fn read_raw(state_dir: &Path) -> Result<Option<Vec<RawRecord>>, StoreError> {
     let path = state_dir.join(FILE);
     if !is_there(&path)? {
         return Ok(None);
