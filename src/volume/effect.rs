@@ -155,3 +155,6 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
     }
     (seen, event)
 }
+
+#[cfg(test)]
+mod tests;

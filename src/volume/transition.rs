@@ -136,6 +136,9 @@ pub enum Refusal {
     /// It is not removed.
     #[error("it is not removed")]
     NotRemoved,
+    /// The time of its deletion has come.
+    #[error("its data is being deleted: it is too late to bring it back")]
+    Purged,
     /// Protected.
     #[error("it is sticky: hawser volume set NAME -o sticky=false allows its removal")]
     Sticky,
@@ -147,9 +150,6 @@ pub enum Refusal {
         /// The size asked for.
         asked: Bytes,
     },
-    /// It is still being made.
-    #[error("it is still being created")]
-    Creating,
 }
 
 /// The record after `event`. The same record back means that there is nothing to store.
@@ -160,9 +160,22 @@ pub enum Refusal {
 pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Refusal> {
     let mut next = record.clone();
     match event {
-        Event::Provisioned => next.phase = Phase::Ready,
-        Event::CreationFailed => next.phase = Phase::Removed { at: now, purge: Purge::At(now) },
-        Event::FormatBegun => next.contents = Contents::Formatting,
+        // These three decide about data, so they mean something only where there is none yet.
+        Event::Provisioned => {
+            if record.phase == Phase::Creating {
+                next.phase = Phase::Ready;
+            }
+        }
+        Event::CreationFailed => {
+            if record.phase == Phase::Creating {
+                next.phase = Phase::Removed { at: now, purge: Purge::At(now) };
+            }
+        }
+        Event::FormatBegun => {
+            if record.contents == Contents::Blank {
+                next.contents = Contents::Formatting;
+            }
+        }
         Event::Formatted => next.contents = Contents::Formatted,
         Event::Mount { id, epoch, inherited } => {
             refuse_removed(record)?;
@@ -200,6 +213,10 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
             Phase::Creating | Phase::Ready => return Err(Refusal::NotRemoved),
         },
         Event::Undelete { name } => match record.phase {
+            // Its storage may be gone already, or be on its way.
+            Phase::Removed { purge: Purge::At(due), .. } if due <= now => {
+                return Err(Refusal::Purged);
+            }
             Phase::Removed { .. } => {
                 next.phase = Phase::Ready;
                 next.name = name;
@@ -220,10 +237,17 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
 }
 
 /// Whether the step from `before` to `after` gave `id` a reference that it did not have.
+///
+/// The one reference that a new dockerd begins with is such a one: what was inherited was worth
+/// nothing, and a dockerd whose Mount failed sends no Unmount. A container that did live on is
+/// seen in its own mount namespace, and keeps the holder parked.
 #[must_use]
 pub fn added_reference(before: &Record, after: &Record, id: &MountId) -> bool {
     let count = |record: &Record| record.holder(id).map_or(0, |holder| holder.count);
-    count(after) > count(before)
+    let epoch = |record: &Record| record.holder(id).map(|holder| holder.epoch.clone());
+    // Callers without an id are a new process every time, and one holder all the same.
+    let adopted = !id.is_anonymous() && epoch(after) != epoch(before);
+    count(after) > count(before) || adopted
 }
 
 fn mount(
@@ -254,6 +278,8 @@ fn unmount(record: &mut Record, id: &MountId, drop: u32, outside: Outside, now: 
         holder.count = holder.count.saturating_sub(drop);
         if holder.count == 0 {
             holder.parked_since.get_or_insert(now);
+            // From here on it goes as soon as no other namespace has it, and not before.
+            holder.orphaned_since = None;
         }
     }
     drop_parked(record, outside);
