@@ -251,10 +251,12 @@ impl VolumeTask {
     fn failed(&mut self, error: StepError) {
         tracing::warn!(volume = %self.record.name, error = %error, "a step failed");
         let error = Arc::new(error);
-        self.fail_waiters(&error);
         let last = self.failure.take();
         let waited = last.map_or(FIRST_RETRY, |last| (last.waited * 2).min(LONGEST_RETRY));
-        self.failure = Some(Failure { error, retry_at: Instant::now() + waited, waited });
+        let retry_at = Instant::now() + waited;
+        self.failure = Some(Failure { error: Arc::clone(&error), retry_at, waited });
+        self.publish_view();
+        self.fail_waiters(&error);
     }
 
     fn is_backing_off(&self) -> bool {
@@ -293,6 +295,8 @@ impl VolumeTask {
         }
         self.record = next;
         self.unsaved = false;
+        // Before anybody is answered: who was told "removed" must not find it in the list.
+        self.publish_view();
         Ok(())
     }
 
@@ -307,6 +311,7 @@ impl VolumeTask {
             );
             self.record = next;
             self.unsaved = true;
+            self.publish_view();
         }
     }
 

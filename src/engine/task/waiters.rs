@@ -46,6 +46,8 @@ impl Waiters {
 impl VolumeTask {
     /// Answers everybody whose goal is reached.
     pub(super) fn settle(&mut self) {
+        // Who is answered finds in `Get` and `List` what it was told.
+        self.publish_view();
         if self.record.phase != Phase::Creating {
             for reply in self.waiters.created.drain(..) {
                 tell(reply, Ok(()));
