@@ -23,6 +23,7 @@ use rustix::{
     thread::UnshareFlags,
 };
 
+#[allow(unused_imports, reason = "not by the crash suite, which shares this harness")]
 pub(crate) use callers::Caller;
 pub(crate) use daemon::Start;
 pub(crate) use http::{Connection, Reply};
