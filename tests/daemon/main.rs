@@ -11,4 +11,6 @@
 )]
 
 mod harness;
+mod holders;
+mod names;
 mod protocol;

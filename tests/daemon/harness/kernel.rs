@@ -20,6 +20,11 @@ impl World {
         mount_points(&root).into_iter().filter(|path| *path != root).collect()
     }
 
+    /// Unmounts all volumes and frees all devices, as a power cut does.
+    pub(crate) fn undo_mounts(&self) {
+        undo_mounts(&self.dir);
+    }
+
     /// Loop devices on images of this world, deleted images included.
     pub(crate) fn loops(&self) -> Vec<PathBuf> {
         loops_on(&self.path(""))
@@ -71,8 +76,7 @@ fn loops_on(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Unmounts, detaches and deletes all there is under the directory.
-pub(super) fn undo_everything(dir: &Path) {
+fn undo_mounts(dir: &Path) {
     for mount in mount_points(dir).iter().rev() {
         let _ = unmount(mount, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
     }
@@ -87,6 +91,11 @@ pub(super) fn undo_everything(dir: &Path) {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Unmounts, detaches and deletes all there is under the directory.
+pub(super) fn undo_everything(dir: &Path) {
+    undo_mounts(dir);
     for published in entries(&dir.join("mnt/volumes")) {
         if let Ok(handle) = File::open(&published)
             && let Ok(flags) = ioctl_getflags(&handle)
