@@ -37,20 +37,20 @@ impl Engine {
 
     async fn sweep(&self) {
         let handles = self.shared.registry.all();
-        let staged: Vec<_> = handles
+        let candidates: Vec<_> = handles
             .iter()
             .map(super::Handle::view)
-            .filter(|view| view.observed.as_ref().is_some_and(|seen| seen.staged))
             .map(|view| Candidate {
                 stage: self.stage_path(view.record.id),
                 suspicious: self.is_suspicious(&view),
                 view,
             })
+            .filter(|candidate| candidate.is_staged() || candidate.is_forsaken())
             .collect();
-        if staged.is_empty() {
+        if candidates.is_empty() {
             return;
         }
-        match spawn_blocking(move || look(&staged)).await {
+        match spawn_blocking(move || look(&candidates)).await {
             Ok(Ok(findings)) => self.report(findings),
             Ok(Err(error)) => tracing::warn!(%error, "cannot look after the mounts"),
             Err(panic) => tracing::error!(%panic, "the look after the mounts failed"),
@@ -83,6 +83,23 @@ struct Candidate {
     suspicious: bool,
 }
 
+impl Candidate {
+    fn is_staged(&self) -> bool {
+        self.view.observed.as_ref().is_some_and(|seen| seen.staged)
+    }
+
+    /// It cannot be mounted, and those who counted are gone: nobody would ever let go of it. Not
+    /// one with a parked holder, who may have a device that is not known here.
+    fn is_forsaken(&self) -> bool {
+        let View { record, observed, doing, failure, .. } = &*self.view;
+        self.suspicious
+            && failure.is_some()
+            && doing.is_none()
+            && observed.as_ref().is_none_or(|seen| seen.device.is_none())
+            && record.holders.iter().all(|holder| holder.parked_since.is_none())
+    }
+}
+
 fn look(candidates: &[Candidate]) -> io::Result<Vec<Finding>> {
     let mounts = MountTable::read()?;
     let suspicious: HashSet<_> = candidates
@@ -104,9 +121,14 @@ fn finding(
     outside: &HashMap<(u32, u32), Vec<OutsideHolder>>,
 ) -> Finding {
     let device = candidate.view.observed.as_ref().and_then(|seen| seen.device.as_ref());
-    let outside = device
-        .filter(|_| candidate.suspicious)
-        .map(|device| outside.get(&device.number).cloned().unwrap_or_default());
+    let outside = match device {
+        Some(device) if candidate.suspicious => {
+            Some(outside.get(&device.number).cloned().unwrap_or_default())
+        }
+        Some(_) => None,
+        // The mount table has the last word on what is not observed.
+        None => (mounts.at(&candidate.stage).is_none()).then(Vec::new),
+    };
     // A mount that is gone is found by the task itself, with one stat.
     let health = match mounts.at(&candidate.stage) {
         None => Ok(()),

@@ -45,9 +45,14 @@ impl VolumeTask {
     /// Takes the request on, or refuses it at once.
     pub(super) async fn ask_exclusive(&mut self, exclusive: Exclusive) {
         let op = exclusive.op();
-        let allowed = match self.refuse_holders(op) {
-            Ok(()) => self.refuse_outside_use(op).await,
-            Err(error) => Err(error),
+        let allowed = if self.record.holders.iter().any(|holder| holder.count > 0) {
+            self.refuse_holders(op)
+        } else {
+            // A parked holder, too, is best explained by who has the file system.
+            match self.refuse_outside_use(op).await {
+                Ok(()) => self.refuse_holders(op),
+                Err(error) => Err(error),
+            }
         };
         if let Err(error) = allowed {
             return exclusive.fail(|_| error.clone());

@@ -38,7 +38,7 @@ impl VolumeTask {
             }
             Message::Abandon { id } => {
                 tracing::info!(volume = %self.record.name, mount_id = %id, "mount came to nothing");
-                let outside = self.outside_if_last(&id).await;
+                let outside = self.outside_if_last(&id, Inherited::No).await;
                 self.store_or_remember(Event::Abandon { id, outside }).await;
                 self.linger_if_free();
             }
@@ -173,7 +173,7 @@ impl VolumeTask {
             Some(holder) if holder.epoch == epoch => Inherited::No,
             Some(_) | None => self.inherited(&id),
         };
-        let outside = self.outside_if_last(&id).await;
+        let outside = self.outside_if_last(&id, inherited).await;
         self.store_or_remember(Event::Unmount { id, inherited, outside }).await;
         self.linger_if_free();
     }
@@ -205,8 +205,14 @@ impl VolumeTask {
 
     /// Whether another namespace has the file system; looked at only when the answer matters,
     /// which is when the last reference goes.
-    async fn outside_if_last(&self, id: &MountId) -> Outside {
-        let last = self.record.holders.iter().all(|h| h.id == *id && h.count <= 1 || h.count == 0);
+    async fn outside_if_last(&self, id: &MountId, inherited: Inherited) -> Outside {
+        // What a dead process counted is dropped whole.
+        let dropped = |count| count <= 1 || inherited == Inherited::Yes;
+        let last = self
+            .record
+            .holders
+            .iter()
+            .all(|holder| holder.count == 0 || holder.id == *id && dropped(holder.count));
         if last { self.outside().await.0 } else { Outside::Held }
     }
 
@@ -261,12 +267,14 @@ impl VolumeTask {
         if outside == Outside::Free {
             return Ok(());
         }
-        let who: Vec<_> = holders
-            .iter()
-            .map(|holder| format!("process {} ({})", holder.pid, holder.command))
-            .collect();
-        let who = format!("{} in another mount namespace", who.join(", "));
+        let who = format!("{} in another mount namespace", processes(&holders));
         let volume = self.record.name.clone();
         Err(EngineError::Refused { op, volume, refusal: Refusal::Held(who) })
     }
+}
+
+/// As an operator finds them with ps(1).
+fn processes(holders: &[OutsideHolder]) -> String {
+    let name = |holder: &OutsideHolder| format!("process {} ({})", holder.pid, holder.command);
+    holders.iter().map(name).collect::<Vec<_>>().join(", ")
 }
