@@ -14,3 +14,5 @@ mod harness;
 mod holders;
 mod names;
 mod protocol;
+mod restarts;
+mod sockets;

@@ -27,6 +27,8 @@ use rustix::{
 pub(crate) use callers::Caller;
 pub(crate) use daemon::Start;
 pub(crate) use http::{Connection, Reply};
+#[allow(unused_imports, reason = "not by the crash suite, which shares this harness")]
+pub(crate) use kernel::is_mount_point;
 
 /// Longer than anything takes on a busy machine; a test that waits this long fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
