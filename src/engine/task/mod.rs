@@ -187,6 +187,11 @@ impl VolumeTask {
         }
     }
 
+    /// A step towards nothing being in the kernel is under way.
+    fn is_letting_go(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.effect.lets_go())
+    }
+
     fn want(&self) -> Want {
         let lingers = self.linger_until.is_some_and(|until| until > Instant::now());
         if !self.exclusive.is_empty() {
@@ -222,6 +227,11 @@ impl VolumeTask {
         };
         // Whatever the step did or did not do is found out by looking.
         self.observed = None;
+        if effect.lets_go() && self.exclusive.is_empty() && self.want() == Want::Mounted {
+            // Somebody came meanwhile: what is still there is what they want.
+            tracing::info!(volume = %self.record.name, error = %error, "kept, as it is wanted again");
+            return;
+        }
         if let Effect::GrowStorage { .. } = effect {
             self.store_or_remember(Event::GrowFailed).await;
         }

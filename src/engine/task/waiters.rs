@@ -53,10 +53,15 @@ impl VolumeTask {
                 tell(reply, Ok(()));
             }
         }
-        if self.observed.as_ref().is_some_and(crate::volume::Observed::is_mounted) {
+        // Not while it is being unmounted: the path would be gone before the caller used it.
+        if self.is_mounted() && !self.is_letting_go() {
             self.settle_mounted();
         }
         self.settle_grown();
+    }
+
+    fn is_mounted(&self) -> bool {
+        self.observed.as_ref().is_some_and(crate::volume::Observed::is_mounted)
     }
 
     fn settle_mounted(&mut self) {
