@@ -121,7 +121,11 @@ impl Local {
             Some(info) => info,
             None => {
                 image::lock(&image, &path)?;
-                loopdev::attach(&image, &path).map_err(LocalError::io("set up a loop device"))?
+                let attach = match provision_of(&volume.spec) {
+                    Provision::Thin => loopdev::attach_with_discards,
+                    Provision::Thick => loopdev::attach,
+                };
+                attach(&image, &path).map_err(LocalError::io("set up a loop device"))?
             }
         };
         fault::point("local.attach.bound");
