@@ -24,8 +24,8 @@ pub(super) enum Message {
     Mount { stated: Stated, id: MountId, epoch: CallerEpoch, reply: Reply<MountGrant> },
     /// Let go of it.
     Unmount { id: MountId, epoch: CallerEpoch, reply: Reply<()> },
-    /// Drop a reference whose caller never got it.
-    Abandon { id: MountId },
+    /// Drop a reference whose caller never got it; then, where it still waits, tell it why not.
+    Abandon { id: MountId, answer: Option<(Reply<MountGrant>, EngineError)> },
     /// Make it larger.
     Grow { to: Bytes, reply: Reply<Grown> },
     /// Change what can be changed.
@@ -105,7 +105,7 @@ impl Drop for MountGrant {
     fn drop(&mut self) {
         if let Some((inbox, id)) = self.abandon.take() {
             // The task is gone only when the daemon ends; recovery collects the holder then.
-            let _ = inbox.send(Message::Abandon { id });
+            let _ = inbox.send(Message::Abandon { id, answer: None });
         }
     }
 }

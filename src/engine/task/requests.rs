@@ -36,11 +36,14 @@ impl VolumeTask {
                 self.unmount(id, epoch).await;
                 tell(reply, Ok(()));
             }
-            Message::Abandon { id } => {
+            Message::Abandon { id, answer } => {
                 tracing::info!(volume = %self.record.name, mount_id = %id, "mount came to nothing");
                 let outside = self.outside_if_last(&id, Inherited::No).await;
                 self.store_or_remember(Event::Abandon { id, outside }).await;
                 self.linger_if_free();
+                if let Some((reply, error)) = answer {
+                    tell(reply, Err(error));
+                }
             }
             Message::Grow { to, reply } => self.grow(to, reply).await,
             Message::Set { changes, reply } => {

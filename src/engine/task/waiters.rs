@@ -122,11 +122,16 @@ impl VolumeTask {
             tell(reply, Err(failed("purge")));
         }
         for waiter in self.waiters.mounted.drain(..) {
+            let (id, reply, error) = (waiter.id, waiter.reply, failed("mount"));
             if waiter.added {
-                // Docker does not send an Unmount for a Mount that failed.
-                let _ = self.handle.inbox.send(Message::Abandon { id: waiter.id });
+                // Docker does not send an Unmount for a Mount that failed: the reference is gone,
+                // durably, before it is told so.
+                let answer = Some((reply, error));
+                // The inbox is this task's own.
+                let _ = self.handle.inbox.send(Message::Abandon { id, answer });
+            } else {
+                tell(reply, Err(error));
             }
-            tell(waiter.reply, Err(failed("mount")));
         }
         for exclusive in self.exclusive.drain(..) {
             exclusive.fail(&failed);
