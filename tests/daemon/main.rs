@@ -10,9 +10,14 @@
     reason = "tests fail by panicking, and start programs of their own"
 )]
 
+mod commands;
+mod failures;
 mod harness;
 mod holders;
+mod meetings;
 mod names;
 mod protocol;
+mod removal;
 mod restarts;
+mod sizes;
 mod sockets;

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::harness::{World, is_mount_point, until};
+use crate::harness::{World, is_mount_point, run, until};
 
 #[test]
 fn a_writer_does_not_notice_that_the_daemon_is_killed_and_started_again() {
@@ -137,54 +137,15 @@ fn a_foreign_mount_on_the_published_path_is_not_touched() {
     world.create("v");
     let path = world.path("mnt/volumes/v");
     fs::create_dir(&path).unwrap();
-    crate::harness::run("mount", ["-t", "tmpfs", "foreign", path.to_str().unwrap()]);
+    run("mount", ["-t", "tmpfs", "foreign", path.to_str().unwrap()]);
 
     let error = world.mount_fails("v", "a");
 
     assert!(error.contains("foreign") || error.contains("taken by a mount"), "{error}");
     assert!(is_mount_point(&path));
-    crate::harness::run("umount", [path.to_str().unwrap()]);
+    run("umount", [path.to_str().unwrap()]);
     world.mount("v", "a");
     world.unmount("v", "a");
-    world.remove("v");
-    world.finish();
-}
-
-#[test]
-fn a_mount_that_meets_the_end_of_the_linger_gets_a_mounted_path() {
-    let mut world = World::started();
-    world.create("v");
-    let path = world.mount("v", "first");
-    fs::write(path.join("file"), "x").unwrap();
-    // A file that is open in the volume makes the unmount wait, and the meeting certain.
-    let open = File::open(path.join("file")).unwrap();
-    world.unmount("v", "first");
-    until("it is being unmounted", || world.get("v")["Status"]["doing"] == "unpublish");
-
-    let mount = {
-        let socket = world.path("hawser.sock");
-        thread::spawn(move || {
-            let mut connection = crate::harness::Connection::open(&socket).unwrap();
-            let body = json!({ "Name": "v", "ID": "second" }).to_string();
-            connection.post("VolumeDriver.Mount", &body).unwrap()
-        })
-    };
-    until("the second mount has come", || {
-        mount.is_finished() || world.holders("v") == [("second".into(), 1)]
-    });
-    drop(open);
-    let reply = mount.join().unwrap();
-
-    if reply.status == 200 {
-        assert!(is_mount_point(&path), "answered with a path that is not mounted");
-        until("the work has ended", || world.get("v")["Status"]["doing"].is_null());
-        assert!(path.join("file").exists(), "answered with a path that was unmounted after it");
-    }
-    world.mount("v", "third");
-    assert!(path.join("file").exists());
-    for id in ["second", "third"] {
-        world.unmount("v", id);
-    }
     world.remove("v");
     world.finish();
 }

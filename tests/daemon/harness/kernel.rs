@@ -27,12 +27,14 @@ impl World {
 
     /// Loop devices on images of this world, deleted images included.
     pub(crate) fn loops(&self) -> Vec<PathBuf> {
-        loops_on(&self.path(""))
+        loops_on(&self.path("images"))
     }
 
     /// The image files, drafts included.
     pub(crate) fn images(&self) -> Vec<PathBuf> {
-        entries(&self.path("images"))
+        let mut images = entries(&self.path("images"));
+        images.retain(|path| !path.ends_with("lost+found"));
+        images
     }
 
     /// Everything that a world without volumes must not have.
@@ -109,4 +111,17 @@ pub(super) fn undo_everything(dir: &Path) {
         std::thread::panicking() || deleted.is_ok() && loops.is_empty(),
         "left behind: {deleted:?} {loops:?}"
     );
+}
+
+impl World {
+    /// Makes that directory a file system of its own, of so many MiB.
+    pub(crate) fn small_disk(&self, name: &str, mib: u64) {
+        let (image, dir) = (self.path("disk.img"), self.path(name));
+        let file = File::options().write(true).create_new(true).open(&image).unwrap();
+        file.set_len(mib << 20).unwrap();
+        fs::create_dir(&dir).unwrap();
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        super::run("mkfs.ext4", ["-q", "-m", "0", &text(&image)]);
+        super::run("mount", ["-o", "loop", &text(&image), &text(&dir)]);
+    }
 }
