@@ -147,6 +147,9 @@ pub enum Refusal {
         /// The size asked for.
         asked: Bytes,
     },
+    /// There are no unused blocks to give back.
+    #[error("it is thick: its space is reserved and stays so; only thin volumes are trimmed")]
+    Thick,
     /// It is still being made.
     #[error("it is still being created")]
     Creating,

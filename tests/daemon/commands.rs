@@ -83,7 +83,8 @@ fn config_check_names_all_mistakes_at_once() {
         let output = world.command(HAWSER).args(command).output().unwrap();
         assert_eq!(output.status.code(), Some(64), "{output:?}");
         let error = String::from_utf8(output.stderr).unwrap();
-        let parts = ["hawser.toml: daemon.root: relative", "state_dirr", "daemon.state_dir", "soon"];
+        let parts =
+            ["hawser.toml: daemon.root: relative", "state_dirr", "daemon.state_dir", "soon"];
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
         assert!(error.lines().count() >= 3, "{error}");
     }

@@ -15,7 +15,7 @@ use crate::{
         error::{EngineError, StepError},
         message::{Grown, Message, MountGrant, Reply},
     },
-    spec::{Bytes, Stated},
+    spec::{BackendSpec, Bytes, LocalSpec, Provision, Stated},
     sys::namespaces::{self, OutsideHolder},
     volume::{
         CallerEpoch, MountId, Observed,
@@ -58,10 +58,7 @@ impl VolumeTask {
                 }
                 Err(error) => tell(reply, Err(error)),
             },
-            Message::Trim { reply } => {
-                self.try_again_now();
-                self.waiters.trim.push(reply);
-            }
+            Message::Trim { reply } => self.trim(reply),
             Message::Swept { outside, health } => self.swept(outside, health).await,
             Message::Wake => {}
         }
@@ -194,6 +191,16 @@ impl VolumeTask {
             Some(holder) => self.shared.callers.inherited(&holder.epoch),
             None => Inherited::No,
         }
+    }
+
+    fn trim(&mut self, reply: Reply<Bytes>) {
+        let BackendSpec::Local(LocalSpec { provision }) = self.record.spec.backend;
+        if provision == Provision::Thick {
+            let (volume, refusal) = (self.record.name.clone(), Refusal::Thick);
+            return tell(reply, Err(EngineError::Refused { op: "trim", volume, refusal }));
+        }
+        self.try_again_now();
+        self.waiters.trim.push(reply);
     }
 
     async fn grow(&mut self, to: Bytes, reply: Reply<Grown>) {
