@@ -1,6 +1,6 @@
 //! Hawser: a volume plugin for Docker, Mesos/Marathon and DC/OS.
 //!
-//! The modules, from the doors down; dependencies point downwards only:
+//! The modules, from the doors down (dependencies point downwards only)
 //!
 //! - [`cli`]: one file per command; talks to the daemon through the admin socket
 //! - [`http`]: the Docker volume plugin protocol and the admin API
@@ -9,8 +9,8 @@
 //! - [`backend`]: what volumes are stored on, behind one trait with one conformance suite
 //! - [`volume`]: records, holders and the decisions about them, pure
 //! - [`spec`]: what a user writes, pure
-//! - [`sys`]: Linux
-//! - [`config`]: settings
+//! - [`sys`]: what Linux does: mounts, loop devices, mkfs, child processes
+//! - [`config`]: settings, from file, environment and command line
 //! - [`fault`]: where the crash suite kills the process
 
 pub mod backend;

@@ -81,12 +81,10 @@ impl Client {
 
     fn away(&self, error: io::Error) -> anyhow::Error {
         let socket = self.socket.display();
-        let advice = match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                "is the daemon running? `systemctl status hawser`, or name its socket with --admin-socket"
-            }
-            io::ErrorKind::PermissionDenied => "the socket is root's: try sudo",
-            _ => "see `hawser doctor`",
+        let advice = if error.kind() == io::ErrorKind::PermissionDenied {
+            "the socket is root's: try sudo"
+        } else {
+            "is the daemon running? `systemctl status hawser`, or name its socket with --admin-socket"
         };
         anyhow::Error::new(error).context(format!("cannot reach the daemon on {socket} ({advice})"))
     }

@@ -4,6 +4,7 @@ use std::{
     io::IsTerminal,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -20,6 +21,10 @@ use crate::{
     engine::{Engine, Host},
     http::{admin, docker, socket::Socket},
 };
+
+/// How long steps under way may take at exit, after the requests. `docker plugin disable` kills 10 s
+/// after it asked to stop.
+const STEPS: Duration = Duration::from_secs(4);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -91,7 +96,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let callers = engine.callers().clone();
     let docker = docker_socket.serve(docker::router(engine.clone()), callers.clone(), stop.clone());
-    let admin = admin_socket.serve(admin::router(engine), callers, stop.clone());
+    let admin = admin_socket.serve(admin::router(engine.clone()), callers, stop.clone());
     let (docker, admin) = (tokio::spawn(docker), tokio::spawn(admin));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -108,6 +113,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     stop.cancel();
     docker.await?;
     admin.await?;
+    engine.stop(STEPS).await;
     Ok(())
 }
 

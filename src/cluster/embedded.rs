@@ -294,9 +294,12 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
     if !path.exists() {
         create_database(path)?;
     }
-    let database = Database::open(path).map_err(|error| match error {
-        redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Locked { path: path.into() },
-        other => failed(other.to_string()),
+    let database = Database::open(path).map_err(|error| {
+        if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
+            StoreError::Locked { path: path.into() }
+        } else {
+            failed(error.to_string())
+        }
     })?;
     let found = read_format(&database).map_err(|error| failed(error.to_string()))?;
     if found == FORMAT {

@@ -83,7 +83,7 @@ impl Reader {
     fn config(&mut self) -> Option<Config> {
         // Every setting is read before the first `?`, so that every mistake is found.
         let state_dir = self.get("daemon.state_dir", absolute);
-        let root = self.get("daemon.root", absolute);
+        let root = self.get("daemon.root", path);
         let root_kind = self.get("daemon.root_tmpfs", root_kind);
         let docker_socket = self.get("daemon.docker_socket", absolute);
         let admin_socket = self.get("daemon.admin_socket", absolute);
@@ -91,16 +91,19 @@ impl Reader {
         let log_format = self.get("daemon.log_format", log_format);
         let engine = self.engine();
         let local = self.local();
+        let state_dir = state_dir?;
+        let mut local = local?;
+        local.dir = state_dir.join(local.dir);
         Some(Config {
-            state_dir: state_dir?,
-            root: root?,
+            root: state_dir.join(root?),
+            state_dir,
             root_kind: root_kind?,
             docker_socket: docker_socket?,
             admin_socket: admin_socket?,
             log: log?,
             log_format: log_format?,
             engine: engine?,
-            local: local?,
+            local,
         })
     }
 
@@ -132,7 +135,7 @@ impl Reader {
     }
 
     fn local(&mut self) -> Option<LocalConfig> {
-        let dir = self.get("backends.local.dir", absolute);
+        let dir = self.get("backends.local.dir", path);
         let overcommit = self.get("backends.local.overcommit", ratio);
         let margin = self.get("backends.local.margin", size);
         Some(LocalConfig { dir: dir?, overcommit: overcommit?, margin: margin? })
@@ -162,6 +165,10 @@ fn size(text: &str) -> Result<Bytes, String> {
 fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("must be an absolute path".into()) }
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("must be a path".into()) } else { Ok(text.into()) }
 }
 
 fn root_kind(text: &str) -> Result<RootKind, String> {

@@ -34,8 +34,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "daemon.root",
         "HAWSER_ROOT",
-        "/var/lib/hawser/mnt",
-        "Where volumes are mounted: ROOT/volumes/NAME is what tasks get. Made a mount of its own, with shared propagation.",
+        "mnt",
+        "Where volumes are mounted: ROOT/volumes/NAME is what tasks get. Made a mount of its own, with shared propagation. A relative path is below state_dir.",
     ),
     setting(
         "daemon.root_tmpfs",
@@ -119,8 +119,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "backends.local.dir",
         "HAWSER_LOCAL_DIR",
-        "/var/lib/hawser/images",
-        "The directory of the volumes' image files.",
+        "images",
+        "The directory of the volumes' image files. A relative path is below daemon.state_dir.",
     ),
     setting(
         "backends.local.provision",

@@ -17,6 +17,8 @@ fn values(file: &str, environment: &[(&str, &str)], options: &[(&str, &str)]) ->
 fn nothing_written_is_a_whole_configuration() {
     let config = Config::read(Values::default()).unwrap();
     assert_eq!(config.state_dir, Path::new("/var/lib/hawser"));
+    assert_eq!(config.root, Path::new("/var/lib/hawser/mnt"));
+    assert_eq!(config.local.dir, Path::new("/var/lib/hawser/images"));
     assert_eq!(config.engine.linger, Duration::from_secs(5));
     assert_eq!(config.engine.undelete, SignedDuration::from_hours(24));
     assert_eq!(config.engine.defaults.provision, Provision::Thick);
@@ -37,7 +39,8 @@ fn all_mistakes_are_reported_at_once_with_their_places() {
     let file =
         "[volumes]\nlingre = \"1s\"\ndefault_fs = \"zfs\"\n[backends.local]\novercommit = -1";
     let environment = [("HAWSER_STATEDIR", "/x"), ("HAWSER_UNDELETE", "soon")];
-    let error = Config::read(values(file, &environment, &[("daemon.root", "here")])).unwrap_err();
+    let error =
+        Config::read(values(file, &environment, &[("daemon.state_dir", "here")])).unwrap_err();
     let text = error.to_string();
     for line in [
         "hawser.toml: volumes.lingre: 1s: unknown key, the nearest is volumes.linger",
@@ -45,7 +48,7 @@ fn all_mistakes_are_reported_at_once_with_their_places() {
         "hawser.toml: backends.local.overcommit: -1: must be a number above 0, such as 1.5",
         "environment: HAWSER_STATEDIR: /x: unknown key, the nearest is HAWSER_STATE_DIR",
         "environment: volumes.undelete: soon: must be a time such as 30s, 5m or 24h",
-        "command line: daemon.root: here: must be an absolute path",
+        "command line: daemon.state_dir: here: must be an absolute path",
     ] {
         assert!(text.contains(line), "{line}\nis missing in\n{text}");
     }

@@ -210,7 +210,7 @@ impl Host {
         format::format(&device.path, spec.fs, &spec.mkfs_options, &label, record.id.uuid()).await?;
         fault::point("format.made");
         let stage = self.mount_stage(record, device).await?;
-        let ownership = spec.owner.clone();
+        let ownership = spec.owner;
         spawn_blocking(move || make_data_directory(&stage, &ownership)).await??;
         Ok(())
     }

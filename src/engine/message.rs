@@ -36,8 +36,10 @@ pub(super) enum Message {
     Purge { reply: Reply<()> },
     /// Give unused blocks back to the storage.
     Trim { reply: Reply<Bytes> },
-    /// The regular look: who else has it, and how its file system is.
-    Swept { outside: Option<Vec<OutsideHolder>>, health: Result<(), String> },
+    /// Who else has it: asked when a holder looks as if nobody would release it.
+    Outside(Vec<OutsideHolder>),
+    /// How its mounted file system is.
+    Health(Result<(), String>),
     /// Look at what there is, and go on from there.
     Wake,
 }

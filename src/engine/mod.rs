@@ -17,11 +17,12 @@ mod view;
 use std::{
     path::PathBuf,
     sync::{Arc, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 
 pub use callers::Callers;
 pub use error::{EngineError, StepError};
@@ -34,8 +35,9 @@ use crate::{
     spec::{self, Asked, Bytes, Defaults, Request, VolumeName},
     sys::format::Repair,
     volume::{
-        CallerEpoch, MountId, Phase, Purge, Record, VolumeId, plan::Ext4OnlineGrow,
-        transition::Changes,
+        CallerEpoch, Holder, MountId, Phase, Purge, Record, VolumeId,
+        plan::Ext4OnlineGrow,
+        transition::{Changes, Inherited},
     },
 };
 use message::{Exclusive, Message, Reply};
@@ -73,6 +75,21 @@ struct Shared {
     registry: Registry,
     callers: Callers,
     ext4_online_grow: Ext4OnlineGrow,
+    /// When this daemon started.
+    started_at: Timestamp,
+    /// The steps under way; closed when the daemon stops, and no step is begun then.
+    steps: TaskTracker,
+}
+
+impl Shared {
+    /// Nobody may ever release this holder: its Docker engine is gone, or this daemon was away for
+    /// a while and may have missed the Unmount, which Docker sends for 15 seconds and never again.
+    /// A caller without an id is a short-lived dvdcli, whose end says nothing.
+    fn may_be_forgotten(&self, holder: &Holder) -> bool {
+        !holder.id.is_anonymous()
+            && (holder.since < self.started_at
+                || self.callers.inherited(&holder.epoch) == Inherited::Yes)
+    }
 }
 
 /// When a removed volume's data is deleted.
@@ -164,6 +181,7 @@ impl Engine {
         epoch: CallerEpoch,
     ) -> Result<MountGrant, EngineError> {
         let Request { name, stated } = request;
+        let start = Instant::now();
         let handle = match self.shared.registry.by_name(name) {
             Some(handle) => handle,
             None if stated.is_empty() => return Err(EngineError::NotFound(name.to_string())),
@@ -174,7 +192,7 @@ impl Engine {
         };
         let stated = stated.clone();
         let ask = |reply| Message::Mount { stated, id, epoch, reply };
-        Self::ask(&handle, "mount", name, LONG, ask).await
+        Self::ask(&handle, "mount", name, LONG.saturating_sub(start.elapsed()), ask).await
     }
 
     /// Lets go of a volume. Letting go of what is not held, or not there, is fine.
@@ -322,6 +340,15 @@ impl Engine {
     #[must_use]
     pub fn stage_path(&self, id: VolumeId) -> PathBuf {
         self.shared.host.stage_path(id)
+    }
+
+    /// Begins no more steps, and waits for those under way, but not longer than `limit`: what is
+    /// half-done then is finished by the next start.
+    pub async fn stop(&self, limit: Duration) {
+        self.shared.steps.close();
+        if tokio::time::timeout(limit, self.shared.steps.wait()).await.is_err() {
+            tracing::warn!(steps = self.shared.steps.len(), "steps are still under way at exit");
+        }
     }
 
     fn named(&self, name: &VolumeName) -> Result<Handle, EngineError> {

@@ -9,6 +9,7 @@ use std::{collections::HashSet, io, sync::Arc};
 
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
+use tokio_util::task::TaskTracker;
 
 use super::{
     Engine, Settings, Shared, callers::Callers, host::Host, message::Message, new_handle,
@@ -56,8 +57,16 @@ impl Engine {
             Ext4OnlineGrow::NotPossible
         };
         let registry = Registry::default();
-        let shared =
-            Arc::new(Shared { settings, store, host, registry, callers, ext4_online_grow });
+        let shared = Arc::new(Shared {
+            settings,
+            store,
+            host,
+            registry,
+            callers,
+            ext4_online_grow,
+            started_at: Timestamp::now(),
+            steps: TaskTracker::new(),
+        });
         let mounts = Arc::new(spawn_blocking(MountTable::read).await.map_err(io::Error::other)??);
         // Before any task runs: later an empty directory may be one that is about to be used.
         if let Err(error) = shared.host.sweep_directories(&mounts) {

@@ -21,6 +21,11 @@ pub(super) struct Handle {
 }
 
 impl Handle {
+    /// Passes a message on; a task that just ended has nobody to tell.
+    pub(super) fn tell(&self, message: Message) {
+        let _ = self.inbox.send(message);
+    }
+
     pub(super) fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,145 +1,145 @@
 //! The regular look at what nobody reports: file systems that failed, mounts that vanished, and
 //! holders that nobody will ever release.
 //!
-//! One look at the mount table and one at the other mount namespaces serve all volumes.
+//! One look at the mount table and one at the other mount namespaces serve all volumes. Each file
+//! system is asked on a thread of its own, since one that does not answer must delay nobody.
 
-use std::{collections::HashMap, collections::HashSet, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{Engine, message::Message, view::View};
+use super::{Engine, message::Message, registry::Handle, view::View};
 use crate::{
     sys::{
         health::{self, Health},
-        mountinfo::MountTable,
+        mountinfo::{Mount, MountTable},
         namespaces::{self, OutsideHolder},
     },
-    volume::{VolumeId, transition::Inherited},
+    volume::VolumeId,
 };
 
-/// What the look found about one volume.
-struct Finding {
-    id: VolumeId,
-    outside: Option<Vec<OutsideHolder>>,
-    health: Result<(), String>,
+/// A file system that has not answered for this long is reported.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// The questions to file systems that are not answered yet.
+type Questions = HashMap<VolumeId, (Instant, JoinHandle<()>)>;
+
+/// What other namespaces hold, by device.
+type Outside = HashMap<(u32, u32), Vec<OutsideHolder>>;
+
+/// A mounted volume to look at.
+struct Candidate {
+    handle: Handle,
+    view: Arc<View>,
+    device: (u32, u32),
+    /// Parked, or perhaps never to be released.
+    suspicious: bool,
 }
 
 impl Engine {
     /// Looks every so often until the daemon ends.
     pub(super) async fn sweep_for_ever(self) {
+        let mut questions = Questions::new();
         let mut ticks = tokio::time::interval(self.shared.settings.sweep);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.sweep().await;
-        }
-    }
-
-    async fn sweep(&self) {
-        let handles = self.shared.registry.all();
-        let candidates: Vec<_> = handles
-            .iter()
-            .map(super::Handle::view)
-            .map(|view| Candidate {
-                stage: self.stage_path(view.record.id),
-                suspicious: self.is_suspicious(&view),
-                view,
-            })
-            .filter(|candidate| candidate.is_staged() || candidate.is_forsaken())
-            .collect();
-        if candidates.is_empty() {
-            return;
-        }
-        match spawn_blocking(move || look(&candidates)).await {
-            Ok(Ok(findings)) => self.report(findings),
-            Ok(Err(error)) => tracing::warn!(%error, "cannot look after the mounts"),
-            Err(panic) => tracing::error!(%panic, "the look after the mounts failed"),
-        }
-    }
-
-    /// Parked, or counted by a process that is gone.
-    fn is_suspicious(&self, view: &View) -> bool {
-        view.record.holders.iter().any(|holder| {
-            holder.parked_since.is_some()
-                || (!holder.id.is_anonymous()
-                    && self.shared.callers.inherited(&holder.epoch) == Inherited::Yes)
-        })
-    }
-
-    fn report(&self, findings: Vec<Finding>) {
-        for Finding { id, outside, health } in findings {
-            if let Some(handle) = self.shared.registry.by_id(id) {
-                // A volume that was forgotten in this moment has nobody to tell.
-                let _ = handle.inbox.send(Message::Swept { outside, health });
+            if let Err(error) = self.sweep(&mut questions).await {
+                tracing::warn!(%error, "cannot look after the mounts");
             }
         }
     }
-}
 
-/// A mounted volume to look at.
-struct Candidate {
-    view: Arc<View>,
-    stage: PathBuf,
-    suspicious: bool,
-}
-
-impl Candidate {
-    fn is_staged(&self) -> bool {
-        self.view.observed.as_ref().is_some_and(|seen| seen.staged)
+    async fn sweep(&self, questions: &mut Questions) -> io::Result<()> {
+        questions.retain(|_, (_, question)| !question.is_finished());
+        let handles = self.shared.registry.all();
+        let forsaken: Vec<_> = handles.iter().filter(|h| self.is_forsaken(h)).cloned().collect();
+        let candidates: Vec<_> = handles.into_iter().filter_map(|h| self.candidate(h)).collect();
+        if candidates.is_empty() && forsaken.is_empty() {
+            return Ok(());
+        }
+        let suspicious: HashSet<_> =
+            candidates.iter().filter(|c| c.suspicious).map(|c| c.device).collect();
+        let (mounts, outside) = spawn_blocking(move || look(&suspicious)).await??;
+        for handle in forsaken {
+            // The mount table has the last word on what is not observed.
+            if mounts.at(&self.stage_path(handle.view().record.id)).is_none() {
+                handle.tell(Message::Outside(Vec::new()));
+            }
+        }
+        for candidate in candidates {
+            if candidate.suspicious {
+                let outside = outside.get(&candidate.device).cloned().unwrap_or_default();
+                candidate.handle.tell(Message::Outside(outside));
+            }
+            self.ask_health(candidate, &mounts, questions);
+        }
+        Ok(())
     }
 
-    /// It cannot be mounted, and those who counted are gone: nobody would ever let go of it. Not
+    fn candidate(&self, handle: Handle) -> Option<Candidate> {
+        let view = handle.view();
+        let seen = view.observed.as_ref().filter(|seen| seen.staged)?;
+        let device = seen.device.as_ref()?.number;
+        let mut holders = view.record.holders.iter();
+        let suspicious =
+            holders.any(|h| h.parked_since.is_some() || self.shared.may_be_forgotten(h));
+        Some(Candidate { handle, view, device, suspicious })
+    }
+
+    /// It cannot be mounted, and those who counted may be gone: nobody would ever let go of it. Not
     /// one with a parked holder, who may have a device that is not known here.
-    fn is_forsaken(&self) -> bool {
-        let View { record, observed, doing, failure, .. } = &*self.view;
-        self.suspicious
-            && failure.is_some()
+    fn is_forsaken(&self, handle: &Handle) -> bool {
+        let view = handle.view();
+        let View { record, observed, doing, failure, .. } = &*view;
+        failure.is_some()
             && doing.is_none()
             && observed.as_ref().is_none_or(|seen| seen.device.is_none())
             && record.holders.iter().all(|holder| holder.parked_since.is_none())
+            && record.holders.iter().any(|holder| self.shared.may_be_forgotten(holder))
+    }
+
+    /// Asks the file system, unless the last question is still open.
+    fn ask_health(&self, candidate: Candidate, mounts: &MountTable, questions: &mut Questions) {
+        let Candidate { handle, view, .. } = candidate;
+        let id = view.record.id;
+        if let Some((since, _)) = questions.get(&id) {
+            if since.elapsed() > SILENCE {
+                handle.tell(Message::Health(Err("it does not answer".to_owned())));
+            }
+            return;
+        }
+        let stage = self.stage_path(id);
+        // A mount that is gone is found by the task itself, with one stat.
+        let Some(mount) = mounts.at(&stage).cloned() else {
+            return handle.tell(Message::Health(Ok(())));
+        };
+        let question = spawn_blocking(move || handle.tell(Message::Health(judge(&mount, &stage))));
+        questions.insert(id, (Instant::now(), question));
     }
 }
 
-fn look(candidates: &[Candidate]) -> io::Result<Vec<Finding>> {
-    let mounts = MountTable::read()?;
-    let suspicious: HashSet<_> = candidates
-        .iter()
-        .filter(|candidate| candidate.suspicious)
-        .filter_map(|candidate| Some(candidate.view.observed.as_ref()?.device.as_ref()?.number))
-        .collect();
+fn look(suspicious: &HashSet<(u32, u32)>) -> io::Result<(MountTable, Outside)> {
     let outside = if suspicious.is_empty() {
         HashMap::new()
     } else {
-        namespaces::outside_holders_of_many(&suspicious)?
+        namespaces::outside_holders_of_many(suspicious)?
     };
-    Ok(candidates.iter().map(|candidate| finding(candidate, &mounts, &outside)).collect())
+    Ok((MountTable::read()?, outside))
 }
 
-fn finding(
-    candidate: &Candidate,
-    mounts: &MountTable,
-    outside: &HashMap<(u32, u32), Vec<OutsideHolder>>,
-) -> Finding {
-    let device = candidate.view.observed.as_ref().and_then(|seen| seen.device.as_ref());
-    let outside = match device {
-        Some(device) if candidate.suspicious => {
-            Some(outside.get(&device.number).cloned().unwrap_or_default())
+fn judge(mount: &Mount, stage: &Path) -> Result<(), String> {
+    match health::health(mount, stage) {
+        // The next mount checks a damaged one; until then it serves.
+        Health::Ok | Health::Damaged(_) => Ok(()),
+        Health::ReadOnly(reason) | Health::Shutdown(reason) | Health::Unknown(reason) => {
+            Err(reason)
         }
-        Some(_) => None,
-        // The mount table has the last word on what is not observed.
-        None => (mounts.at(&candidate.stage).is_none()).then(Vec::new),
-    };
-    // A mount that is gone is found by the task itself, with one stat.
-    let health = match mounts.at(&candidate.stage) {
-        None => Ok(()),
-        Some(mount) => match health::health(mount, &candidate.stage) {
-            Health::Ok => Ok(()),
-            // The next mount checks it; until then it serves.
-            Health::Damaged(_) => Ok(()),
-            Health::ReadOnly(reason) | Health::Shutdown(reason) | Health::Unknown(reason) => {
-                Err(reason)
-            }
-        },
-    };
-    Finding { id: candidate.view.record.id, outside, health }
+    }
 }

@@ -26,7 +26,7 @@ use tower::ServiceExt;
 use crate::engine::Callers;
 
 /// How long requests under way may take at exit. `docker plugin disable` kills after 10 s.
-const DRAIN: Duration = Duration::from_secs(8);
+const DRAIN: Duration = Duration::from_secs(4);
 
 /// A bound socket.
 #[derive(Debug)]

@@ -122,6 +122,9 @@ async fn unmount_once(target: &Path) -> io::Result<()> {
     attempt.await.map_err(io::Error::other)?
 }
 
+/// What the mount table shows as the source of our own tmpfs.
+const TMPFS_SOURCE: &str = "hawser";
+
 /// Makes `path` a mount point of its own, in a peer group of its own, with shared propagation, so
 /// that a mount made below it also goes away in the namespaces that copied it. Creates the
 /// directory. Safe to repeat, also after a crash between any two of its steps.
@@ -135,11 +138,15 @@ pub fn ensure_shared_root(path: &Path, kind: RootKind) -> io::Result<()> {
         .create(path)
         .map_err(errno::on("create", path))?;
     let path = &path.canonicalize().map_err(errno::on("resolve", path))?;
-    if MountTable::read()?.at(path).is_none() {
-        match kind {
-            RootKind::Bind => bind(path, path)?,
-            RootKind::Tmpfs => mount_tmpfs(path)?,
+    let table = MountTable::read()?;
+    let present = table.at(path);
+    match kind {
+        RootKind::Bind if present.is_none() => bind(path, path)?,
+        // Over any other mount: a managed plugin finds its propagated mount there already.
+        RootKind::Tmpfs if present.is_none_or(|mount| mount.source != TMPFS_SOURCE) => {
+            mount_tmpfs(path)?;
         }
+        RootKind::Bind | RootKind::Tmpfs => {}
     }
     let table = MountTable::read()?;
     let Some(mount) = table.at(path) else {
@@ -166,7 +173,7 @@ fn change(path: &Path, propagation: MountPropagationFlags) -> io::Result<()> {
 
 fn mount_tmpfs(path: &Path) -> io::Result<()> {
     let flags = MountFlags::NODEV | MountFlags::NOSUID;
-    rustix::mount::mount("hawser", path, "tmpfs", flags, c"mode=0755,size=1m")
+    rustix::mount::mount(TMPFS_SOURCE, path, "tmpfs", flags, c"mode=0755,size=1m")
         .map_err(errno::on("mount a tmpfs on", path))
 }
 

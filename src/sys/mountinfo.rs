@@ -30,6 +30,8 @@ pub struct Mount {
     pub options: Vec<String>,
     /// The group of mounts that propagate to each other; `None` if it is not shared.
     pub peer_group: Option<u32>,
+    /// The group whose mounts and unmounts it receives; `None` if it is no slave.
+    pub master: Option<u32>,
     /// Whether mounts below it appear in its peers and slaves, too.
     pub shared: bool,
     /// The file system, such as `ext4`.
@@ -115,12 +117,15 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let mount_point = path(fields.next()?);
     let options = words(fields.next()?);
     let mut peer_group = None;
+    let mut master = None;
     loop {
         match fields.next()? {
             b"-" => break,
             field => {
                 if let Some(group) = field.strip_prefix(b"shared:") {
                     peer_group = number(group);
+                } else if let Some(group) = field.strip_prefix(b"master:") {
+                    master = number(group);
                 }
             }
         }
@@ -134,6 +139,7 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
         options,
         shared: peer_group.is_some(),
         peer_group,
+        master,
         fs_type: text(fields.next()?),
         source: text(fields.next()?),
         super_options: words(fields.next()?),

@@ -2,6 +2,9 @@
 //!
 //! A namespace is cloned with all its mounts; one that does not receive our unmounts keeps a file
 //! system alive after it is gone here. This module names the holders, for people and for "parked".
+//! A copy that is our mount's peer or slave goes away with ours, and holds nothing: so it is with
+//! the host's namespace, seen from a managed plugin, and with every service that systemd gave a
+//! namespace of its own. (While such a copy is in use, our own unmount is refused as busy.)
 //!
 //! That it finds nobody is *not* a proof: a namespace can be kept by a bind of its file or by a
 //! descriptor, without any process, or be that of a single thread, or of a process outside our pid
@@ -15,7 +18,10 @@ use std::{
 
 use rustix::io::Errno;
 
-use super::{errno, mountinfo::MountTable};
+use super::{
+    errno,
+    mountinfo::{Mount, MountTable},
+};
 
 /// A process whose mount namespace holds a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +49,7 @@ pub fn outside_holders(device: (u32, u32)) -> io::Result<Vec<OutsideHolder>> {
 pub fn outside_holders_of_many(
     devices: &HashSet<(u32, u32)>,
 ) -> io::Result<HashMap<(u32, u32), Vec<OutsideHolder>>> {
-    let mut ours = mount_ids(&MountTable::read()?);
+    let before = MountTable::read()?;
     let mut held = Vec::new();
     for view in foreign_views()? {
         // Gone in the meantime: what it held alone is free, and what it shared is seen through
@@ -54,7 +60,14 @@ pub fn outside_holders_of_many(
         held.push((view, table));
     }
     // Before and after: what was mounted here meanwhile is ours as well.
-    ours.extend(mount_ids(&MountTable::read()?));
+    let after = MountTable::read()?;
+    let ours: HashSet<u32> = before.iter().chain(after.iter()).map(|mount| mount.id).collect();
+    let of_devices = |mount: &&Mount| devices.contains(&mount.device);
+    let our_groups = before.iter().chain(after.iter()).filter(of_devices);
+    let following = followers(
+        our_groups.filter_map(|mount| mount.peer_group).collect(),
+        &held.iter().flat_map(|(_, table)| table.iter()).filter(of_devices).collect::<Vec<_>>(),
+    );
 
     let mut holders: HashMap<_, Vec<OutsideHolder>> = HashMap::new();
     let mut reported = HashSet::new();
@@ -63,8 +76,9 @@ pub fn outside_holders_of_many(
         // A mount belongs to one namespace, so its id stands for one that cannot be named.
         let lowest = table.iter().map(|mount| mount.id).min();
         let namespace = view.namespace.as_ref().ok_or(lowest);
-        for mount in table.iter().filter(|mount| is_foreign(mount.id)) {
-            if devices.contains(&mount.device) && reported.insert((namespace, mount.device)) {
+        let keeps = |mount: &&Mount| !follows(mount, &following) && is_foreign(mount.id);
+        for mount in table.iter().filter(of_devices).filter(keeps) {
+            if reported.insert((namespace, mount.device)) {
                 let holder = OutsideHolder { pid: view.pid, command: command_of(view.pid) };
                 holders.entry(mount.device).or_default().push(holder);
             }
@@ -73,8 +87,26 @@ pub fn outside_holders_of_many(
     Ok(holders)
 }
 
-fn mount_ids(table: &MountTable) -> HashSet<u32> {
-    table.iter().map(|mount| mount.id).collect()
+/// The peer groups that our unmounts reach: ours, those of their slaves, and so on.
+fn followers(mut groups: HashSet<u32>, mounts: &[&Mount]) -> HashSet<u32> {
+    loop {
+        let reached: Vec<u32> = mounts
+            .iter()
+            .filter(|mount| follows(mount, &groups))
+            .filter_map(|mount| mount.peer_group)
+            .filter(|group| !groups.contains(group))
+            .collect();
+        if reached.is_empty() {
+            return groups;
+        }
+        groups.extend(reached);
+    }
+}
+
+/// Whether the mount goes away when one of the groups is unmounted.
+fn follows(mount: &Mount, groups: &HashSet<u32>) -> bool {
+    let reached = |group: Option<u32>| group.is_some_and(|group| groups.contains(&group));
+    reached(mount.peer_group) || reached(mount.master)
 }
 
 /// A mount namespace as one process sees it.
@@ -180,27 +212,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn under_a_shared_root_the_copy_goes_away_with_ours() {
-        let world = testing::World::alone();
-        let disk = world.formatted(FsType::Xfs, 320).await;
-        let root = world.dir("root");
-        let _root = testing::Unmount(root.clone());
-        mount::ensure_shared_root(&root, mount::RootKind::Tmpfs).unwrap();
-        let target = root.join("stage");
-        std::fs::create_dir(&target).unwrap();
-        mount::mount_fs(disk.path(), &target, FsType::Xfs, &[]).unwrap();
-        let mounted = testing::Unmount(target.clone());
-        // As systemd and container runtimes clone: everything becomes a slave of ours.
-        let args = ["-m", "--propagation", "slave", "sleep", "1000"];
-        let _child = testing::Background::start("unshare", args);
-        testing::until("the child has a copy", || {
-            !outside_holders(disk.device.device).unwrap().is_empty()
-        });
+    async fn a_copy_that_goes_away_with_ours_holds_nothing() {
+        use mount::RootKind::{Bind, Tmpfs};
+        for (propagation, root_kind, holds) in [
+            ("private", Bind, true),
+            ("slave", Bind, false),
+            ("slave", Tmpfs, false),
+            ("shared", Bind, false),
+        ] {
+            let world = testing::World::alone();
+            let disk = world.formatted(FsType::Ext4, 64).await;
+            let root = world.dir("root");
+            let _root = testing::Unmount(root.clone());
+            mount::ensure_shared_root(&root, root_kind).unwrap();
+            let stage = root.join("stage");
+            std::fs::create_dir(&stage).unwrap();
+            mount::mount_fs(disk.path(), &stage, FsType::Ext4, &[]).unwrap();
 
-        mount::unmount(&target).await.unwrap();
+            let ready = world.dir("ready");
+            let script = format!("rmdir {} && exec sleep 1000", ready.display());
+            let _child = testing::Background::start(
+                "unshare",
+                ["-m", "--propagation", propagation, "sh", "-c", &script],
+            );
+            testing::until("the child has its namespace", || !ready.exists());
 
-        blockdev::ensure_unused(disk.path()).unwrap();
-        drop(mounted);
+            let held = !outside_holders(disk.device.device).unwrap().is_empty();
+            assert_eq!(held, holds, "{propagation}");
+            mount::unmount(&stage).await.unwrap();
+            let free = blockdev::ensure_unused(disk.path()).is_ok();
+            assert_eq!(free, !holds, "{propagation}");
+        }
     }
 
     #[test]

@@ -82,6 +82,14 @@ impl Effect {
     }
 }
 
+impl Effect {
+    /// True for the steps towards nothing of the volume being in the kernel.
+    #[must_use]
+    pub const fn releases(self) -> bool {
+        matches!(self, Self::Unpublish | Self::Unstage | Self::Detach)
+    }
+}
+
 /// How a step ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {

@@ -64,7 +64,7 @@ pub enum Event {
     },
     /// The regular look at holders that nobody will ever release.
     Swept {
-        /// Holders whose counting process is gone.
+        /// Holders that nobody may ever release.
         dead: Vec<MountId>,
         /// What other namespaces hold.
         outside: Outside,

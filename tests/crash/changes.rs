@@ -150,7 +150,6 @@ fn removal_and_undelete() {
             assert_eq!(world.data_of("v"), "precious");
             world.hawser(["volume", "rm", "--now", "--yes", "v"]);
         },
-        ..BASE
     }
     .run();
 }

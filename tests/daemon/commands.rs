@@ -76,7 +76,7 @@ fn config_check_names_all_mistakes_at_once() {
     let world = World::new();
     world.write_configuration();
     assert!(world.hawser(["config", "check"]).contains("right"));
-    let text = "[daemon]\nroot = \"relative\"\nstate_dirr = \"/x\"\n[volumes]\nlinger = \"soon\"\n";
+    let text = "[daemon]\nadmin_socket = \"relative\"\nstate_dirr = \"/x\"\n[volumes]\nlinger = \"soon\"\n";
     fs::write(world.path("hawser.toml"), text).unwrap();
 
     for command in [&["config", "check"][..], &["serve"]] {
@@ -84,7 +84,7 @@ fn config_check_names_all_mistakes_at_once() {
         assert_eq!(output.status.code(), Some(64), "{output:?}");
         let error = String::from_utf8(output.stderr).unwrap();
         let parts =
-            ["hawser.toml: daemon.root: relative", "state_dirr", "daemon.state_dir", "soon"];
+            ["hawser.toml: daemon.admin_socket: relative", "state_dirr", "daemon.state_dir", "soon"];
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
         assert!(error.lines().count() >= 3, "{error}");
     }

@@ -45,21 +45,21 @@ impl VolumeTask {
     /// Takes the request on, or refuses it at once.
     pub(super) async fn ask_exclusive(&mut self, exclusive: Exclusive) {
         let op = exclusive.op();
-        let allowed = if self.record.holders.iter().any(|holder| holder.count > 0) {
-            self.refuse_holders(op)
-        } else {
-            // A parked holder, too, is best explained by who has the file system.
-            match self.refuse_outside_use(op).await {
-                Ok(()) => self.refuse_holders(op),
-                Err(error) => Err(error),
-            }
-        };
-        if let Err(error) = allowed {
+        if let Err(error) = self.refuse_users(op).await {
             return exclusive.fail(|_| error.clone());
         }
         self.linger_until = None;
         self.try_again_now();
         self.exclusive.push_back(exclusive);
+    }
+
+    async fn refuse_users(&self, op: &'static str) -> Result<(), EngineError> {
+        if self.record.holders.iter().any(|holder| holder.count > 0) {
+            return self.refuse_holders(op);
+        }
+        // A parked holder, too, is best explained by who has the file system.
+        self.refuse_outside_use(op).await?;
+        self.refuse_holders(op)
     }
 
     fn refuse_holders(&self, op: &'static str) -> Result<(), EngineError> {
@@ -79,7 +79,8 @@ impl VolumeTask {
         }
         let Some(exclusive) = self.exclusive.pop_front() else { return false };
         let op = exclusive.op();
-        if let Err(error) = self.refuse_holders(op) {
+        // Once more: who came meanwhile, and who had a copy of the mount that is gone here.
+        if let Err(error) = self.refuse_users(op).await {
             exclusive.fail(|_| error.clone());
             return true;
         }

@@ -153,7 +153,7 @@ impl VolumeTask {
     async fn advance(&mut self) -> Life {
         loop {
             self.settle();
-            if self.running.is_some() || self.is_backing_off() {
+            if self.running.is_some() || self.is_backing_off() || self.shared.steps.is_closed() {
                 return Life::GoesOn;
             }
             if self.next_exclusive().await {
@@ -174,6 +174,7 @@ impl VolumeTask {
                     self.failed(StepError::Stuck(problem));
                 }
                 Step::Wait(until) => {
+                    self.failure = None;
                     self.wait_until = Some(until);
                     return Life::GoesOn;
                 }
@@ -212,7 +213,8 @@ impl VolumeTask {
         let shared = Arc::clone(&self.shared);
         let span = tracing::info_span!("step", volume = %self.record.name, step = effect.name());
         let work = async move { shared.host.execute(effect, &subject).await };
-        self.running = Some(Running { effect, job: tokio::spawn(work.instrument(span)) });
+        self.running =
+            Some(Running { effect, job: self.shared.steps.spawn(work.instrument(span)) });
         self.publish_view();
     }
 
@@ -238,6 +240,10 @@ impl VolumeTask {
         if self.record.phase == Phase::Creating {
             self.store_or_remember(Event::CreationFailed).await;
             self.shared.registry.release(&self.record.name, self.record.id);
+        }
+        if effect.releases() && self.waiters.want_mounted() {
+            // Somebody wants it mounted after all, and needs nothing that failed.
+            return self.fail_exclusive(&Arc::new(error));
         }
         self.failed(error);
     }

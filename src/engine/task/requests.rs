@@ -1,6 +1,6 @@
 //! What each request does to a volume's task.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::{task::spawn_blocking, time::Instant};
@@ -59,7 +59,8 @@ impl VolumeTask {
                 Err(error) => tell(reply, Err(error)),
             },
             Message::Trim { reply } => self.trim(reply),
-            Message::Swept { outside, health } => self.swept(outside, health).await,
+            Message::Outside(outside) => self.swept(&outside).await,
+            Message::Health(health) => self.examined(health),
             Message::Wake => {}
         }
     }
@@ -80,7 +81,8 @@ impl VolumeTask {
                 | Message::Exclusive(_)
                 | Message::Purge { .. }
                 | Message::Trim { .. }
-                | Message::Swept { .. }
+                | Message::Outside(_)
+                | Message::Health(_)
                 | Message::Wake => {}
             }
         }
@@ -240,7 +242,8 @@ impl VolumeTask {
         }
     }
 
-    async fn swept(&mut self, outside: Option<Vec<OutsideHolder>>, health: Result<(), String>) {
+    /// The file system was looked at.
+    fn examined(&mut self, health: Result<(), String>) {
         if self.running.is_none() && health != self.health {
             match &health {
                 Ok(()) => tracing::info!(volume = %self.record.name, "the file system is well"),
@@ -251,21 +254,19 @@ impl VolumeTask {
             self.health = health;
         }
         self.forget_stale_observation();
-        let Some(outside) = outside else { return };
-        let dead: HashSet<_> = self
-            .record
-            .holders
-            .iter()
-            // A caller without an id is a short-lived dvdcli: its death says nothing.
-            .filter(|holder| !holder.id.is_anonymous())
-            .filter(|holder| self.shared.callers.inherited(&holder.epoch) == Inherited::Yes)
+    }
+
+    /// Other namespaces were looked at, since some holder may never be released.
+    async fn swept(&mut self, outside: &[OutsideHolder]) {
+        let holders = self.record.holders.iter();
+        let dead = holders
+            .filter(|holder| self.shared.may_be_forgotten(holder))
             .map(|holder| holder.id.clone())
             .collect();
         let held = if outside.is_empty() { Outside::Free } else { Outside::Held };
         let now = Timestamp::now();
         let orphaned_before =
             now.checked_sub(self.shared.settings.orphan_after).unwrap_or(Timestamp::MIN);
-        let dead = dead.into_iter().collect();
         self.store_or_remember(Event::Swept { dead, outside: held, orphaned_before }).await;
         self.linger_if_free();
     }

@@ -133,8 +133,18 @@ impl VolumeTask {
                 tell(reply, Err(error));
             }
         }
+        self.fail_exclusive(error);
+    }
+
+    /// The same for those who need it unmounted.
+    pub(super) fn fail_exclusive(&mut self, error: &Arc<StepError>) {
+        let volume = self.record.name.clone();
         for exclusive in self.exclusive.drain(..) {
-            exclusive.fail(&failed);
+            exclusive.fail(|op| EngineError::Failed {
+                op,
+                volume: volume.clone(),
+                source: Arc::clone(error),
+            });
         }
     }
 }

@@ -193,7 +193,18 @@ fn changes(stated: &Stated) -> Result<Changes, ApiError> {
             Value::OnRemove(on_remove) => changes.on_remove = Some(on_remove),
             Value::MountOptions(options) => changes.mount_options = Some(options),
             Value::Labels(labels) => changes.labels = labels,
-            _ => {
+            Value::Size(_)
+            | Value::Backend(_)
+            | Value::Fs(_)
+            | Value::Sharing(_)
+            | Value::Scale(_)
+            | Value::MkfsOptions(_)
+            | Value::Id(_)
+            | Value::Mode(_)
+            | Value::Provision(_)
+            | Value::Number(_)
+            | Value::Flag(_)
+            | Value::Text(_) => {
                 return Err(ApiError::Request(format!(
                     "`{}` of a volume cannot be changed: sticky, on_remove, mount_options and label.KEY can, and `hawser volume grow` changes the size",
                     key.as_str()

@@ -125,6 +125,7 @@ impl World {
     }
 
     /// Whether the daemon ended by itself; it is not running any more then.
+    #[allow(dead_code, reason = "for the crash suite, which shares this harness")]
     pub(crate) fn has_died(&mut self) -> bool {
         let died = self.daemon.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some());
         if died {

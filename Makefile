@@ -1,0 +1,25 @@
+# The entry points; each is a script that also runs by itself.
+
+# Outside the clone, so that a clean clone builds fast the second time.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/hawser/target
+
+.PHONY: demo test check plugin deps
+
+# Two volumes, two containers and a restart, told in plain words. Needs root.
+demo: deps
+	demo/demo.sh
+
+# All tests, those with a real Docker engine too. Needs root.
+test: deps
+	scripts/test.sh
+
+# Formatting, lints, documentation, dependencies: all of them run, then the failures are listed.
+check:
+	scripts/check.sh
+
+# The managed plugin: a directory in the target directory, and `docker plugin create` from it.
+plugin: deps
+	plugin/build.sh
+
+deps:
+	scripts/install-deps.sh

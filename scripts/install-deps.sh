@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Installs what building, testing and the demo need, where it is missing (Debian, Ubuntu).
+#
+# Nothing that is installed here is started: no Docker engine, no PostgreSQL.
+set -euo pipefail
+
+# package, and a file or program that tells that it is there
+needs=(
+    "gcc gcc"
+    "make make"
+    "docker.io dockerd"
+    "e2fsprogs mke2fs"
+    "xfsprogs mkfs.xfs"
+    "util-linux losetup"
+    "systemd systemd-analyze"
+    "busybox-static /bin/busybox"
+    "fio fio"
+    "postgresql /usr/lib/postgresql"
+)
+
+export PATH=$PATH:/usr/sbin:/sbin
+missing=()
+for need in "${needs[@]}"; do
+    read -r package sign <<<"$need"
+    [ -e "$sign" ] || command -v "$sign" >/dev/null || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "scripts/install-deps.sh: please install: ${missing[*]}" >&2
+    exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    echo "scripts/install-deps.sh: missing ${missing[*]}: run as root, or install them" >&2
+    exit 1
+fi
+
+# Debian starts a service when it installs it, unless this file says no.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+# Nor is a database cluster made, which the next boot would start.
+cluster=/etc/postgresql-common/createcluster.conf
+if [ ! -e "$cluster" ]; then
+    mkdir -p "$(dirname "$cluster")"
+    echo 'create_main_cluster = false' >"$cluster"
+fi
+
+echo "installing: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold "${missing[@]}"

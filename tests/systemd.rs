@@ -1,0 +1,127 @@
+//! The units in `dist/systemd`: accepted by systemd, and without what would hide mounts from Docker.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test code runs programs, writes scratch files, and fails by panicking"
+)]
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::Command,
+};
+
+fn unit(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/systemd").join(name);
+    fs::read_to_string(path).unwrap()
+}
+
+/// The values of a key, in all sections.
+fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
+    let pairs = unit.lines().filter_map(|line| line.split_once('='));
+    pairs.filter(|(k, _)| *k == key).map(|(_, value)| value).collect()
+}
+
+/// See systemd.exec(5): each of these sets up a mount namespace.
+#[test]
+fn the_service_shares_the_hosts_mount_namespace() {
+    let service = unit("hawser.service");
+
+    for line in service.lines().filter(|line| !line.starts_with('#')) {
+        let key = line.split('=').next().unwrap();
+        let sandbox =
+            ["Protect", "Private", "ReadOnly", "ReadWrite", "Inaccessible", "Bind", "Root"];
+        let sandbox = sandbox.iter().any(|word| key.starts_with(word));
+        let other =
+            ["DynamicUser", "MountFlags", "MountAPIVFS", "TemporaryFileSystem", "ExtensionImages"];
+        assert!(!sandbox && !other.contains(&key), "{line}");
+    }
+}
+
+#[test]
+fn docker_starts_after_hawser_and_stops_before_it() {
+    for name in ["hawser.service", "hawser.socket"] {
+        assert_eq!(values(&unit(name), "Before"), ["docker.service"], "{name}");
+    }
+    assert_eq!(values(&unit("hawser.service"), "KillMode"), ["process"]);
+    assert_eq!(values(&unit("hawser.socket"), "SocketMode"), ["0600"]);
+}
+
+/// At shutdown in the other order: Docker, hawser, and only then the release of its volumes.
+#[test]
+fn volumes_are_released_after_hawser_stopped() {
+    let release = unit("hawser-release.service");
+    assert_eq!(values(&release, "Before"), ["hawser.service"]);
+    assert_eq!(values(&release, "ExecStop"), ["/usr/bin/hawser release"]);
+    assert_eq!(values(&release, "RemainAfterExit"), ["yes"]);
+}
+
+/// systemd holds the socket: a request made while the daemon is away waits for it.
+#[test]
+fn a_socket_of_systemd_is_served_and_left_alone() {
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    let socket = dir.path().join("d.sock");
+    let name = unit("hawser.socket");
+    let name = values(&name, "FileDescriptorName")[0];
+    let mut daemon = Command::new("systemd-socket-activate")
+        .arg("--listen")
+        .arg(&socket)
+        .arg("--fdname")
+        .arg(name)
+        .args(["--setenv=HAWSER_LOG=info", env!("CARGO_BIN_EXE_hawser"), "serve"])
+        .arg("--state-dir")
+        .arg(dir.path().join("state"))
+        .arg("--admin-socket")
+        .arg(dir.path().join("admin.sock"))
+        .spawn()
+        .expect("systemd-socket-activate is there (scripts/install-deps.sh)");
+
+    let answer = activate(&socket);
+    let kill = Command::new("kill").arg(daemon.id().to_string()).status().unwrap();
+    let ended = daemon.wait().unwrap();
+
+    assert!(answer.contains("VolumeDriver"), "{answer}");
+    assert!(kill.success() && ended.success(), "{ended}");
+    assert!(socket.exists(), "hawser removed systemd's socket");
+    let root = dir.path().join("state/mnt");
+    assert!(Command::new("umount").arg(&root).status().unwrap().success());
+}
+
+/// The answer to `Plugin.Activate`, once somebody listens.
+fn activate(socket: &Path) -> String {
+    let start = std::time::Instant::now();
+    let mut stream = loop {
+        match UnixStream::connect(socket) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(start.elapsed().as_secs() < 10, "{error}"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+    let request = "POST /Plugin.Activate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn systemd_accepts_the_units() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "--man=no", "--recursive-errors=no"]);
+    for name in ["hawser.service", "hawser.socket", "hawser-release.service"] {
+        // The program that they start need not be installed here.
+        let text = unit(name).replace("/usr/bin/hawser", "/bin/true");
+        fs::write(dir.path().join(name), text).unwrap();
+        verify.arg(dir.path().join(name));
+    }
+
+    let output = verify.output().expect("systemd-analyze is there (scripts/install-deps.sh)");
+
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    let ours: Vec<_> = complaints.lines().filter(|line| line.contains("hawser")).collect();
+    assert!(output.status.success() && ours.is_empty(), "{complaints}");
+}
