@@ -70,6 +70,21 @@ async fn a_draft_of_a_killed_daemon_is_made_anew_and_deleted_with_its_volume() {
     assert_eq!(std::fs::read_dir(world.dir("images")).unwrap().count(), 0);
 }
 
+#[test]
+fn drafts_of_a_killed_daemon_are_deleted_at_the_start_and_foreign_files_are_not() {
+    let world = World::alone();
+    let dir = world.dir("images");
+    let (draft, foreign) = (format!("{}.img.new", VolumeId::random()), "notes.img.new");
+    for name in [&draft, foreign] {
+        std::fs::File::create(dir.join(name)).unwrap();
+    }
+
+    open(&world);
+
+    assert!(!dir.join(draft).exists());
+    assert!(dir.join(foreign).exists());
+}
+
 #[tokio::test]
 async fn an_image_that_another_process_has_locked_is_not_attached() {
     let world = World::alone();
