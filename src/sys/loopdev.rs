@@ -133,8 +133,12 @@ fn attach_free(image: &File, path: &Path, discards: Discards) -> io::Result<Loop
         if discards == Discards::Wanted && has_forbidden_discard(number) {
             let _ = ioctls::renew(&control, number);
         }
-        let device = device(number)?;
-        let node = open(&device.path)?;
+        let (device, node) = match open_free(number) {
+            Ok(opened) => opened,
+            // Renewed by somebody else in this moment.
+            Err(error) if matches!(errno::of(&error), Some(Errno::NXIO | Errno::NOENT)) => continue,
+            Err(error) => return Err(error),
+        };
         match bind(&node, image, path) {
             Ok(()) => return complete(&device, &node, image),
             // Somebody else was faster.
@@ -200,6 +204,12 @@ pub fn forbid_discard(device: &LoopDevice) -> io::Result<()> {
     let limit = Path::new(&limit);
     let mut file = OpenOptions::new().write(true).open(limit).map_err(errno::on("open", limit))?;
     file.write_all(b"0").map_err(errno::on("write", limit))
+}
+
+fn open_free(number: u32) -> io::Result<(LoopDevice, File)> {
+    let device = device(number)?;
+    let node = open(&device.path)?;
+    Ok((device, node))
 }
 
 fn has_forbidden_discard(number: u32) -> bool {

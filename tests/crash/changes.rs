@@ -205,7 +205,11 @@ impl World {
                 Some(true) => return Ok(()),
                 Some(false) => {}
             }
-            assert!(std::time::Instant::now() < deadline, "gave up waiting: {what}");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "gave up waiting: {what}, {:?}",
+                self.images()
+            );
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
     }

@@ -76,15 +76,19 @@ fn config_check_names_all_mistakes_at_once() {
     let world = World::new();
     world.write_configuration();
     assert!(world.hawser(["config", "check"]).contains("right"));
-    let text = "[daemon]\nadmin_socket = \"relative\"\nstate_dirr = \"/x\"\n[volumes]\nlinger = \"soon\"\n";
+    let text = "[daemon]\ndocker_socket = \"relative\"\nstate_dirr = \"/x\"\n[volumes]\nlinger = \"soon\"\n";
     fs::write(world.path("hawser.toml"), text).unwrap();
 
     for command in [&["config", "check"][..], &["serve"]] {
         let output = world.command(HAWSER).args(command).output().unwrap();
         assert_eq!(output.status.code(), Some(64), "{output:?}");
         let error = String::from_utf8(output.stderr).unwrap();
-        let parts =
-            ["hawser.toml: daemon.admin_socket: relative", "state_dirr", "daemon.state_dir", "soon"];
+        let parts = [
+            "hawser.toml: daemon.docker_socket: relative",
+            "state_dirr",
+            "daemon.state_dir",
+            "soon",
+        ];
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
         assert!(error.lines().count() >= 3, "{error}");
     }
