@@ -59,6 +59,8 @@ pub enum Event {
     Abandon {
         /// The id that it mounted with.
         id: MountId,
+        /// The process that mounted. The reference is gone already where another one counts now.
+        epoch: CallerEpoch,
         /// What other namespaces hold.
         outside: Outside,
     },
@@ -150,6 +152,9 @@ pub enum Refusal {
         /// The size asked for.
         asked: Bytes,
     },
+    /// There are no unused blocks to give back.
+    #[error("it is thick: its space is reserved and stays so; only thin volumes are trimmed")]
+    Thick,
 }
 
 /// The record after `event`. The same record back means that there is nothing to store.
@@ -188,7 +193,11 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
             };
             unmount(&mut next, &id, drop, outside, now);
         }
-        Event::Abandon { id, outside } => unmount(&mut next, &id, 1, outside, now),
+        Event::Abandon { id, epoch, outside } => {
+            if record.holder(&id).is_some_and(|holder| holder.epoch == epoch) {
+                unmount(&mut next, &id, 1, outside, now);
+            }
+        }
         Event::Swept { dead, outside, orphaned_before } => {
             sweep(&mut next, &dead, outside, orphaned_before, now);
         }
@@ -263,7 +272,10 @@ fn mount(
     };
     holder.count = match inherited {
         // A killed dockerd never sends its Unmounts: the new one starts counting at one.
-        Inherited::Yes => 1,
+        Inherited::Yes => {
+            holder.since = now;
+            1
+        }
         // Mesos mounts once per container and unmounts once for all of them.
         Inherited::No if holder.id.is_anonymous() => 1,
         Inherited::No => holder.count.saturating_add(1),

@@ -29,11 +29,8 @@ impl Daemon {
         caller: CallerEpoch,
         hangs_up: bool,
     ) -> Result<(), Crashed> {
-        // A known gap: a call by a dockerd that was killed, still waiting, gives up the reference
-        // that its successor's has.
-        let overlaps =
-            |waiter: &Waiter| waiter.id == *id && (id.is_anonymous() || waiter.caller != caller);
-        if self.waiting.iter().any(overlaps) {
+        // Mesos has one call for a volume under way at a time.
+        if id.is_anonymous() && self.waits(id) {
             return Ok(());
         }
         let before = self.record.clone();
@@ -69,7 +66,8 @@ impl Daemon {
     pub(super) fn abandon(&mut self, world: &mut World, waiter: Waiter) -> Result<(), Crashed> {
         if waiter.added {
             let outside = world.outside();
-            self.store_or_remember(world, Event::Abandon { id: waiter.id, outside })?;
+            let Waiter { id, caller: epoch, .. } = waiter;
+            self.store_or_remember(world, Event::Abandon { id, epoch, outside })?;
             self.linger_if_free();
         }
         Ok(())

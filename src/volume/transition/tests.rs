@@ -65,7 +65,11 @@ fn unmount_by_new_dockerd(holder: &str, outside: Outside) -> Event {
 }
 
 fn abandon(holder: &str, outside: Outside) -> Event {
-    Event::Abandon { id: id(holder), outside }
+    Event::Abandon { id: id(holder), epoch: dockerd(1), outside }
+}
+
+fn abandon_by_new_dockerd(holder: &str, outside: Outside) -> Event {
+    Event::Abandon { id: id(holder), epoch: dockerd(2), outside }
 }
 
 /// A look that finds these callers dead; orphans older than ten minutes are collected.

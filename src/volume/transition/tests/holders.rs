@@ -30,7 +30,7 @@ fn a_new_dockerd_readopts_an_inherited_id_with_one_reference_and_one_unmount_fre
     let volume = Volume::free().then(mount("web")).then(mount("web")).holds(&[("web", 2)]);
     let volume = volume.at(60, mount_by_new_dockerd("web")).holds(&[("web", 1)]);
     let holder = volume.0.holder(&id("web")).unwrap();
-    assert_eq!((&holder.epoch, holder.since), (&dockerd(2), START));
+    assert_eq!((&holder.epoch, holder.since), (&dockerd(2), at(60)));
 
     volume.then(unmount("web", Outside::Free)).holds(&[]);
 }
@@ -130,10 +130,11 @@ fn an_abandoned_readoption_leaves_no_reference_that_nobody_will_drop() {
     let after = Volume(before.0.clone()).then(mount_by_new_dockerd("web"));
     assert!(added_reference(&before.0, &after.0, &id("web")));
 
-    let free = Volume(after.0.clone()).then(abandon("web", Outside::Free)).holds(&[]);
+    let free =
+        Volume(after.0.clone()).then(abandon_by_new_dockerd("web", Outside::Free)).holds(&[]);
     drop(free);
     // A live-restored container is seen in its own namespace and stays.
-    after.then(abandon("web", Outside::Held)).holds(&[("web", 0)]);
+    after.then(abandon_by_new_dockerd("web", Outside::Held)).holds(&[("web", 0)]);
 }
 
 #[test]

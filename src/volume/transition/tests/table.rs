@@ -92,6 +92,7 @@ const fn word(refusal: &Refusal) -> &'static str {
         Refusal::Purged => "purged",
         Refusal::Sticky => "sticky",
         Refusal::Shrink { .. } => "shrink",
+        Refusal::Thick => "thick",
     }
 }
 
