@@ -3,7 +3,7 @@
 # Outside the clone, so that a clean clone builds fast the second time.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/hawser/target
 
-.PHONY: demo test check plugin deps
+.PHONY: demo test check bench plugin deps
 
 # Two volumes, two containers and a restart, told in plain words. Needs root.
 demo: deps
@@ -16,6 +16,10 @@ test: deps
 # Formatting, lints, documentation, dependencies: all of them run, then the failures are listed.
 check:
 	scripts/check.sh
+
+# What the calls and the data path cost, as Markdown on stdout. About five minutes; needs root.
+bench: deps
+	cargo bench --locked --bench plugin
 
 # The managed plugin: a directory in the target directory, and `docker plugin create` from it.
 plugin: deps
