@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use hawser::spec::{Asked, BackendKind, Bytes, Defaults, FsType, explain, parse};
+use hawser::spec::{Asked, BackendKind, Bytes, Defaults, FsType, Provision, explain, parse};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -35,6 +35,7 @@ fuzz_target!(|text: &str| {
             size: Bytes::gib(10),
             anonymous_size: Bytes::gib(1),
             fs,
+            provision: Provision::Thick,
         };
         let explanation = explain(&request, &defaults);
         let resolved = request.stated.resolve(&request.name, &defaults);

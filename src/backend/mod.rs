@@ -1,10 +1,11 @@
 //! What volumes are stored on: one trait, its contract, and the backends behind it.
 //!
 //! A backend makes, attaches, grows and deletes storage. It knows nothing of file systems, names
-//! in use, holders or records: the engine does. [`conformance`] is the contract as a test suite,
-//! and every backend passes it.
+//! in use, holders or records: the engine does. `conformance` is the contract as a test suite, and
+//! every backend passes it.
 
-//pub mod conformance;
+#[cfg(test)]
+mod conformance;
 pub mod local;
 
 use std::{collections::HashSet, error::Error, fmt};

@@ -230,7 +230,8 @@ impl Writer {
     fn write(&mut self, batch: &[Job]) -> Result<(), StoreError> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => open_database(&self.path)?,
+            // Never made anew: it would lack every record but those of this batch.
+            None => open_present(&self.path)?,
         };
         match write_changes(&database, batch.iter().map(|job| &job.change)) {
             Ok(()) => {
@@ -290,17 +291,22 @@ impl<E: Into<redb::Error>> From<E> for WriteError {
 
 /// Opens the database file, or makes one where there is none, and checks its format.
 fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let failed = |reason: String| StoreError::Open { path: path.into(), reason };
-    if !path.exists() {
+    if !is_there(path)? {
         create_database(path)?;
     }
-    let database = Database::open(path).map_err(|error| {
-        if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
-            StoreError::Locked { path: path.into() }
-        } else {
-            failed(error.to_string())
+    open_present(path)
+}
+
+/// Opens the database file and checks its format.
+fn open_present(path: &Path) -> Result<Database, StoreError> {
+    let failed = |reason: String| StoreError::Open { path: path.into(), reason };
+    let database = match Database::open(path) {
+        Ok(database) => database,
+        Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
+            return Err(StoreError::Locked { path: path.into() });
         }
-    })?;
+        Err(error) => return Err(failed(error.to_string())),
+    };
     let found = read_format(&database).map_err(|error| failed(error.to_string()))?;
     if found == FORMAT {
         Ok(database)
@@ -309,8 +315,19 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
     }
 }
 
-/// Makes an empty store under another name and renames it, so that a crash never leaves a file
-/// that looks like a damaged store.
+/// Whether there is anything under that name. Not knowing is not "no": an empty store would take
+/// the place of the one that cannot be seen, or of a link to a disk that is not mounted.
+fn is_there(path: &Path) -> Result<bool, StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StoreError::Open { path: path.into(), reason: error.to_string() }),
+    }
+}
+
+/// Makes an empty store under another name first, so that a crash never leaves a file that looks
+/// like a damaged store; and links it, since a rename would replace what another hawser that was
+/// started at the same moment has made.
 fn create_database(path: &Path) -> Result<(), StoreError> {
     let failed = |reason: String| StoreError::Open { path: path.into(), reason };
     let draft = path.with_extension("new");
@@ -321,7 +338,14 @@ fn create_database(path: &Path) -> Result<(), StoreError> {
         Ok(()) | Err(_) => {}
     }
     write_empty(&draft).map_err(|error| failed(error.to_string()))?;
-    fs::rename(&draft, path).map_err(|error| failed(error.to_string()))?;
+    match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(failed(error.to_string()));
+        }
+        // Somebody else's: to be opened like any other.
+        Ok(()) | Err(_) => {}
+    }
+    fs::remove_file(&draft).map_err(|error| failed(error.to_string()))?;
     durable::sync_dir(path.parent().unwrap_or(Path::new("/")))
         .map_err(|error| failed(error.to_string()))
 }
@@ -347,23 +371,43 @@ fn read_all(database: &Database, path: &Path) -> Result<Vec<Record>, StoreError>
         .map_err(|error| StoreError::Open { path: path.into(), reason: error.to_string() })?
         .into_iter()
         .map(|(id, json)| {
-            let damaged = |reason: String| StoreError::Damaged { path: path.into(), id, reason };
-            let record: Record =
-                serde_json::from_slice(&json).map_err(|error| damaged(error.to_string()))?;
-            if *record.id.uuid() == id {
-                Ok(record)
-            } else {
-                Err(damaged(format!("it is the record of volume {}", record.id)))
-            }
+            decode(id, &json).map_err(|reason| StoreError::Damaged {
+                path: path.into(),
+                id,
+                reason,
+            })
         })
         .collect()
 }
 
-/// Every record of a stopped daemon's store as it is stored, readable or not.
-pub(super) fn read_raw(state_dir: &Path) -> Result<Vec<(uuid::Uuid, Vec<u8>)>, StoreError> {
+/// A volume's id and what is stored under it.
+type RawRecord = (uuid::Uuid, Vec<u8>);
+
+/// The record that is stored under that id, or what is wrong with it.
+pub(super) fn decode(id: uuid::Uuid, json: &[u8]) -> Result<Record, String> {
+    let record: Record = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    if *record.id.uuid() == id {
+        Ok(record)
+    } else {
+        Err(format!("it is the record of volume {}", record.id))
+    }
+}
+
+/// Every record of a stopped daemon's store as it is stored, readable or not; `None` where there is
+/// no store.
+pub(super) fn read_raw(state_dir: &Path) -> Result<Option<Vec<RawRecord>>, StoreError> {
     let path = state_dir.join(FILE);
-    let database = open_database(&path)?;
-    raw_records(&database).map_err(|error| StoreError::Open { path, reason: error.to_string() })
+    if !is_there(&path)? {
+        return Ok(None);
+    }
+    let database = open_present(&path)?;
+    let records = raw_records(&database);
+    records.map(Some).map_err(|error| StoreError::Open { path, reason: error.to_string() })
+}
+
+/// The error for a state directory without a store.
+pub(super) fn no_store(state_dir: &Path) -> StoreError {
+    StoreError::Open { path: state_dir.join(FILE), reason: "it does not exist".into() }
 }
 
 /// Stores records in a stopped daemon's store, all or none.
@@ -376,7 +420,7 @@ pub(super) fn write_all(state_dir: &Path, records: &[Record]) -> Result<(), Stor
         .map_err(|error| StoreError::Write { path, reason: error.to_string() })
 }
 
-fn raw_records(database: &Database) -> Result<Vec<(uuid::Uuid, Vec<u8>)>, redb::Error> {
+fn raw_records(database: &Database) -> Result<Vec<RawRecord>, redb::Error> {
     let transaction = database.begin_read()?;
     let volumes = transaction.open_table(VOLUMES)?;
     let mut records = Vec::new();
@@ -386,3 +430,6 @@ fn raw_records(database: &Database) -> Result<Vec<(uuid::Uuid, Vec<u8>)>, redb::
     }
     Ok(records)
 }
+
+#[cfg(test)]
+mod tests;

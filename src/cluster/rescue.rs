@@ -1,6 +1,6 @@
 //! The records as JSON, out of a store and into an empty one: for rescue and for moving a node.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,15 +36,16 @@ pub struct Unreadable {
 ///
 /// # Errors
 ///
-/// When the database itself does not open.
+/// When there is no database, or it does not open.
 pub fn export(state_dir: &Path) -> Result<Export, StoreError> {
     let mut export = Export { format: FORMAT, volumes: Vec::new(), unreadable: Vec::new() };
-    for (id, json) in embedded::read_raw(state_dir)? {
-        match serde_json::from_slice(&json) {
+    let records = embedded::read_raw(state_dir)?.ok_or_else(|| embedded::no_store(state_dir))?;
+    for (id, json) in records {
+        match embedded::decode(id, &json) {
             Ok(record) => export.volumes.push(record),
-            Err(error) => export.unreadable.push(Unreadable {
+            Err(reason) => export.unreadable.push(Unreadable {
                 id,
-                reason: error.to_string(),
+                reason,
                 text: String::from_utf8_lossy(&json).into_owned(),
             }),
         }
@@ -67,6 +68,9 @@ pub enum ImportError {
     /// There are records in the store.
     #[error("the store has {0} records already: import into an empty state directory")]
     NotEmpty(usize),
+    /// Two records for one volume, or two volumes of one name.
+    #[error("the export has two volumes {0}: delete or rename one of them there")]
+    Twice(String),
 }
 
 /// Reads an export into a store that has no records. All of it or nothing.
@@ -81,12 +85,27 @@ pub fn import(state_dir: &Path, export: &Export) -> Result<usize, ImportError> {
     if !export.unreadable.is_empty() {
         return Err(ImportError::Unreadable(export.unreadable.len()));
     }
-    let present = embedded::read_raw(state_dir)?.len();
+    if let Some(twice) = first_twice(&export.volumes) {
+        return Err(ImportError::Twice(twice));
+    }
+    let present = embedded::read_raw(state_dir)?.map_or(0, |records| records.len());
     if present > 0 {
         return Err(ImportError::NotEmpty(present));
     }
     embedded::write_all(state_dir, &export.volumes)?;
     Ok(export.volumes.len())
+}
+
+/// The first id or name that two volumes have; those that are removed have given theirs back.
+fn first_twice(records: &[Record]) -> Option<String> {
+    let (mut ids, mut names) = (HashSet::new(), HashSet::new());
+    records.iter().find_map(|record| {
+        if !ids.insert(record.id) {
+            return Some(record.id.to_string());
+        }
+        let named_twice = !record.is_removed() && !names.insert(&record.name);
+        named_twice.then(|| record.name.to_string())
+    })
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ pub enum EngineError {
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// The step itself failed.
-    #[error("{step}: {source}")]
+    #[error("{step}: {}", with_causes(source.as_ref()))]
     Step {
         /// The step's name.
         step: &'static str,
@@ -110,6 +110,21 @@ pub enum StepError {
         "its file system has failed: {0}; stop its tasks, then run `hawser volume fsck --repair`"
     )]
     FileSystem(String),
+}
+
+/// An error with its causes, each said once: what a caller is told, since nobody else prints them.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 impl From<SpecError> for EngineError {

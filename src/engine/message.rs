@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::error::EngineError;
+use super::{error::EngineError, registry::Handle};
 use crate::{
     spec::{Bytes, Stated, VolumeName},
     sys::{format::Repair, namespaces::OutsideHolder},
@@ -24,8 +24,8 @@ pub(super) enum Message {
     Mount { stated: Stated, id: MountId, epoch: CallerEpoch, reply: Reply<MountGrant> },
     /// Let go of it.
     Unmount { id: MountId, epoch: CallerEpoch, reply: Reply<()> },
-    /// Drop a reference whose caller never got it.
-    Abandon { id: MountId },
+    /// Drop a reference whose caller never got it; then, where it still waits, tell it why not.
+    Abandon { id: MountId, epoch: CallerEpoch, answer: Option<(Reply<MountGrant>, EngineError)> },
     /// Make it larger.
     Grow { to: Bytes, reply: Reply<Grown> },
     /// Change what can be changed.
@@ -83,15 +83,12 @@ pub struct Checked {
 #[derive(Debug)]
 pub struct MountGrant {
     path: PathBuf,
-    abandon: Option<(mpsc::UnboundedSender<Message>, MountId)>,
+    abandon: Option<(Handle, Message)>,
 }
 
 impl MountGrant {
-    /// A grant; `added` where the call added a reference that was not there before.
-    pub(super) const fn new(
-        path: PathBuf,
-        abandon: Option<(mpsc::UnboundedSender<Message>, MountId)>,
-    ) -> Self {
+    /// A grant, and what to tell the volume's task if nobody takes it.
+    pub(super) const fn new(path: PathBuf, abandon: Option<(Handle, Message)>) -> Self {
         Self { path, abandon }
     }
 
@@ -105,9 +102,8 @@ impl MountGrant {
 
 impl Drop for MountGrant {
     fn drop(&mut self) {
-        if let Some((inbox, id)) = self.abandon.take() {
-            // The task is gone only when the daemon ends; recovery collects the holder then.
-            let _ = inbox.send(Message::Abandon { id });
+        if let Some((task, message)) = self.abandon.take() {
+            task.tell(message);
         }
     }
 }

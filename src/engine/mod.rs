@@ -1,6 +1,6 @@
 //! What happens next: the engine that the doors call.
 //!
-//! One task per volume does all the work ([`task`]), so one slow volume delays no other, and a
+//! One task per volume does all the work (`task`), so one slow volume delays no other, and a
 //! caller that hangs up stops nothing. The engine's own methods find the task, pass the request
 //! on, and wait for the answer until a deadline below the caller's own.
 

@@ -58,14 +58,21 @@ impl Engine {
 
     async fn sweep(&self, questions: &mut Questions) -> io::Result<()> {
         questions.retain(|_, (_, question)| !question.is_finished());
-        let candidates: Vec<_> =
-            self.shared.registry.all().into_iter().filter_map(|h| self.candidate(h)).collect();
-        if candidates.is_empty() {
+        let handles = self.shared.registry.all();
+        let forsaken: Vec<_> = handles.iter().filter(|h| self.is_forsaken(h)).cloned().collect();
+        let candidates: Vec<_> = handles.into_iter().filter_map(|h| self.candidate(h)).collect();
+        if candidates.is_empty() && forsaken.is_empty() {
             return Ok(());
         }
         let suspicious: HashSet<_> =
             candidates.iter().filter(|c| c.suspicious).map(|c| c.device).collect();
         let (mounts, outside) = spawn_blocking(move || look(&suspicious)).await??;
+        for handle in forsaken {
+            // The mount table has the last word on what is not observed.
+            if mounts.at(&self.stage_path(handle.view().record.id)).is_none() {
+                handle.tell(Message::Outside(Vec::new()));
+            }
+        }
         for candidate in candidates {
             if candidate.suspicious {
                 let outside = outside.get(&candidate.device).cloned().unwrap_or_default();
@@ -84,6 +91,18 @@ impl Engine {
         let suspicious =
             holders.any(|h| h.parked_since.is_some() || self.shared.may_be_forgotten(h));
         Some(Candidate { handle, view, device, suspicious })
+    }
+
+    /// It cannot be mounted, and those who counted may be gone: nobody would ever let go of it. Not
+    /// one with a parked holder, who may have a device that is not known here.
+    fn is_forsaken(&self, handle: &Handle) -> bool {
+        let view = handle.view();
+        let View { record, observed, doing, failure, .. } = &*view;
+        failure.is_some()
+            && doing.is_none()
+            && observed.as_ref().is_none_or(|seen| seen.device.is_none())
+            && record.holders.iter().all(|holder| holder.parked_since.is_none())
+            && record.holders.iter().any(|holder| self.shared.may_be_forgotten(holder))
     }
 
     /// Asks the file system, unless the last question is still open.

@@ -96,6 +96,26 @@ pub fn find(image: &File) -> io::Result<Option<LoopInfo>> {
 /// # Errors
 /// `EEXIST` if the image already has a loop device; `EBADF` if it is not open for writing.
 pub fn attach(image: &File, path: &Path) -> io::Result<LoopInfo> {
+    attach_free(image, path, Discards::AsTheyAre)
+}
+
+/// [`attach`], to a device that takes discards: the kernel keeps what [`forbid_discard`] set from
+/// one image to the next, and cannot be told to forget it (6.18: `EINVAL`), so that such a device
+/// is replaced by a new one.
+///
+/// # Errors
+/// As for [`attach`].
+pub fn attach_with_discards(image: &File, path: &Path) -> io::Result<LoopInfo> {
+    attach_free(image, path, Discards::Wanted)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Discards {
+    Wanted,
+    AsTheyAre,
+}
+
+fn attach_free(image: &File, path: &Path, discards: Discards) -> io::Result<LoopInfo> {
     let flags = fcntl_getfl(image).map_err(errno::on("attach", path))?;
     if !flags.contains(OFlags::RDWR) {
         return Err(errno::on("attach", path)(Errno::BADF));
@@ -109,8 +129,16 @@ pub fn attach(image: &File, path: &Path) -> io::Result<LoopInfo> {
     for _ in 0..ATTACH_ATTEMPTS {
         let number = ioctls::get_free(&control)
             .map_err(errno::on("get a free device from", Path::new(CONTROL)))?;
-        let device = device(number)?;
-        let node = open(&device.path)?;
+        // Best effort: somebody may take it in this moment, and then it is busy below.
+        if discards == Discards::Wanted && has_forbidden_discard(number) {
+            let _ = ioctls::renew(&control, number);
+        }
+        let (device, node) = match open_free(number) {
+            Ok(opened) => opened,
+            // Renewed by somebody else in this moment.
+            Err(error) if matches!(errno::of(&error), Some(Errno::NXIO | Errno::NOENT)) => continue,
+            Err(error) => return Err(error),
+        };
         match bind(&node, image, path) {
             Ok(()) => return complete(&device, &node, image),
             // Somebody else was faster.
@@ -176,6 +204,20 @@ pub fn forbid_discard(device: &LoopDevice) -> io::Result<()> {
     let limit = Path::new(&limit);
     let mut file = OpenOptions::new().write(true).open(limit).map_err(errno::on("open", limit))?;
     file.write_all(b"0").map_err(errno::on("write", limit))
+}
+
+fn open_free(number: u32) -> io::Result<(LoopDevice, File)> {
+    let device = device(number)?;
+    let node = open(&device.path)?;
+    Ok((device, node))
+}
+
+fn has_forbidden_discard(number: u32) -> bool {
+    let limit = |name: &str| {
+        let text = fs::read_to_string(sys_dir(number).join("queue").join(name)).unwrap_or_default();
+        text.trim().parse::<u64>().unwrap_or_default()
+    };
+    limit("discard_max_bytes") == 0 && limit("discard_max_hw_bytes") > 0
 }
 
 fn bind(node: &File, image: &File, path: &Path) -> rustix::io::Result<()> {

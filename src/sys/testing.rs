@@ -59,7 +59,7 @@ impl World {
     /// A loop device on a new sparse image.
     pub(crate) fn disk(&self, mib: u64) -> Disk {
         let (image, file) = self.image(&uuid::Uuid::new_v4().to_string(), mib);
-        let info = loopdev::attach(&file, &image).unwrap();
+        let info = loopdev::attach_with_discards(&file, &image).unwrap();
         Disk { device: info.device, image, file }
     }
 

@@ -41,6 +41,25 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// True for the steps towards nothing being in the kernel.
+    #[must_use]
+    pub const fn lets_go(self) -> bool {
+        match self {
+            Self::Unpublish | Self::Unstage | Self::Detach => true,
+            Self::Observe
+            | Self::Provision
+            | Self::Attach
+            | Self::Probe
+            | Self::Format
+            | Self::GrowStorage { .. }
+            | Self::GrowOffline
+            | Self::Stage
+            | Self::GrowOnline
+            | Self::Publish
+            | Self::Destroy => false,
+        }
+    }
+
     /// The step's name in logs, errors and fault points.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -60,14 +79,6 @@ impl Effect {
             Self::Detach => "detach",
             Self::Destroy => "destroy",
         }
-    }
-}
-
-impl Effect {
-    /// True for the steps towards nothing of the volume being in the kernel.
-    #[must_use]
-    pub const fn releases(self) -> bool {
-        matches!(self, Self::Unpublish | Self::Unstage | Self::Detach)
     }
 }
 
@@ -155,3 +166,6 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
     }
     (seen, event)
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,3 +21,5 @@ pub use record::{Contents, Phase, Purge, Record};
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+pub(crate) mod testing;

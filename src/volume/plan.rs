@@ -80,9 +80,9 @@ pub fn next(
 ) -> Step {
     let Some(seen) = observed else { return Step::Do(Effect::Observe) };
     if let Phase::Removed { purge, .. } = record.phase {
-        return release(seen).map_or_else(|| removal(purge, seen, now), Step::Do);
+        return release(seen).map_or_else(|| removal(record, purge, seen, now), Step::Do);
     }
-    if seen.half_made {
+    if seen.half_made && record.contents != Contents::Formatted {
         // Nobody was ever given this volume, so making its storage anew loses nothing, while
         // mkfs over half a file system would need the force flags that hawser never uses.
         return Step::Do(release(seen).unwrap_or(Effect::Destroy));
@@ -151,12 +151,14 @@ pub fn foresee(
 }
 
 /// What a removed and released volume needs.
-fn removal(purge: Purge, seen: &Observed, now: Timestamp) -> Step {
+fn removal(record: &Record, purge: Purge, seen: &Observed, now: Timestamp) -> Step {
+    // Missing storage with data on it can come back: its directory may just not be mounted.
+    let can_come_back = seen.provisioned || record.contents == Contents::Formatted;
     match purge {
         Purge::Never => Step::Idle,
-        Purge::At(_) if !seen.provisioned => Step::Forget,
-        Purge::At(at) if at <= now => Step::Do(Effect::Destroy),
-        Purge::At(at) => Step::Wait(at),
+        Purge::At(at) if at > now && can_come_back => Step::Wait(at),
+        Purge::At(_) if seen.provisioned => Step::Do(Effect::Destroy),
+        Purge::At(_) => Step::Forget,
     }
 }
 
@@ -181,10 +183,13 @@ const fn contents(record: &Record, seen: &Observed) -> Option<Step> {
     }
     match (record.contents, seen.content) {
         (Contents::Formatted, _) => None,
-        (Contents::Formatting, _) => Some(Step::Do(Effect::Format)),
-        (Contents::Blank, None) => Some(Step::Do(Effect::Probe)),
+        // Also when formatting began before: this may be another device, made anew since.
+        (Contents::Blank | Contents::Formatting, None) => Some(Step::Do(Effect::Probe)),
+        (Contents::Blank | Contents::Formatting, Some(DeviceContent::Something)) => {
+            Some(Step::Stuck(Problem::NotBlank))
+        }
         (Contents::Blank, Some(DeviceContent::Blank)) => Some(Step::Record(Event::FormatBegun)),
-        (Contents::Blank, Some(DeviceContent::Something)) => Some(Step::Stuck(Problem::NotBlank)),
+        (Contents::Formatting, Some(DeviceContent::Blank)) => Some(Step::Do(Effect::Format)),
     }
 }
 

@@ -59,6 +59,8 @@ pub enum Event {
     Abandon {
         /// The id that it mounted with.
         id: MountId,
+        /// The process that mounted. The reference is gone already where another one counts now.
+        epoch: CallerEpoch,
         /// What other namespaces hold.
         outside: Outside,
     },
@@ -136,6 +138,9 @@ pub enum Refusal {
     /// It is not removed.
     #[error("it is not removed")]
     NotRemoved,
+    /// The time of its deletion has come.
+    #[error("its data is being deleted: it is too late to bring it back")]
+    Purged,
     /// Protected.
     #[error("it is sticky: hawser volume set NAME -o sticky=false allows its removal")]
     Sticky,
@@ -147,9 +152,9 @@ pub enum Refusal {
         /// The size asked for.
         asked: Bytes,
     },
-    /// It is still being made.
-    #[error("it is still being created")]
-    Creating,
+    /// There are no unused blocks to give back.
+    #[error("it is thick: its space is reserved and stays so; only thin volumes are trimmed")]
+    Thick,
 }
 
 /// The record after `event`. The same record back means that there is nothing to store.
@@ -160,9 +165,22 @@ pub enum Refusal {
 pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Refusal> {
     let mut next = record.clone();
     match event {
-        Event::Provisioned => next.phase = Phase::Ready,
-        Event::CreationFailed => next.phase = Phase::Removed { at: now, purge: Purge::At(now) },
-        Event::FormatBegun => next.contents = Contents::Formatting,
+        // These three decide about data, so they mean something only where there is none yet.
+        Event::Provisioned => {
+            if record.phase == Phase::Creating {
+                next.phase = Phase::Ready;
+            }
+        }
+        Event::CreationFailed => {
+            if record.phase == Phase::Creating {
+                next.phase = Phase::Removed { at: now, purge: Purge::At(now) };
+            }
+        }
+        Event::FormatBegun => {
+            if record.contents == Contents::Blank {
+                next.contents = Contents::Formatting;
+            }
+        }
         Event::Formatted => next.contents = Contents::Formatted,
         Event::Mount { id, epoch, inherited } => {
             refuse_removed(record)?;
@@ -175,7 +193,11 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
             };
             unmount(&mut next, &id, drop, outside, now);
         }
-        Event::Abandon { id, outside } => unmount(&mut next, &id, 1, outside, now),
+        Event::Abandon { id, epoch, outside } => {
+            if record.holder(&id).is_some_and(|holder| holder.epoch == epoch) {
+                unmount(&mut next, &id, 1, outside, now);
+            }
+        }
         Event::Swept { dead, outside, orphaned_before } => {
             sweep(&mut next, &dead, outside, orphaned_before, now);
         }
@@ -200,6 +222,10 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
             Phase::Creating | Phase::Ready => return Err(Refusal::NotRemoved),
         },
         Event::Undelete { name } => match record.phase {
+            // Its storage may be gone already, or be on its way.
+            Phase::Removed { purge: Purge::At(due), .. } if due <= now => {
+                return Err(Refusal::Purged);
+            }
             Phase::Removed { .. } => {
                 next.phase = Phase::Ready;
                 next.name = name;
@@ -220,10 +246,17 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
 }
 
 /// Whether the step from `before` to `after` gave `id` a reference that it did not have.
+///
+/// The one reference that a new dockerd begins with is such a one: what was inherited was worth
+/// nothing, and a dockerd whose Mount failed sends no Unmount. A container that did live on is
+/// seen in its own mount namespace, and keeps the holder parked.
 #[must_use]
 pub fn added_reference(before: &Record, after: &Record, id: &MountId) -> bool {
     let count = |record: &Record| record.holder(id).map_or(0, |holder| holder.count);
-    count(after) > count(before)
+    let epoch = |record: &Record| record.holder(id).map(|holder| holder.epoch.clone());
+    // Callers without an id are a new process every time, and one holder all the same.
+    let adopted = !id.is_anonymous() && epoch(after) != epoch(before);
+    count(after) > count(before) || adopted
 }
 
 fn mount(
@@ -239,7 +272,10 @@ fn mount(
     };
     holder.count = match inherited {
         // A killed dockerd never sends its Unmounts: the new one starts counting at one.
-        Inherited::Yes => 1,
+        Inherited::Yes => {
+            holder.since = now;
+            1
+        }
         // Mesos mounts once per container and unmounts once for all of them.
         Inherited::No if holder.id.is_anonymous() => 1,
         Inherited::No => holder.count.saturating_add(1),
@@ -254,6 +290,8 @@ fn unmount(record: &mut Record, id: &MountId, drop: u32, outside: Outside, now: 
         holder.count = holder.count.saturating_sub(drop);
         if holder.count == 0 {
             holder.parked_since.get_or_insert(now);
+            // From here on it goes as soon as no other namespace has it, and not before.
+            holder.orphaned_since = None;
         }
     }
     drop_parked(record, outside);

@@ -39,6 +39,7 @@ impl Images {
     pub(super) fn open(config: LocalConfig) -> io::Result<Self> {
         fs::create_dir_all(&config.dir)?;
         rustix::fs::chmod(&config.dir, rustix::fs::Mode::RWXU)?;
+        delete_drafts(&config.dir)?;
         let mut thin = HashSet::new();
         for_each(&config.dir, |id, metadata| {
             if taken(metadata) < metadata.len() {
@@ -199,6 +200,22 @@ fn for_each(dir: &Path, mut visit: impl FnMut(VolumeId, &fs::Metadata)) -> io::R
         let id = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse().ok());
         if let (Some(id), Ok(metadata)) = (id, entry.metadata()) {
             visit(id, &metadata);
+        }
+    }
+    Ok(())
+}
+
+/// Deletes what a killed daemon was making: the volume may be removed without a look at its draft,
+/// which has all its space already. The store's lock sees to it that no other daemon makes it now.
+fn delete_drafts(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let id = name.to_str().and_then(|name| name.strip_suffix(DRAFT_SUFFIX));
+        if id.is_some_and(|id| id.parse::<VolumeId>().is_ok())
+            && let Err(error) = fs::remove_file(entry.path())
+        {
+            tracing::warn!("cannot delete {}: {error}", entry.path().display());
         }
     }
     Ok(())

@@ -121,7 +121,11 @@ impl Local {
             Some(info) => info,
             None => {
                 image::lock(&image, &path)?;
-                loopdev::attach(&image, &path).map_err(LocalError::io("set up a loop device"))?
+                let attach = match provision_of(&volume.spec) {
+                    Provision::Thin => loopdev::attach_with_discards,
+                    Provision::Thick => loopdev::attach,
+                };
+                attach(&image, &path).map_err(LocalError::io("set up a loop device"))?
             }
         };
         fault::point("local.attach.bound");
@@ -180,7 +184,12 @@ impl Local {
     fn grow_blocking(&self, volume: &VolumeRef, to: Bytes) -> Result<(), LocalError> {
         self.images.grow(volume.id, provision_of(&volume.spec), to)?;
         fault::point("local.grow.image");
-        if let Some(device) = self.attached_device(volume.id) {
+        let attached = match self.attached_device(volume.id) {
+            Some(device) => Some(device),
+            // Attached by the daemon before this one.
+            None => self.find_loop(volume.id)?,
+        };
+        if let Some(device) = attached {
             loopdev::refresh_capacity(&device)
                 .map_err(LocalError::io(format!("grow {}", device.path.display())))?;
         }
@@ -284,3 +293,6 @@ impl Backend for Local {
         self.run("list", Self::attached_blocking).await
     }
 }
+
+#[cfg(test)]
+mod tests;

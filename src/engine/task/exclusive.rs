@@ -54,11 +54,15 @@ impl VolumeTask {
     }
 
     async fn refuse_users(&self, op: &'static str) -> Result<(), EngineError> {
-        self.refuse_holders(op)?;
-        self.refuse_outside_use(op).await
+        if self.record.holders.iter().any(|holder| holder.count > 0) {
+            return self.refuse_holders(op);
+        }
+        // A parked holder, too, is best explained by who has the file system.
+        self.refuse_outside_use(op).await?;
+        self.refuse_holders(op)
     }
 
-    fn refuse_holders(&self, op: &'static str) -> Result<(), EngineError> {
+    pub(super) fn refuse_holders(&self, op: &'static str) -> Result<(), EngineError> {
         let who: Vec<_> = self.record.holders.iter().map(ToString::to_string).collect();
         if who.is_empty() {
             return Ok(());

@@ -165,6 +165,7 @@ impl VolumeTask {
             match plan::next(&self.record, self.observed.as_ref(), self.want(), ext4, now) {
                 Step::Record(event) => {
                     if let Err(error) = self.store_event(event).await {
+                        self.give_up_creation().await;
                         self.failed(StepError::Step { step: "store", source: error.into() });
                     }
                 }
@@ -188,15 +189,19 @@ impl VolumeTask {
         }
     }
 
-    fn want(&self) -> Want {
+    /// A step towards nothing being in the kernel is under way.
+    fn is_letting_go(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.effect.lets_go())
+    }
+
+    /// Somebody holds it, asks for it, or held it a moment ago.
+    fn is_wanted(&self) -> bool {
         let lingers = self.linger_until.is_some_and(|until| until > Instant::now());
-        if !self.exclusive.is_empty() {
-            Want::Released
-        } else if self.record.is_held() || self.waiters.want_mounted() || lingers {
-            Want::Mounted
-        } else {
-            Want::Released
-        }
+        self.record.is_held() || self.waiters.want_mounted() || lingers
+    }
+
+    fn want(&self) -> Want {
+        if self.exclusive.is_empty() && self.is_wanted() { Want::Mounted } else { Want::Released }
     }
 
     fn start(&mut self, effect: Effect) {
@@ -224,18 +229,25 @@ impl VolumeTask {
         };
         // Whatever the step did or did not do is found out by looking.
         self.observed = None;
+        if effect.lets_go() && self.is_wanted() {
+            // Somebody came meanwhile: what is still there is what they want.
+            tracing::info!(volume = %self.record.name, %error, "kept, as it is wanted again");
+            return self.fail_exclusive(&Arc::new(error));
+        }
         if let Effect::GrowStorage { .. } = effect {
             self.store_or_remember(Event::GrowFailed).await;
         }
+        self.give_up_creation().await;
+        self.failed(error);
+    }
+
+    /// A volume that could not be created never existed: its name is free, and what was made of it
+    /// is deleted.
+    async fn give_up_creation(&mut self) {
         if self.record.phase == Phase::Creating {
             self.store_or_remember(Event::CreationFailed).await;
             self.shared.registry.release(&self.record.name, self.record.id);
         }
-        if effect.releases() && self.waiters.want_mounted() {
-            // Somebody wants it mounted after all, and needs nothing that failed.
-            return self.fail_exclusive(&Arc::new(error));
-        }
-        self.failed(error);
     }
 
     async fn absorb(&mut self, effect: Effect, outcome: Outcome) -> Result<(), StoreError> {
@@ -257,10 +269,12 @@ impl VolumeTask {
     fn failed(&mut self, error: StepError) {
         tracing::warn!(volume = %self.record.name, error = %error, "a step failed");
         let error = Arc::new(error);
-        self.fail_waiters(&error);
         let last = self.failure.take();
         let waited = last.map_or(FIRST_RETRY, |last| (last.waited * 2).min(LONGEST_RETRY));
-        self.failure = Some(Failure { error, retry_at: Instant::now() + waited, waited });
+        let retry_at = Instant::now() + waited;
+        self.failure = Some(Failure { error: Arc::clone(&error), retry_at, waited });
+        self.publish_view();
+        self.fail_waiters(&error);
     }
 
     fn is_backing_off(&self) -> bool {
@@ -299,6 +313,8 @@ impl VolumeTask {
         }
         self.record = next;
         self.unsaved = false;
+        // Before anybody is answered: who was told "removed" must not find it in the list.
+        self.publish_view();
         Ok(())
     }
 
@@ -313,6 +329,7 @@ impl VolumeTask {
             );
             self.record = next;
             self.unsaved = true;
+            self.publish_view();
         }
     }
 

@@ -15,8 +15,11 @@ use crate::{
         error::{EngineError, StepError},
         message::{Grown, Message, MountGrant, Reply},
     },
-    spec::{Bytes, Stated},
-    sys::namespaces::{self, OutsideHolder},
+    spec::{BackendSpec, Bytes, LocalSpec, Provision, Stated},
+    sys::{
+        mountinfo::MountTable,
+        namespaces::{self, OutsideHolder},
+    },
     volume::{
         CallerEpoch, MountId, Observed,
         transition::{self, Event, Inherited, Outside, Refusal},
@@ -36,11 +39,14 @@ impl VolumeTask {
                 self.unmount(id, epoch).await;
                 tell(reply, Ok(()));
             }
-            Message::Abandon { id } => {
+            Message::Abandon { id, epoch, answer } => {
                 tracing::info!(volume = %self.record.name, mount_id = %id, "mount came to nothing");
-                let outside = self.outside_if_last(&id).await;
-                self.store_or_remember(Event::Abandon { id, outside }).await;
+                let outside = self.outside_if_last(&id, Inherited::No).await;
+                self.store_or_remember(Event::Abandon { id, epoch, outside }).await;
                 self.linger_if_free();
+                if let Some((reply, error)) = answer {
+                    tell(reply, Err(error));
+                }
             }
             Message::Grow { to, reply } => self.grow(to, reply).await,
             Message::Set { changes, reply } => {
@@ -55,10 +61,7 @@ impl VolumeTask {
                 }
                 Err(error) => tell(reply, Err(error)),
             },
-            Message::Trim { reply } => {
-                self.try_again_now();
-                self.waiters.trim.push(reply);
-            }
+            Message::Trim { reply } => self.trim(reply),
             Message::Outside(outside) => self.swept(&outside).await,
             Message::Health(health) => self.examined(health),
             Message::Wake => {}
@@ -126,7 +129,7 @@ impl VolumeTask {
     ) -> Result<(), EngineError> {
         let before = self.record.clone();
         let inherited = self.inherited(&id);
-        let event = Event::Mount { id: id.clone(), epoch, inherited };
+        let event = Event::Mount { id: id.clone(), epoch: epoch.clone(), inherited };
         let accepted = match self.agree(stated).and_then(|()| self.healthy()) {
             Ok(()) => self.request("mount", event).await,
             Err(error) => Err(error),
@@ -139,7 +142,11 @@ impl VolumeTask {
         self.linger_until = None;
         self.try_again_now();
         self.forget_stale_observation();
-        self.waiters.mounted.push(MountWaiter { id, added, reply });
+        self.waiters.mounted.push(MountWaiter { id, epoch, added, reply });
+        // Asked before, and not possible any more.
+        if let Err(refused) = self.refuse_holders("use alone") {
+            self.exclusive.drain(..).for_each(|exclusive| exclusive.fail(|_| refused.clone()));
+        }
         Ok(())
     }
 
@@ -175,7 +182,7 @@ impl VolumeTask {
             Some(holder) if holder.epoch == epoch => Inherited::No,
             Some(_) | None => self.inherited(&id),
         };
-        let outside = self.outside_if_last(&id).await;
+        let outside = self.outside_if_last(&id, inherited).await;
         self.store_or_remember(Event::Unmount { id, inherited, outside }).await;
         self.linger_if_free();
     }
@@ -195,6 +202,16 @@ impl VolumeTask {
         }
     }
 
+    fn trim(&mut self, reply: Reply<Bytes>) {
+        let BackendSpec::Local(LocalSpec { provision }) = self.record.spec.backend;
+        if provision == Provision::Thick {
+            let (volume, refusal) = (self.record.name.clone(), Refusal::Thick);
+            return tell(reply, Err(EngineError::Refused { op: "trim", volume, refusal }));
+        }
+        self.try_again_now();
+        self.waiters.trim.push(reply);
+    }
+
     async fn grow(&mut self, to: Bytes, reply: Reply<Grown>) {
         match self.request("grow", Event::Grow { to }).await {
             Ok(()) => {
@@ -207,18 +224,31 @@ impl VolumeTask {
 
     /// Whether another namespace has the file system; looked at only when the answer matters,
     /// which is when the last reference goes.
-    async fn outside_if_last(&self, id: &MountId) -> Outside {
-        let last = self.record.holders.iter().all(|h| h.id == *id && h.count <= 1 || h.count == 0);
+    async fn outside_if_last(&self, id: &MountId, inherited: Inherited) -> Outside {
+        // What a dead process counted is dropped whole.
+        let dropped = |count| count <= 1 || inherited == Inherited::Yes;
+        let last = self
+            .record
+            .holders
+            .iter()
+            .all(|holder| holder.count == 0 || holder.id == *id && dropped(holder.count));
         if last { self.outside().await.0 } else { Outside::Held }
     }
 
     /// Whether another mount namespace has the file system, and who.
     pub(super) async fn outside(&self) -> (Outside, Vec<OutsideHolder>) {
-        let Some(device) = self.observed.as_ref().and_then(|seen| seen.device.as_ref()) else {
-            return (Outside::Free, Vec::new());
+        let device = self.observed.as_ref().and_then(|seen| seen.device.as_ref());
+        let (number, stage) =
+            (device.map(|device| device.number), self.shared.host.stage_path(self.record.id));
+        let look = move || {
+            // Not observed now: the mount table knows the device, if there is one.
+            let number = match number {
+                Some(number) => Some(number),
+                None => MountTable::read()?.at(&stage).map(|mount| mount.device),
+            };
+            number.map_or_else(|| Ok(Vec::new()), namespaces::outside_holders)
         };
-        let number = device.number;
-        match spawn_blocking(move || namespaces::outside_holders(number)).await {
+        match spawn_blocking(look).await {
             Ok(Ok(holders)) if holders.is_empty() => (Outside::Free, holders),
             Ok(Ok(holders)) => (Outside::Held, holders),
             // Not knowing is not "free".
@@ -262,12 +292,14 @@ impl VolumeTask {
         if outside == Outside::Free {
             return Ok(());
         }
-        let who: Vec<_> = holders
-            .iter()
-            .map(|holder| format!("process {} ({})", holder.pid, holder.command))
-            .collect();
-        let who = format!("{} in another mount namespace", who.join(", "));
+        let who = format!("{} in another mount namespace", processes(&holders));
         let volume = self.record.name.clone();
         Err(EngineError::Refused { op, volume, refusal: Refusal::Held(who) })
     }
+}
+
+/// As an operator finds them with ps(1).
+fn processes(holders: &[OutsideHolder]) -> String {
+    let name = |holder: &OutsideHolder| format!("process {} ({})", holder.pid, holder.command);
+    holders.iter().map(name).collect::<Vec<_>>().join(", ")
 }

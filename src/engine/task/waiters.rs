@@ -9,7 +9,7 @@ use crate::{
         message::{Grown, Message, MountGrant, Reply},
     },
     spec::{Bytes, VolumeName},
-    volume::{MountId, Phase},
+    volume::{CallerEpoch, MountId, Phase},
 };
 
 /// Those who wait, by what they wait for.
@@ -25,6 +25,7 @@ pub(super) struct Waiters {
 /// One Mount call.
 pub(super) struct MountWaiter {
     pub(super) id: MountId,
+    pub(super) epoch: CallerEpoch,
     /// The call added a reference: it is dropped again if the call comes to nothing.
     pub(super) added: bool,
     pub(super) reply: Reply<MountGrant>,
@@ -46,23 +47,32 @@ impl Waiters {
 impl VolumeTask {
     /// Answers everybody whose goal is reached.
     pub(super) fn settle(&mut self) {
+        // Who is answered finds in `Get` and `List` what it was told.
+        self.publish_view();
         if self.record.phase != Phase::Creating {
             for reply in self.waiters.created.drain(..) {
                 tell(reply, Ok(()));
             }
         }
-        if self.observed.as_ref().is_some_and(crate::volume::Observed::is_mounted) {
+        // Not while it is being unmounted: the path would be gone before the caller used it.
+        if self.is_mounted() && !self.is_letting_go() {
             self.settle_mounted();
         }
         self.settle_grown();
     }
 
+    fn is_mounted(&self) -> bool {
+        self.observed.as_ref().is_some_and(crate::volume::Observed::is_mounted)
+    }
+
     fn settle_mounted(&mut self) {
         let path = self.shared.host.published_path(&self.record.name);
         for waiter in self.waiters.mounted.drain(..) {
-            let abandon = waiter.added.then(|| (self.handle.inbox.clone(), waiter.id));
+            let MountWaiter { id, epoch, added, reply } = waiter;
+            let abandon = Message::Abandon { id, epoch, answer: None };
+            let abandon = added.then(|| (self.handle.clone(), abandon));
             // Not received, the grant comes back and gives up its reference as it is dropped.
-            tell(waiter.reply, Ok(MountGrant::new(path.clone(), abandon)));
+            tell(reply, Ok(MountGrant::new(path.clone(), abandon)));
         }
         let stage = self.shared.host.stage_path(self.record.id);
         let name = self.record.name.clone();
@@ -115,11 +125,16 @@ impl VolumeTask {
             tell(reply, Err(failed("purge")));
         }
         for waiter in self.waiters.mounted.drain(..) {
-            if waiter.added {
-                // Docker does not send an Unmount for a Mount that failed.
-                let _ = self.handle.inbox.send(Message::Abandon { id: waiter.id });
+            let MountWaiter { id, epoch, added, reply } = waiter;
+            let error = failed("mount");
+            if added {
+                // Docker does not send an Unmount for a Mount that failed: the reference is gone,
+                // durably, before it is told so.
+                let answer = Some((reply, error));
+                self.handle.tell(Message::Abandon { id, epoch, answer });
+            } else {
+                tell(reply, Err(error));
             }
-            tell(waiter.reply, Err(failed("mount")));
         }
         self.fail_exclusive(error);
     }

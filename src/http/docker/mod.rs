@@ -18,7 +18,7 @@ use std::{path::PathBuf, time::Instant};
 use axum::{
     Extension, Router,
     extract::{Request, State},
-    http::Uri,
+    http::{Method, Uri},
     middleware::{self, Next},
     response::Response,
     routing::post,
@@ -50,6 +50,9 @@ pub fn router(engine: Engine) -> Router {
         .route("/VolumeDriver.Remove", post(remove))
         .route("/VolumeDriver.Capabilities", post(capabilities))
         .fallback(async |uri: Uri| ApiError::NoSuchCall(uri.path().to_owned()))
+        .method_not_allowed_fallback(async |method: Method| {
+            ApiError::NoSuchCall(format!("{method}: every call is a POST"))
+        })
         .layer(middleware::from_fn(log))
         .with_state(engine)
 }
@@ -169,3 +172,6 @@ async fn log(request: Request, next: Next) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,8 @@ const LOOP_SET_CAPACITY: Opcode = 0x4C07;
 const LOOP_SET_DIRECT_IO: Opcode = 0x4C08;
 const LOOP_SET_BLOCK_SIZE: Opcode = 0x4C09;
 const LOOP_CONFIGURE: Opcode = 0x4C0A;
+const LOOP_CTL_ADD: Opcode = 0x4C80;
+const LOOP_CTL_REMOVE: Opcode = 0x4C81;
 const LOOP_CTL_GET_FREE: Opcode = 0x4C82;
 
 pub(super) const LO_FLAGS_READ_ONLY: u32 = 1;
@@ -91,6 +93,16 @@ impl Status {
 pub(super) fn get_free(control: &File) -> Result<u32> {
     // SAFETY: LOOP_CTL_GET_FREE takes no argument and answers by its return value.
     unsafe { ioctl(control, GetFree) }
+}
+
+/// `LOOP_CTL_REMOVE` and `LOOP_CTL_ADD`: the same number as a new device. One in use is `EBUSY`.
+pub(super) fn renew(control: &File, number: u32) -> Result<()> {
+    let number = usize::try_from(number).map_err(|_| Errno::INVAL)?;
+    // SAFETY: both take the number itself, and no memory.
+    unsafe {
+        ioctl(control, IntegerSetter::<LOOP_CTL_REMOVE>::new_usize(number))?;
+        ioctl(control, IntegerSetter::<LOOP_CTL_ADD>::new_usize(number))
+    }
 }
 
 /// `LOOP_CONFIGURE`: bind, name and set direct I/O in one step (Linux 5.8). Block size 0: the

@@ -1,0 +1,69 @@
+//! What is known after each step.
+
+use super::*;
+
+fn device() -> Device {
+    Device { path: "/dev/loop7".into(), number: (7, 7) }
+}
+
+/// Everything is there.
+fn everything() -> Observed {
+    Observed {
+        provisioned: true,
+        device: Some(device()),
+        content: Some(DeviceContent::Blank),
+        half_made: true,
+        staged: true,
+        published: true,
+        grow_at_next_mount: true,
+    }
+}
+
+#[test]
+fn each_step_makes_its_own_part_known_and_nothing_else() {
+    let nothing = Observed::default;
+    let to = Bytes::gib(20);
+    let grown = Some(Event::StorageGrown { to });
+    for (effect, seen, event) in [
+        (Effect::Provision, Observed { provisioned: true, ..nothing() }, None),
+        (Effect::Format, Observed { staged: true, ..nothing() }, Some(Event::Formatted)),
+        (Effect::GrowStorage { to }, nothing(), grown),
+        (Effect::GrowOffline, nothing(), Some(Event::FileSystemGrown)),
+        (Effect::Stage, Observed { staged: true, ..nothing() }, None),
+        (Effect::GrowOnline, nothing(), Some(Event::FileSystemGrown)),
+        (Effect::Publish, Observed { published: true, ..nothing() }, None),
+    ] {
+        assert_eq!(absorb(nothing(), effect, Outcome::Done), (seen, event), "{effect:?}");
+    }
+}
+
+#[test]
+fn each_undoing_step_takes_its_own_part_away_and_nothing_else() {
+    let to = Bytes::gib(20);
+    for (effect, seen) in [
+        (Effect::Unpublish, Observed { published: false, ..everything() }),
+        (Effect::Unstage, Observed { staged: false, grow_at_next_mount: false, ..everything() }),
+        // What was probed was this attachment's device.
+        (Effect::Detach, Observed { device: None, content: None, ..everything() }),
+        (Effect::Destroy, Observed { provisioned: false, half_made: false, ..everything() }),
+        (Effect::GrowStorage { to }, Observed { grow_at_next_mount: false, ..everything() }),
+    ] {
+        assert_eq!(absorb(everything(), effect, Outcome::Done).0, seen, "{effect:?}");
+    }
+}
+
+#[test]
+fn what_a_step_found_is_known_after_it() {
+    let found = absorb(Observed::default(), Effect::Attach, Outcome::Attached(device())).0;
+    assert_eq!(found.device, Some(device()));
+    let found = absorb(found, Effect::Probe, Outcome::Probed(DeviceContent::Something)).0;
+    assert_eq!(found.content, Some(DeviceContent::Something));
+    let looked = Outcome::Observed(everything());
+    assert_eq!(absorb(found, Effect::Observe, looked), (everything(), None));
+}
+
+#[test]
+fn a_deferred_growth_is_not_recorded_as_done() {
+    let (seen, event) = absorb(Observed::default(), Effect::GrowOnline, Outcome::Deferred);
+    assert_eq!((seen.grow_at_next_mount, event), (true, None));
+}

@@ -1,0 +1,58 @@
+//! Records and callers for tests.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{CallerEpoch, Contents, MountId, Phase, Purge, Record};
+use crate::spec::{
+    BackendSpec, Bytes, FsType, LocalSpec, Ownership, Provision, Sharing, Spec, Sticky,
+};
+
+/// When the tests begin: 2026-01-02T03:04:05Z.
+pub(crate) const START: Timestamp = Timestamp::constant(1_767_323_045, 0);
+
+/// That many seconds after [`START`].
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    START + SignedDuration::from_secs(seconds)
+}
+
+/// 10 GiB of ext4.
+pub(crate) fn spec() -> Spec {
+    Spec {
+        size: Bytes::gib(10),
+        fs: FsType::Ext4,
+        sharing: Sharing::Exclusive,
+        mount_options: Vec::new(),
+        mkfs_options: Vec::new(),
+        owner: Ownership::default(),
+        on_remove: None,
+        sticky: Sticky::No,
+        labels: [].into(),
+        backend: BackendSpec::Local(LocalSpec { provision: Provision::Thick }),
+    }
+}
+
+/// The record of a volume that was just asked for; always the same one.
+pub(crate) fn new_record() -> Record {
+    let id = "6ba7b810-9dad-41d1-80b4-00c04fd430c8".parse().unwrap();
+    Record::new(id, "pgdata".parse().unwrap(), spec(), START)
+}
+
+/// The record of a volume that was used before, and is not now.
+pub(crate) fn used_record() -> Record {
+    Record { phase: Phase::Ready, contents: Contents::Formatted, ..new_record() }
+}
+
+/// Such a volume, removed at [`START`].
+pub(crate) fn removed_record(purge: Purge) -> Record {
+    Record { phase: Phase::Removed { at: START, purge }, ..used_record() }
+}
+
+/// The n-th dockerd since the boot.
+pub(crate) fn dockerd(n: i32) -> CallerEpoch {
+    CallerEpoch { boot_id: "boot-1".into(), pid: n, start_time: 7 }
+}
+
+/// A mount id.
+pub(crate) fn id(text: &str) -> MountId {
+    MountId::from(text.to_owned())
+}

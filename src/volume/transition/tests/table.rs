@@ -1,0 +1,136 @@
+//! Every event in every state: what it does there. `·` nothing, `+` a change, else the refusal.
+
+use std::fmt::Write;
+
+use super::*;
+use crate::volume::testing::{new_record, removed_record};
+
+const TABLE: &str = "
+                 creating    blank  halfway     free  growing   behind     held   parked   sticky  removed retained      due
+Provisioned             +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+CreationFailed          +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+FormatBegun             +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Formatted               +        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Mount                   +        +        +        +        +        +        +        +        +  removed  removed  removed
+Unmount                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·
+Unmount, held           ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·
+Abandon                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·
+Swept                   ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·
+Booted                  ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·
+Grow                    +        +        +        +        ·        +        +        +        +  removed  removed  removed
+Grow, smaller      shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink  removed  removed  removed
+StorageGrown            +        +        +        +        +        +        +        +        +        +        +        +
+GrowFailed              ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·
+FileSystemGrown         ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·
+Remove                  +        +        +        +        +        +     held     held   sticky        ·        ·        ·
+Purge              not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +        ·
+Undelete           not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +   purged
+Rename                  +        +        +        +        +        +     held     held        +  removed  removed  removed
+Set                     +        +        +        +        +        +        +        +        +  removed  removed  removed";
+
+fn states() -> Vec<(&'static str, Record)> {
+    let sticky = Changes { sticky: Some(Sticky::Yes), ..Changes::default() };
+    vec![
+        ("creating", new_record()),
+        ("blank", Volume(new_record()).then(Event::Provisioned).0),
+        ("halfway", Record { contents: Contents::Formatting, ..used_record() }),
+        ("free", used_record()),
+        ("growing", Volume::free().then(Event::Grow { to: Bytes::gib(20) }).0),
+        ("behind", Record { file_system_behind: true, ..used_record() }),
+        ("held", Volume::free().then(mount("web")).0),
+        ("parked", Volume::free().then(mount("web")).then(unmount("web", Outside::Held)).0),
+        ("sticky", Volume::free().then(Event::Set(sticky)).0),
+        ("removed", removed_record(Purge::At(at(60)))),
+        ("retained", removed_record(Purge::Never)),
+        ("due", removed_record(Purge::At(START))),
+    ]
+}
+
+fn events() -> Vec<(&'static str, Event)> {
+    let labels = BTreeMap::from([("team".to_owned(), "web".to_owned())]);
+    vec![
+        ("Provisioned", Event::Provisioned),
+        ("CreationFailed", Event::CreationFailed),
+        ("FormatBegun", Event::FormatBegun),
+        ("Formatted", Event::Formatted),
+        ("Mount", mount("web")),
+        ("Unmount", unmount("web", Outside::Free)),
+        ("Unmount, held", unmount("web", Outside::Held)),
+        ("Abandon", abandon("web", Outside::Free)),
+        ("Swept", sweep(&["web"], Outside::Free, 0)),
+        ("Booted", Event::Booted { boot_id: "boot-2".into() }),
+        ("Grow", Event::Grow { to: Bytes::gib(20) }),
+        ("Grow, smaller", Event::Grow { to: Bytes::gib(5) }),
+        ("StorageGrown", Event::StorageGrown { to: Bytes::gib(20) }),
+        ("GrowFailed", Event::GrowFailed),
+        ("FileSystemGrown", Event::FileSystemGrown),
+        ("Remove", remove()),
+        ("Purge", Event::Purge),
+        ("Undelete", Event::Undelete { name: "back".parse().unwrap() }),
+        ("Rename", Event::Rename { to: "other".parse().unwrap() }),
+        ("Set", Event::Set(Changes { labels, ..Changes::default() })),
+    ]
+}
+
+/// A new event does not compile here until it has a row above.
+const fn has_a_row(event: &Event) {
+    match event {
+        Event::Provisioned | Event::CreationFailed | Event::FormatBegun | Event::Formatted => {}
+        Event::Mount { .. } | Event::Unmount { .. } | Event::Abandon { .. } => {}
+        Event::Swept { .. } | Event::Booted { .. } | Event::Grow { .. } => {}
+        Event::StorageGrown { .. } | Event::GrowFailed | Event::FileSystemGrown => {}
+        Event::Remove { .. } | Event::Purge | Event::Undelete { .. } => {}
+        Event::Rename { .. } | Event::Set(_) => {}
+    }
+}
+
+const fn word(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Held(_) => "held",
+        Refusal::Removed => "removed",
+        Refusal::NotRemoved => "not-rm",
+        Refusal::Purged => "purged",
+        Refusal::Sticky => "sticky",
+        Refusal::Shrink { .. } => "shrink",
+        Refusal::Thick => "thick",
+    }
+}
+
+#[test]
+fn every_event_does_in_every_state_what_the_table_says() {
+    let states = states();
+    let mut table = format!("{:16}", "");
+    for (name, _) in &states {
+        write!(table, "{name:>9}").unwrap();
+    }
+    for (name, event) in events() {
+        has_a_row(&event);
+        write!(table, "\n{name:16}").unwrap();
+        for (_, record) in &states {
+            let cell = match apply(record, event.clone(), START) {
+                Ok(next) if next == *record => "·",
+                Ok(_) => "+",
+                Err(refusal) => word(&refusal),
+            };
+            write!(table, "{cell:>9}").unwrap();
+        }
+    }
+    assert_eq!(table, TABLE.trim_start_matches('\n'), "\n{table}\n");
+}
+
+/// What a client sees: a short sentence for each, that names the way out where there is one.
+#[test]
+fn every_refusal_is_a_sentence() {
+    for (refusal, sentence) in [
+        (Refusal::Held("mount a, mount b".into()), "it is in use here by mount a, mount b"),
+        (Refusal::Removed, "it was removed (hawser volume undelete brings it back)"),
+        (Refusal::NotRemoved, "it is not removed"),
+        (Refusal::Purged, "its data is being deleted: it is too late to bring it back"),
+        (
+            Refusal::Sticky,
+            "it is sticky: hawser volume set NAME -o sticky=false allows its removal",
+        ),
+    ] {
+        assert_eq!(refusal.to_string(), sentence);
+    }
+}

@@ -1,0 +1,155 @@
+//! The commands that need no running daemon, or end what it left.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::{HAWSER, Start, World};
+
+#[test]
+fn release_frees_everything_and_the_volumes_are_there_after_the_next_start() {
+    let mut world = World::started();
+    world.with_data("name=v,size=64MiB", "precious");
+    world.mount("v", "a");
+    world.mount("name=w,size=300MiB,fs=xfs,provision=thin", "b");
+    let error = world.hawser_fails(["release"]);
+    assert!(error.contains("in use by another hawser"), "{error}");
+    world.stop();
+    assert_eq!((world.mounts().len(), world.loops().len()), (4, 2), "a stop leaves them mounted");
+
+    let said = world.hawser(["release"]);
+
+    assert!(said.contains("v: released") && said.contains("w: released"), "{said}");
+    assert!(world.mounts().is_empty() && world.loops().is_empty());
+    assert_eq!(world.hawser(["release"]), "", "nothing is left to do");
+    world.start();
+    // Their holders are still holders.
+    assert_eq!(world.data_of("v"), "precious");
+    world.unmount("v", "a");
+    world.unmount("w", "b");
+    world.remove("v");
+    world.remove("w");
+    world.finish();
+}
+
+#[test]
+fn a_busy_volume_does_not_stop_the_release_of_the_others() {
+    let mut world = World::started();
+    let busy = world.mount("name=busy,size=64MiB", "a");
+    world.mount("name=idle,size=64MiB", "a");
+    fs::write(busy.join("file"), "x").unwrap();
+    let open = fs::File::open(busy.join("file")).unwrap();
+    world.stop();
+
+    let output = world.cli(["release"]);
+
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("busy"), "{output:?}");
+    assert_eq!((world.mounts().len(), world.loops().len()), (2, 1));
+    drop(open);
+    world.hawser(["release"]);
+    world.start();
+    for name in ["busy", "idle"] {
+        world.unmount(name, "a");
+        world.remove(name);
+    }
+    world.finish();
+}
+
+#[test]
+fn spec_explains_a_string_without_a_daemon() {
+    let world = World::new();
+    world.write_configuration();
+
+    let text = world.hawser(["spec", "pgdata,size=2GiB", "-o", "fs=xfs"]);
+    assert!(["pgdata", "2GiB", "xfs", "local"].iter().all(|part| text.contains(part)), "{text}");
+    let json: Value = serde_json::from_str(&world.hawser(["spec", "--json", "v,size=1"])).unwrap();
+    assert!(json.to_string().contains("1GiB") || json.to_string().contains("1073741824"), "{json}");
+    let help = world.hawser(["spec", "--help-keys"]);
+    assert!(help.contains("mkfs_options"), "{help}");
+    let error = world.hawser_fails(["spec", "v,sise=2GiB"]);
+    assert!(error.contains("sise") && error.contains("size"), "{error}");
+}
+
+#[test]
+fn config_check_names_all_mistakes_at_once() {
+    let world = World::new();
+    world.write_configuration();
+    assert!(world.hawser(["config", "check"]).contains("right"));
+    let text = "[daemon]\ndocker_socket = \"relative\"\nstate_dirr = \"/x\"\n[volumes]\nlinger = \"soon\"\n";
+    fs::write(world.path("hawser.toml"), text).unwrap();
+
+    for command in [&["config", "check"][..], &["serve"]] {
+        let output = world.command(HAWSER).args(command).output().unwrap();
+        assert_eq!(output.status.code(), Some(64), "{output:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        let parts = [
+            "hawser.toml: daemon.docker_socket: relative",
+            "state_dirr",
+            "daemon.state_dir",
+            "soon",
+        ];
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        assert!(error.lines().count() >= 3, "{error}");
+    }
+    let output = world.command(HAWSER).args(["volume", "frobnicate"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(64), "{output:?}");
+}
+
+#[test]
+fn the_records_are_exported_and_imported_into_an_empty_store() {
+    let mut world = World::started();
+    world.with_data("name=v,size=64MiB,label.a=b", "precious");
+    world.until_released("v");
+    world.stop();
+
+    let export = world.hawser(["store", "export"]);
+    let parsed: Value = serde_json::from_str(&export).unwrap();
+    assert_eq!(parsed["volumes"][0]["name"], json!("v"));
+    let file = world.path("export.json");
+    fs::write(&file, &export).unwrap();
+    let file = file.to_str().unwrap();
+    let error = world.hawser_fails(["store", "import", file]);
+    assert!(error.contains("1 records already"), "{error}");
+    fs::rename(world.path("state/records.redb"), world.path("old.redb")).unwrap();
+    world.hawser(["store", "import", file]);
+    assert_eq!(world.hawser(["store", "export"]), export);
+
+    world.start();
+    assert_eq!(world.data_of("v"), "precious");
+    world.remove("v");
+    world.finish();
+}
+
+#[test]
+fn a_damaged_store_refuses_to_start_and_destroys_nothing() {
+    let mut world = World::started();
+    world.with_data("name=v,size=64MiB", "precious");
+    world.until_released("v");
+    world.stop();
+    let store = world.path("state/records.redb");
+    fs::rename(&store, world.path("good")).unwrap();
+    fs::write(&store, "no database").unwrap();
+
+    let Start::Ended(status) = world.try_start() else { panic!("it started") };
+
+    assert_eq!(status.code(), Some(1));
+    assert!(world.log().contains("records.redb"), "{}", world.log());
+    assert_eq!(fs::read_to_string(&store).unwrap(), "no database");
+    assert_eq!(world.images().len(), 1);
+    fs::rename(world.path("good"), &store).unwrap();
+    world.start();
+    assert_eq!(world.data_of("v"), "precious");
+    world.remove("v");
+    world.finish();
+}
+
+#[test]
+fn commands_say_so_when_no_daemon_answers() {
+    let world = World::new();
+    world.write_configuration();
+
+    let error = world.hawser_fails(["volume", "ls"]);
+
+    assert!(error.contains("is the daemon running?"), "{error}");
+}

@@ -1,0 +1,23 @@
+//! The daemon from outside: the real binary on real sockets, loop devices and mounts.
+//!
+//! Needs root, and fails without it. Each test has a daemon, a directory and a mount namespace of
+//! its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking, and start programs of their own"
+)]
+
+mod commands;
+mod failures;
+mod harness;
+mod holders;
+mod meetings;
+mod names;
+mod protocol;
+mod removal;
+mod restarts;
+mod sizes;
+mod sockets;
