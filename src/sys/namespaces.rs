@@ -2,9 +2,10 @@
 //!
 //! A namespace is cloned with all its mounts; one that does not receive our unmounts keeps a file
 //! system alive after it is gone here. This module names the holders, for people and for "parked".
-//! A copy that is our mount's peer or slave goes away with ours, and holds nothing: so it is with
-//! the host's namespace, seen from a managed plugin, and with every service that systemd gave a
-//! namespace of its own. (While such a copy is in use, our own unmount is refused as busy.)
+//! A copy that lies on a peer or slave of what ours lies on goes away with ours, and holds nothing:
+//! so it is with the host's namespace, seen from a managed plugin, and with every service that
+//! systemd gave a namespace of its own. (While such a copy is in use, our own unmount is refused as
+//! busy.) A container's volume lies on the container's own root directory, and holds.
 //!
 //! That it finds nobody is *not* a proof: a namespace can be kept by a bind of its file or by a
 //! descriptor, without any process, or be that of a single thread, or of a process outside our pid
@@ -62,11 +63,9 @@ pub fn outside_holders_of_many(
     // Before and after: what was mounted here meanwhile is ours as well.
     let after = MountTable::read()?;
     let ours: HashSet<u32> = before.iter().chain(after.iter()).map(|mount| mount.id).collect();
-    let of_devices = |mount: &&Mount| devices.contains(&mount.device);
-    let our_groups = before.iter().chain(after.iter()).filter(of_devices);
-    let following = followers(
-        our_groups.filter_map(|mount| mount.peer_group).collect(),
-        &held.iter().flat_map(|(_, table)| table.iter()).filter(of_devices).collect::<Vec<_>>(),
+    let reached = reached_groups(
+        parents(&before, devices).chain(parents(&after, devices)),
+        &held.iter().flat_map(|(_, table)| parents(table, devices)).collect::<Vec<_>>(),
     );
 
     let mut holders: HashMap<_, Vec<OutsideHolder>> = HashMap::new();
@@ -76,8 +75,11 @@ pub fn outside_holders_of_many(
         // A mount belongs to one namespace, so its id stands for one that cannot be named.
         let lowest = table.iter().map(|mount| mount.id).min();
         let namespace = view.namespace.as_ref().ok_or(lowest);
-        let keeps = |mount: &&Mount| !follows(mount, &following) && is_foreign(mount.id);
-        for mount in table.iter().filter(of_devices).filter(keeps) {
+        let follows = |mount: &Mount| {
+            table.by_id(mount.parent).is_some_and(|parent| receives(parent, &reached))
+        };
+        let of_devices = table.iter().filter(|mount| devices.contains(&mount.device));
+        for mount in of_devices.filter(|mount| is_foreign(mount.id) && !follows(mount)) {
             if reported.insert((namespace, mount.device)) {
                 let holder = OutsideHolder { pid: view.pid, command: command_of(view.pid) };
                 holders.entry(mount.device).or_default().push(holder);
@@ -87,24 +89,39 @@ pub fn outside_holders_of_many(
     Ok(holders)
 }
 
-/// The peer groups that our unmounts reach: ours, those of their slaves, and so on.
-fn followers(mut groups: HashSet<u32>, mounts: &[&Mount]) -> HashSet<u32> {
+/// What the devices' mounts are mounted on. An unmount propagates along the peers and slaves of
+/// *that*, not along those of the mount itself: a container's volume is a slave of ours and stays,
+/// since the container's root directory, which it is mounted on, is none.
+fn parents<'a>(
+    table: &'a MountTable,
+    devices: &'a HashSet<(u32, u32)>,
+) -> impl Iterator<Item = &'a Mount> {
+    table
+        .iter()
+        .filter(|mount| devices.contains(&mount.device))
+        .filter_map(|mount| table.by_id(mount.parent))
+}
+
+/// The peer groups that our unmounts reach: those that ours are mounted on, those of their slaves,
+/// and so on.
+fn reached_groups<'a>(ours: impl Iterator<Item = &'a Mount>, foreign: &[&Mount]) -> HashSet<u32> {
+    let mut groups: HashSet<u32> = ours.filter_map(|mount| mount.peer_group).collect();
     loop {
-        let reached: Vec<u32> = mounts
+        let more: Vec<u32> = foreign
             .iter()
-            .filter(|mount| follows(mount, &groups))
+            .filter(|mount| receives(mount, &groups))
             .filter_map(|mount| mount.peer_group)
             .filter(|group| !groups.contains(group))
             .collect();
-        if reached.is_empty() {
+        if more.is_empty() {
             return groups;
         }
-        groups.extend(reached);
+        groups.extend(more);
     }
 }
 
-/// Whether the mount goes away when one of the groups is unmounted.
-fn follows(mount: &Mount, groups: &HashSet<u32>) -> bool {
+/// Whether what happens on a mount of one of the groups happens on this one, too.
+fn receives(mount: &Mount, groups: &HashSet<u32>) -> bool {
     let reached = |group: Option<u32>| group.is_some_and(|group| groups.contains(&group));
     reached(mount.peer_group) || reached(mount.master)
 }
@@ -243,6 +260,40 @@ mod tests {
             let free = blockdev::ensure_unused(disk.path()).is_ok();
             assert_eq!(free, !holds, "{propagation}");
         }
+    }
+
+    /// As a container runtime does it: everything a slave of ours, then a bind of the volume on a
+    /// root directory of its own.
+    #[tokio::test]
+    async fn a_bind_on_a_container_s_own_root_holds_although_it_is_a_slave_of_ours() {
+        let world = testing::World::alone();
+        let disk = world.formatted(FsType::Ext4, 64).await;
+        let root = world.dir("root");
+        let _root = testing::Unmount(root.clone());
+        mount::ensure_shared_root(&root, mount::RootKind::Bind).unwrap();
+        let stage = root.join("stage");
+        std::fs::create_dir(&stage).unwrap();
+        mount::mount_fs(disk.path(), &stage, FsType::Ext4, &[]).unwrap();
+
+        let (container, ready) = (world.dir("container"), world.dir("ready"));
+        let script = format!(
+            "mount -t tmpfs none {c} && mkdir {c}/data && mount --rbind {s} {c}/data && \
+             rmdir {r} && exec sleep 1000",
+            c = container.display(),
+            s = stage.display(),
+            r = ready.display(),
+        );
+        let args = ["-m", "--propagation", "slave", "sh", "-c", &script];
+        let child = testing::Background::start("unshare", args);
+        testing::until("the container has its volume", || !ready.exists());
+
+        assert_eq!(outside_holders(disk.device.device).unwrap().len(), 1);
+        mount::unmount(&stage).await.unwrap();
+        assert_eq!(outside_holders(disk.device.device).unwrap().len(), 1);
+        assert!(blockdev::ensure_unused(disk.path()).is_err());
+
+        drop(child);
+        testing::until("the device is free", || blockdev::ensure_unused(disk.path()).is_ok());
     }
 
     #[test]
