@@ -41,6 +41,40 @@ struct Tables {
     handles: HashMap<VolumeId, Handle>,
 }
 
+/// What came of asking for a name.
+pub(super) enum Reserve {
+    /// It is the volume's own already.
+    Own,
+    /// It is another volume's.
+    Taken,
+    /// It was free, and is reserved now.
+    New(Reservation),
+}
+
+/// A name that is reserved for a volume, and given back when this is dropped, whatever the reason.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    shared: Arc<Shared>,
+    name: VolumeName,
+    id: VolumeId,
+}
+
+impl Reservation {
+    /// The record that bears the name is stored: the name is the volume's now.
+    pub(super) fn keep(self) {
+        // Not dropped, only its parts: see Drop.
+        let mut kept = std::mem::ManuallyDrop::new(self);
+        drop(Arc::clone(&kept.shared));
+        let _ = &mut kept;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.shared.registry.release(&self.name, self.id);
+    }
+}
+
 /// The tables. The lock is held for look-ups only, never across an await or I/O.
 #[derive(Debug, Default)]
 pub(super) struct Registry(RwLock<Tables>);
@@ -70,9 +104,17 @@ impl Registry {
         self.read().handles.values().cloned().collect()
     }
 
-    /// Gives the name to the volume, unless another has it.
-    pub(super) fn reserve(&self, name: &VolumeName, id: VolumeId) -> bool {
-        *self.write().names.entry(name.clone()).or_insert(id) == id
+    /// Gives the name to the volume, unless another has it; for good only once the record that
+    /// bears it is stored.
+    pub(super) fn reserve(shared: &Arc<Shared>, name: VolumeName, id: VolumeId) -> Reserve {
+        match shared.registry.write().names.entry(name.clone()) {
+            Entry::Occupied(present) if *present.get() == id => Reserve::Own,
+            Entry::Occupied(_) => Reserve::Taken,
+            Entry::Vacant(free) => {
+                free.insert(id);
+                Reserve::New(Reservation { shared: Arc::clone(shared), name, id })
+            }
+        }
     }
 
     /// Takes the name from the volume, if it has it.

@@ -18,6 +18,7 @@ mod containers;
 mod dockerd_crashes;
 mod harness;
 mod hawser_crashes;
+mod live_holders;
 mod options;
 mod plugin;
 mod protocol;
