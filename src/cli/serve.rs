@@ -123,6 +123,8 @@ pub(super) async fn open_engine(
     store: Store,
     records: Vec<crate::volume::Record>,
 ) -> anyhow::Result<Engine> {
+    std::fs::create_dir_all(&config.root)
+        .with_context(|| format!("cannot make {}", config.root.display()))?;
     let host = open_host(config)?;
     host.prepare(config.root_kind)
         .with_context(|| format!("cannot prepare {} for mounts", config.root.display()))?;

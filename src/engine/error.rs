@@ -90,6 +90,9 @@ pub enum EngineError {
     },
 }
 
+/// A step's own error: any.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a step could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
@@ -100,11 +103,14 @@ pub enum StepError {
         step: &'static str,
         /// Why.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Cause,
     },
     /// There is no step that would help.
     #[error(transparent)]
     Stuck(#[from] Problem),
+    /// The volume was removed while it was asked for.
+    #[error("it was removed just now: try again")]
+    Removed,
     /// The volume's file system has failed.
     #[error(
         "its file system has failed: {0}; stop its tasks, then run `hawser volume fsck --repair`"

@@ -19,7 +19,7 @@ use std::{
 
 use tokio::task::spawn_blocking;
 
-use super::error::StepError;
+use super::error::{Cause, StepError};
 use crate::{
     backend::{Backend, Inspection, VolumeRef},
     fault,
@@ -57,9 +57,6 @@ pub struct Subject {
     pub mounts: Option<Arc<MountTable>>,
 }
 
-/// A step's own error: any.
-type Cause = Box<dyn std::error::Error + Send + Sync>;
-
 /// Something is mounted where a volume belongs.
 #[derive(Debug, thiserror::Error)]
 enum PathError {
@@ -76,9 +73,10 @@ enum PathError {
 }
 
 impl Host {
-    /// Changes nothing yet.
+    /// Changes nothing yet. The mount table holds resolved paths, so the root is resolved, too.
     #[must_use]
     pub fn new(root: PathBuf, backends: Vec<Arc<dyn Backend>>) -> Self {
+        let root = fs::canonicalize(&root).unwrap_or(root);
         let backends = backends.into_iter().map(|backend| (backend.kind(), backend)).collect();
         Self { root, backends }
     }
@@ -187,6 +185,8 @@ impl Host {
         let shows = |path: &Path| match (mounts.at(path), &device) {
             (None, _) => Ok(false),
             (Some(mount), Some(device)) if mount.device == device.number => Ok(true),
+            // A removed volume's name may be another one's by now, and the path with it.
+            (Some(_), _) if record.is_removed() => Ok(false),
             (Some(mount), _) => {
                 Err(PathError::Occupied { path: path.into(), source_name: mount.source.clone() })
             }

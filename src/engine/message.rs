@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::{error::EngineError, registry::Handle};
+use super::{
+    error::EngineError,
+    registry::{Handle, Reservation},
+};
 use crate::{
     spec::{Bytes, Stated, VolumeName},
     sys::{format::Repair, namespaces::OutsideHolder},
@@ -49,10 +52,10 @@ pub(super) enum Message {
 pub(super) enum Exclusive {
     /// Remove it.
     Remove { purge: Purge, reply: Reply<()> },
-    /// Give it another name, which is reserved already.
-    Rename { to: VolumeName, reply: Reply<()> },
-    /// Bring it back after a removal, under a name that is reserved already.
-    Undelete { name: VolumeName, reply: Reply<()> },
+    /// Give it another name, which is reserved unless it is its own.
+    Rename { to: VolumeName, reserved: Option<Reservation>, reply: Reply<()> },
+    /// Bring it back after a removal, under that name.
+    Undelete { name: VolumeName, reserved: Option<Reservation>, reply: Reply<()> },
     /// Check its file system.
     Check { repair: Repair, reply: Reply<Checked> },
 }

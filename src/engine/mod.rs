@@ -42,7 +42,7 @@ use crate::{
     },
 };
 use message::{Exclusive, Message, Reply};
-use registry::{Handle, Registry};
+use registry::{Handle, Registry, Reservation, Reserve};
 use task::VolumeTask;
 
 /// moby waits 2 minutes for Create and Mount (daemon/volume/drivers/proxy.go).
@@ -244,11 +244,9 @@ impl Engine {
         let view = self.find_removed(which)?;
         let (id, name) = (view.record.id, new_name.unwrap_or_else(|| view.record.name.clone()));
         let handle = self.by_id(id)?;
-        if !self.shared.registry.reserve(&name, id) {
-            return Err(EngineError::NameTaken(name));
-        }
+        let reserved = self.reserve(&name, id)?;
         let wanted = name.clone();
-        let ask = |reply| Message::Exclusive(Exclusive::Undelete { name: wanted, reply });
+        let ask = |reply| Message::Exclusive(Exclusive::Undelete { name: wanted, reserved, reply });
         Self::ask(&handle, "undelete", &name, SHORT, ask).await?;
         Ok(name)
     }
@@ -282,11 +280,8 @@ impl Engine {
     /// It has its old name then.
     pub async fn rename(&self, name: &VolumeName, to: VolumeName) -> Result<(), EngineError> {
         let handle = self.named(name)?;
-        let id = handle.view().record.id;
-        if !self.shared.registry.reserve(&to, id) {
-            return Err(EngineError::NameTaken(to));
-        }
-        let ask = |reply| Message::Exclusive(Exclusive::Rename { to, reply });
+        let reserved = self.reserve(&to, handle.view().record.id)?;
+        let ask = |reply| Message::Exclusive(Exclusive::Rename { to, reserved, reply });
         Self::ask(&handle, "rename", name, SHORT, ask).await
     }
 
@@ -355,6 +350,15 @@ impl Engine {
     fn named(&self, name: &VolumeName) -> Result<Handle, EngineError> {
         let found = self.shared.registry.by_name(name);
         found.ok_or_else(|| EngineError::NotFound(name.to_string()))
+    }
+
+    /// A name for the volume that is not its own yet; `None` if it is.
+    fn reserve(&self, name: &VolumeName, id: VolumeId) -> Result<Option<Reservation>, EngineError> {
+        match Registry::reserve(&self.shared, name.clone(), id) {
+            Reserve::New(reservation) => Ok(Some(reservation)),
+            Reserve::Own => Ok(None),
+            Reserve::Taken => Err(EngineError::NameTaken(name.clone())),
+        }
     }
 
     fn by_id(&self, id: VolumeId) -> Result<Handle, EngineError> {

@@ -50,6 +50,7 @@ impl Engine {
         records: Vec<Record>,
         host: Host,
     ) -> Result<Self, StartError> {
+        refuse_double_names(&records)?;
         let callers = Callers::new()?;
         let registry = Registry::default();
         let shared = Arc::new(Shared {
@@ -72,7 +73,7 @@ impl Engine {
         for record in records {
             let awake = needs_attention(&record, &attached, &mounts, &shared);
             woken += usize::from(awake);
-            start_task(&shared, record, awake.then(|| Arc::clone(&mounts)))?;
+            start_task(&shared, record, awake.then(|| Arc::clone(&mounts)));
         }
         tracing::info!(volumes = shared.registry.all().len(), woken, "started");
         let engine = Self { shared };
@@ -117,11 +118,16 @@ fn needs_attention(
         || mounts.at(&shared.host.published_path(&record.name)).is_some()
 }
 
-fn start_task(
-    shared: &Arc<Shared>,
-    record: Record,
-    wake: Option<Arc<MountTable>>,
-) -> Result<(), StartError> {
+/// Before anything is started: one of the two would serve the other's name.
+fn refuse_double_names(records: &[Record]) -> Result<(), StartError> {
+    let mut names = HashSet::new();
+    match records.iter().find(|record| !record.is_removed() && !names.insert(&record.name)) {
+        Some(record) => Err(StartError::DoubleName(record.name.to_string())),
+        None => Ok(()),
+    }
+}
+
+fn start_task(shared: &Arc<Shared>, record: Record, wake: Option<Arc<MountTable>>) {
     // Only holders of an earlier boot are dropped, in memory: the next change stores it.
     let boot_id = shared.callers.boot_id().to_owned();
     let record =
@@ -129,15 +135,15 @@ fn start_task(
     let (handle, inbox) = new_handle(&record);
     if record.is_removed() {
         shared.registry.insert_removed(record.id, handle.clone());
-    } else if shared.registry.insert_new(&record.name, record.id, &handle).is_err() {
-        return Err(StartError::DoubleName(record.name.to_string()));
+    } else {
+        // The names were found to be different before.
+        let _ = shared.registry.insert_new(&record.name, record.id, &handle);
     }
     let awake = wake.is_some();
     let task = VolumeTask::new(Arc::clone(shared), handle.clone(), inbox, record, wake);
     tokio::spawn(task.run());
     if awake {
         // The task was just started: its inbox is open.
-        let _ = handle.inbox.send(Message::Wake);
+        handle.tell(Message::Wake);
     }
-    Ok(())
 }

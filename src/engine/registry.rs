@@ -4,13 +4,13 @@
 //! make one name twice; it is given back when storing fails.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, PoisonError, RwLock},
 };
 
 use tokio::sync::mpsc;
 
-use super::{message::Message, view::View};
+use super::{Shared, message::Message, view::View};
 use crate::{spec::VolumeName, volume::VolumeId};
 
 /// A volume's task, and what it last said of itself.
@@ -54,24 +54,24 @@ pub(super) enum Reserve {
 /// A name that is reserved for a volume, and given back when this is dropped, whatever the reason.
 #[derive(Debug)]
 pub(super) struct Reservation {
-    shared: Arc<Shared>,
+    /// `None` once it is kept.
+    shared: Option<Arc<Shared>>,
     name: VolumeName,
     id: VolumeId,
 }
 
 impl Reservation {
     /// The record that bears the name is stored: the name is the volume's now.
-    pub(super) fn keep(self) {
-        // Not dropped, only its parts: see Drop.
-        let mut kept = std::mem::ManuallyDrop::new(self);
-        drop(Arc::clone(&kept.shared));
-        let _ = &mut kept;
+    pub(super) fn keep(mut self) {
+        self.shared = None;
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.shared.registry.release(&self.name, self.id);
+        if let Some(shared) = &self.shared {
+            shared.registry.release(&self.name, self.id);
+        }
     }
 }
 
@@ -112,7 +112,7 @@ impl Registry {
             Entry::Occupied(_) => Reserve::Taken,
             Entry::Vacant(free) => {
                 free.insert(id);
-                Reserve::New(Reservation { shared: Arc::clone(shared), name, id })
+                Reserve::New(Reservation { shared: Some(Arc::clone(shared)), name, id })
             }
         }
     }

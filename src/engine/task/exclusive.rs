@@ -9,13 +9,14 @@ use std::{sync::Arc, time::Duration};
 use super::{VolumeTask, waiters::tell};
 use crate::{
     engine::{
-        error::{EngineError, StepError},
+        Shared,
+        error::{Cause, EngineError, StepError},
         message::{Checked, Exclusive, Reply},
+        registry::Reservation,
     },
-    spec::VolumeName,
     sys::format::{self, Repair},
     volume::{
-        Contents,
+        Contents, Record,
         transition::{Event, Refusal},
     },
 };
@@ -86,76 +87,73 @@ impl VolumeTask {
         }
         match exclusive {
             Exclusive::Remove { purge, reply } => {
-                let name = self.record.name.clone();
-                let result = self.request(op, Event::Remove { purge }).await;
+                let result = self.rename_to(op, None, Event::Remove { purge }).await;
                 if result.is_ok() {
-                    self.shared.registry.release(&name, self.record.id);
+                    // They came before the removal, and cannot be served any more.
+                    self.fail_waiters(&Arc::new(StepError::Removed));
                 }
                 tell(reply, result);
             }
-            Exclusive::Rename { to, reply } => {
-                let name = to.clone();
-                self.take_name(op, name, Event::Rename { to }, reply).await;
+            Exclusive::Rename { to, reserved, reply } => {
+                tell(reply, self.rename_to(op, reserved, Event::Rename { to }).await);
             }
-            Exclusive::Undelete { name, reply } => {
-                let taken = name.clone();
-                self.take_name(op, taken, Event::Undelete { name }, reply).await;
+            Exclusive::Undelete { name, reserved, reply } => {
+                tell(reply, self.rename_to(op, reserved, Event::Undelete { name }).await);
             }
-            Exclusive::Check { repair, reply } => self.check(repair, reply).await,
+            Exclusive::Check { repair, reply } => self.check(repair, reply),
         }
         true
     }
 
-    /// Stores a change of name; the name that is not used in the end is given back.
-    async fn take_name(
+    /// Stores a change of what the volume is called, if anything: the old name is free then, and
+    /// the reserved one is its own. Nothing changes where that fails.
+    async fn rename_to(
         &mut self,
         op: &'static str,
-        name: VolumeName,
+        reserved: Option<Reservation>,
         event: Event,
-        reply: Reply<()>,
-    ) {
+    ) -> Result<(), EngineError> {
         let (before, was_removed) = (self.record.name.clone(), self.record.is_removed());
-        let result = self.request(op, event).await;
-        match &result {
-            Ok(()) if before != name && !was_removed => {
-                self.shared.registry.release(&before, self.record.id);
-            }
-            Ok(()) => {}
-            Err(_) if before == name && !was_removed => {}
-            Err(_) => self.shared.registry.release(&name, self.record.id),
+        self.request(op, event).await?;
+        if let Some(reserved) = reserved {
+            reserved.keep();
         }
-        tell(reply, result);
+        let gave_up = self.record.is_removed() || self.record.name != before;
+        if gave_up && !was_removed {
+            self.shared.registry.release(&before, self.record.id);
+        }
+        Ok(())
     }
 
     /// Checks the file system on the attached, unmounted device.
-    async fn check(&mut self, repair: Repair, reply: Reply<Checked>) {
-        let volume = self.record.name.clone();
-        let result = self.check_device(repair).await.map_err(|source| EngineError::Failed {
-            op: "fsck",
-            volume,
-            source: Arc::new(StepError::Step { step: "check", source }),
-        });
-        // Attached by the check or not: the plan goes on from what is there now.
+    fn check(&mut self, repair: Repair, reply: Reply<Checked>) {
+        let (shared, record) = (Arc::clone(&self.shared), self.record.clone());
+        // Attached by the check or not: the plan goes on from what is there then.
         self.observed = None;
-        tell(reply, result);
+        self.start_aside("fsck", async move {
+            let result = check_device(&shared, &record, repair).await;
+            let failed = |source| EngineError::Failed {
+                op: "fsck",
+                volume: record.name.clone(),
+                source: Arc::new(StepError::Step { step: "check", source }),
+            };
+            tell(reply, result.map_err(failed));
+        });
     }
+}
 
-    async fn check_device(
-        &self,
-        repair: Repair,
-    ) -> Result<Checked, Box<dyn std::error::Error + Send + Sync>> {
-        if self.record.contents != Contents::Formatted {
-            return Ok(Checked {
-                clean: true,
-                output: "it was never mounted: nothing to check".into(),
-            });
-        }
-        let kind = self.record.spec.backend.kind();
-        let backend = self.shared.host.backend(kind).ok_or("its backend is not configured")?;
-        let device = backend.attach(&(&self.record).into()).await?;
-        let report = format::check(&device.path, self.record.spec.fs, repair).await?;
-        Ok(Checked { clean: report.clean, output: report.output })
+async fn check_device(shared: &Shared, record: &Record, repair: Repair) -> Result<Checked, Cause> {
+    if record.contents != Contents::Formatted {
+        return Ok(Checked {
+            clean: true,
+            output: "it was never mounted: nothing to check".into(),
+        });
     }
+    let kind = record.spec.backend.kind();
+    let backend = shared.host.backend(kind).ok_or("its backend is not configured")?;
+    let device = backend.attach(&record.into()).await?;
+    let report = format::check(&device.path, record.spec.fs, repair).await?;
+    Ok(Checked { clean: report.clean, output: report.output })
 }
 
 /// How long a check may keep its caller waiting.

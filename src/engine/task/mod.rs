@@ -33,7 +33,7 @@ use crate::{
     cluster::{StoreError, Urgency},
     sys::mountinfo::MountTable,
     volume::{
-        Observed, Phase, Record,
+        Contents, Observed, Phase, Record,
         effect::{self, Effect, Outcome},
         plan::{self, Step, Want},
         transition::{self, Event},
@@ -73,8 +73,26 @@ pub(super) struct VolumeTask {
 }
 
 struct Running {
-    effect: Effect,
+    work: Work,
     job: JoinHandle<Result<Outcome, StepError>>,
+}
+
+/// What keeps a volume busy.
+#[derive(Clone, Copy)]
+enum Work {
+    /// A step of the plan.
+    Step(Effect),
+    /// Something that was asked for, and that answers by itself; its name.
+    Aside(&'static str),
+}
+
+impl Work {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Step(effect) => effect.name(),
+            Self::Aside(name) => name,
+        }
+    }
 }
 
 struct Failure {
@@ -122,6 +140,8 @@ impl VolumeTask {
     /// caller can hang up between any two awaits.
     pub(super) async fn run_new(mut self) {
         if let Err(error) = self.shared.store.put(&self.record, Urgency::NewWork).await {
+            // It may be on the disk all the same, and would be a volume after the next start.
+            let _ = self.shared.store.delete(self.record.id).await;
             self.shared.registry.forget(&self.record.name, self.record.id);
             return self.refuse_all(&error);
         }
@@ -156,7 +176,7 @@ impl VolumeTask {
             if self.running.is_some() || self.is_backing_off() || self.shared.steps.is_closed() {
                 return Life::GoesOn;
             }
-            if self.next_exclusive().await {
+            if self.next_exclusive().await || self.next_trim() {
                 continue;
             }
             self.wait_until = None;
@@ -191,7 +211,8 @@ impl VolumeTask {
 
     /// A step towards nothing being in the kernel is under way.
     fn is_letting_go(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.effect.lets_go())
+        let work = self.running.as_ref().map(|running| running.work);
+        matches!(work, Some(Work::Step(effect)) if effect.lets_go())
     }
 
     /// Somebody holds it, asks for it, or held it a moment ago.
@@ -213,29 +234,51 @@ impl VolumeTask {
         let shared = Arc::clone(&self.shared);
         let span = tracing::info_span!("step", volume = %self.record.name, step = effect.name());
         let work = async move { shared.host.execute(effect, &subject).await };
-        self.running =
-            Some(Running { effect, job: self.shared.steps.spawn(work.instrument(span)) });
+        let job = self.shared.steps.spawn(work.instrument(span));
+        self.running = Some(Running { work: Work::Step(effect), job });
+        self.publish_view();
+    }
+
+    /// Keeps the volume busy with something that answers by itself. Requests are taken meanwhile,
+    /// and no step is begun.
+    fn start_aside(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let job = async move {
+            work.await;
+            Ok(Outcome::Done)
+        };
+        let job = self.shared.steps.spawn(job);
+        self.running = Some(Running { work: Work::Aside(name), job });
         self.publish_view();
     }
 
     async fn finish(&mut self, result: Result<Outcome, StepError>) {
-        let Some(Running { effect, .. }) = self.running.take() else { return };
+        let effect = match self.running.take().map(|running| running.work) {
+            Some(Work::Step(effect)) => effect,
+            Some(Work::Aside(_)) => return,
+            None => return,
+        };
         let error = match result {
             Ok(outcome) => match self.absorb(effect, outcome).await {
                 Ok(()) => return,
                 Err(error) => StepError::Step { step: "store", source: error.into() },
             },
-            Err(error) => error,
+            Err(error) => {
+                // A grow that was done and could not be recorded is not taken back.
+                if let Effect::GrowStorage { .. } = effect {
+                    self.store_or_remember(Event::GrowFailed).await;
+                }
+                error
+            }
         };
         // Whatever the step did or did not do is found out by looking.
         self.observed = None;
-        if effect.lets_go() && self.is_wanted() {
+        let can_mount = self.record.phase == Phase::Ready
+            && self.record.contents != Contents::Formatting
+            && self.exclusive.is_empty();
+        if effect.lets_go() && self.is_wanted() && can_mount {
             // Somebody came meanwhile: what is still there is what they want.
             tracing::info!(volume = %self.record.name, %error, "kept, as it is wanted again");
-            return self.fail_exclusive(&Arc::new(error));
-        }
-        if let Effect::GrowStorage { .. } = effect {
-            self.store_or_remember(Event::GrowFailed).await;
+            return;
         }
         self.give_up_creation().await;
         self.failed(error);
@@ -258,7 +301,6 @@ impl VolumeTask {
             self.store_event(event).await?;
         }
         self.observed = Some(seen);
-        self.failure = None;
         if effect == Effect::Stage || effect == Effect::Unstage {
             self.health = Ok(());
         }
@@ -304,7 +346,11 @@ impl VolumeTask {
         if next == self.record && !self.unsaved {
             return Ok(());
         }
-        self.shared.store.put(&next, urgency).await?;
+        if let Err(error) = self.shared.store.put(&next, urgency).await {
+            // It may be on the disk all the same: what is true in memory is stored again.
+            self.unsaved = true;
+            return Err(error);
+        }
         if next.phase != self.record.phase {
             tracing::info!(
                 volume = %next.name, id = %next.id, from = ?self.record.phase, to = ?next.phase,
@@ -379,7 +425,7 @@ impl VolumeTask {
             record: self.record.clone(),
             observed: self.observed.clone(),
             path,
-            doing: self.running.as_ref().map(|running| running.effect.name()),
+            doing: self.running.as_ref().map(|running| running.work.name()),
             failure: failure.or_else(|| self.health.clone().err()),
         });
     }
@@ -389,8 +435,8 @@ impl VolumeTask {
 async fn finished(running: &mut Option<Running>) -> Result<Outcome, StepError> {
     match running {
         None => std::future::pending().await,
-        Some(Running { effect, job }) => job.await.unwrap_or_else(|panic| {
-            Err(StepError::Step { step: effect.name(), source: panic.into() })
+        Some(Running { work, job }) => job.await.unwrap_or_else(|panic| {
+            Err(StepError::Step { step: work.name(), source: panic.into() })
         }),
     }
 }

@@ -104,6 +104,11 @@ impl VolumeTask {
     }
 
     fn ensure(&mut self, stated: &Stated, reply: Reply<()>) {
+        if self.record.is_removed() {
+            // Its name was looked up just before it was given up.
+            let error = EngineError::Gone { op: "create", volume: self.record.name.clone() };
+            return tell(reply, Err(error));
+        }
         if let Err(error) = self.agree(stated) {
             return tell(reply, Err(error));
         }
@@ -189,7 +194,8 @@ impl VolumeTask {
 
     /// The linger: copy-up and restarts mount again within moments.
     fn linger_if_free(&mut self) {
-        let mounted = self.observed.as_ref().is_none_or(Observed::is_mounted);
+        // A linger keeps a mount; it never makes one.
+        let mounted = self.observed.as_ref().is_some_and(Observed::is_mounted);
         if !self.record.is_held() && mounted && self.linger_until.is_none() {
             self.linger_until = Some(Instant::now() + self.shared.settings.linger);
         }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
+
 use super::VolumeTask;
 use crate::{
     engine::{
-        error::{EngineError, StepError},
+        error::{Cause, EngineError, StepError},
         message::{Grown, Message, MountGrant, Reply},
     },
     spec::{Bytes, VolumeName},
@@ -49,7 +51,7 @@ impl VolumeTask {
     pub(super) fn settle(&mut self) {
         // Who is answered finds in `Get` and `List` what it was told.
         self.publish_view();
-        if self.record.phase != Phase::Creating {
+        if self.record.phase == Phase::Ready {
             for reply in self.waiters.created.drain(..) {
                 tell(reply, Ok(()));
             }
@@ -74,18 +76,32 @@ impl VolumeTask {
             // Not received, the grant comes back and gives up its reference as it is dropped.
             tell(reply, Ok(MountGrant::new(path.clone(), abandon)));
         }
-        let stage = self.shared.host.stage_path(self.record.id);
-        let name = self.record.name.clone();
-        for reply in self.waiters.trim.drain(..) {
-            let (stage, name) = (stage.clone(), name.clone());
-            tokio::task::spawn_blocking(move || {
-                let failed = |error: std::io::Error| {
-                    let source = StepError::Step { step: "trim", source: error.into() };
-                    EngineError::Failed { op: "trim", volume: name, source: Arc::new(source) }
-                };
-                tell(reply, crate::sys::format::trim(&stage).map_err(failed));
-            });
+    }
+
+    /// Trims the mounted file system for those who asked. True if it was begun.
+    pub(super) fn next_trim(&mut self) -> bool {
+        if self.waiters.trim.is_empty() || !self.is_mounted() {
+            return false;
         }
+        let replies = std::mem::take(&mut self.waiters.trim);
+        let (stage, volume) =
+            (self.shared.host.stage_path(self.record.id), self.record.name.clone());
+        self.start_aside("trim", async move {
+            let trimmed = spawn_blocking(move || crate::sys::format::trim(&stage)).await;
+            let failed = |source: Cause| {
+                let source = Arc::new(StepError::Step { step: "trim", source });
+                EngineError::Failed { op: "trim", volume: volume.clone(), source }
+            };
+            let result = match trimmed {
+                Ok(Ok(bytes)) => Ok(bytes),
+                Ok(Err(error)) => Err(failed(error.into())),
+                Err(panic) => Err(failed(panic.into())),
+            };
+            for reply in replies {
+                tell(reply, result.clone());
+            }
+        });
+        true
     }
 
     fn settle_grown(&mut self) {
