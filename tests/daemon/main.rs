@@ -19,5 +19,6 @@ mod names;
 mod protocol;
 mod removal;
 mod restarts;
+mod reuse;
 mod sizes;
 mod sockets;
