@@ -5,6 +5,7 @@ mod life;
 mod table;
 
 use super::*;
+use crate::volume::Holder;
 use crate::volume::testing::{START, at, dockerd, id, used_record};
 
 /// A volume in a test's hands: every step that is taken with it must be accepted.

@@ -1,0 +1,75 @@
+//! The record of a volume's task: changed in memory only as far as it is stored.
+
+use jiff::Timestamp;
+
+use super::{Life, VolumeTask};
+use crate::{
+    cluster::{StoreError, Urgency},
+    engine::error::StepError,
+    volume::{
+        Record,
+        transition::{self, Event},
+    },
+};
+
+impl VolumeTask {
+    /// Changes the record and stores it; in memory it changes only when that succeeded.
+    pub(super) async fn store_event(&mut self, event: Event) -> Result<(), StoreError> {
+        match transition::apply(&self.record, event, Timestamp::now()) {
+            Ok(next) => self.store(next, Urgency::NewWork).await,
+            // The engine's own events are never refused: see transition::apply.
+            Err(refusal) => {
+                tracing::error!(volume = %self.record.name, %refusal, "an engine event was refused");
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) async fn store(&mut self, next: Record, urgency: Urgency) -> Result<(), StoreError> {
+        if next == self.record && !self.unsaved {
+            return Ok(());
+        }
+        if let Err(error) = self.shared.store.put(&next, urgency).await {
+            // It may be on the disk all the same: what is true in memory is stored again.
+            self.unsaved = true;
+            return Err(error);
+        }
+        if next.phase != self.record.phase {
+            tracing::info!(
+                volume = %next.name, id = %next.id, from = ?self.record.phase, to = ?next.phase,
+                "state changed"
+            );
+        }
+        self.record = next;
+        self.unsaved = false;
+        // Before anybody is answered: who was told "removed" must not find it in the list.
+        self.publish_view();
+        Ok(())
+    }
+
+    /// For changes that let go of something: they hold even if they cannot be stored now.
+    pub(super) async fn store_or_remember(&mut self, event: Event) {
+        let Ok(next) = transition::apply(&self.record, event, Timestamp::now()) else { return };
+        if let Err(error) = self.store(next.clone(), Urgency::Release).await {
+            tracing::error!(
+                volume = %self.record.name,
+                error = %error,
+                "a change is kept in memory until it can be stored"
+            );
+            self.record = next;
+            self.unsaved = true;
+            self.publish_view();
+        }
+    }
+
+    pub(super) async fn forget(&mut self) -> Life {
+        if let Err(error) = self.shared.store.delete(self.record.id).await {
+            self.failed(StepError::Step { step: "forget", source: error.into() });
+            return Life::GoesOn;
+        }
+        tracing::info!(volume = %self.record.name, id = %self.record.id, "deleted");
+        self.shared.registry.forget(&self.record.name, self.record.id);
+        self.waiters.answer_gone();
+        Life::Ends
+    }
+}

@@ -1,0 +1,184 @@
+//! The steps of a volume's task: begun, ended well or badly, and tried again ever less often.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{task::JoinHandle, time::Instant};
+use tracing::Instrument;
+
+use super::VolumeTask;
+use crate::{
+    cluster::StoreError,
+    engine::{error::StepError, host::Subject},
+    volume::{
+        Contents, Phase,
+        effect::{self, Effect, Outcome},
+        transition::Event,
+    },
+};
+
+/// The first wait before a failed step is tried again without being asked; it doubles.
+pub(super) const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest such wait.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+pub(super) struct Running {
+    pub(super) work: Work,
+    pub(super) job: JoinHandle<Result<Outcome, StepError>>,
+}
+
+/// What keeps a volume busy.
+#[derive(Clone, Copy)]
+pub(super) enum Work {
+    /// A step of the plan.
+    Step(Effect),
+    /// Something that was asked for, and that answers by itself; its name.
+    Aside(&'static str),
+}
+
+impl Work {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Step(effect) => effect.name(),
+            Self::Aside(name) => name,
+        }
+    }
+}
+
+pub(super) struct Failure {
+    pub(super) error: Arc<StepError>,
+    /// When it is tried again, if it is still needed then.
+    pub(super) retry_at: Instant,
+    /// How long that wait was: the next is longer.
+    pub(super) waited: Duration,
+}
+
+impl VolumeTask {
+    /// A step towards nothing being in the kernel is under way.
+    pub(super) fn is_letting_go(&self) -> bool {
+        let work = self.running.as_ref().map(|running| running.work);
+        matches!(work, Some(Work::Step(effect)) if effect.lets_go())
+    }
+
+    pub(super) fn start(&mut self, effect: Effect) {
+        let subject = Subject {
+            record: self.record.clone(),
+            device: self.observed.as_ref().and_then(|seen| seen.device.clone()),
+            mounts: self.mounts.take(),
+        };
+        let shared = Arc::clone(&self.shared);
+        let span = tracing::info_span!("step", volume = %self.record.name, step = effect.name());
+        let work = async move { shared.host.execute(effect, &subject).await };
+        let job = self.shared.steps.spawn(work.instrument(span));
+        self.running = Some(Running { work: Work::Step(effect), job });
+        self.publish_view();
+    }
+
+    /// Keeps the volume busy with something that answers by itself. Requests are taken meanwhile,
+    /// and no step is begun.
+    pub(super) fn start_aside(
+        &mut self,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let job = async move {
+            work.await;
+            Ok(Outcome::Done)
+        };
+        let job = self.shared.steps.spawn(job);
+        self.running = Some(Running { work: Work::Aside(name), job });
+        self.publish_view();
+    }
+
+    pub(super) async fn finish(&mut self, result: Result<Outcome, StepError>) {
+        let effect = match self.running.take().map(|running| running.work) {
+            Some(Work::Step(effect)) => effect,
+            Some(Work::Aside(_)) => return,
+            None => return,
+        };
+        let error = match result {
+            Ok(outcome) => match self.absorb(effect, outcome).await {
+                Ok(()) => return,
+                Err(error) => StepError::Step { step: "store", source: error.into() },
+            },
+            Err(error) => {
+                // A grow that was done and could not be recorded is not taken back.
+                if let Effect::GrowStorage { .. } = effect {
+                    self.store_or_remember(Event::GrowFailed).await;
+                }
+                error
+            }
+        };
+        // Whatever the step did or did not do is found out by looking.
+        self.observed = None;
+        let can_mount = self.record.phase == Phase::Ready
+            && self.record.contents != Contents::Formatting
+            && self.exclusive.is_empty();
+        if effect.lets_go() && self.is_wanted() && can_mount {
+            // Somebody came meanwhile: what is still there is what they want.
+            tracing::info!(volume = %self.record.name, %error, "kept, as it is wanted again");
+            return;
+        }
+        self.give_up_creation().await;
+        self.failed(error);
+    }
+
+    /// A volume that could not be created never existed: its name is free, and what was made of it
+    /// is deleted.
+    pub(super) async fn give_up_creation(&mut self) {
+        if self.record.phase == Phase::Creating {
+            self.store_or_remember(Event::CreationFailed).await;
+            self.shared.registry.release(&self.record.name, self.record.id);
+        }
+    }
+
+    pub(super) async fn absorb(
+        &mut self,
+        effect: Effect,
+        outcome: Outcome,
+    ) -> Result<(), StoreError> {
+        tracing::debug!(volume = %self.record.name, step = effect.name(), "done");
+        let seen = self.observed.take().unwrap_or_default();
+        let (seen, event) = effect::absorb(seen, effect, outcome);
+        if let Some(event) = event {
+            self.store_event(event).await?;
+        }
+        self.observed = Some(seen);
+        if effect == Effect::Stage || effect == Effect::Unstage {
+            self.health = Ok(());
+        }
+        Ok(())
+    }
+
+    /// A step failed: tell those who wait, and try again later if it is still needed.
+    pub(super) fn failed(&mut self, error: StepError) {
+        tracing::warn!(volume = %self.record.name, error = %error, "a step failed");
+        let error = Arc::new(error);
+        let last = self.failure.take();
+        let waited = last.map_or(FIRST_RETRY, |last| (last.waited * 2).min(LONGEST_RETRY));
+        let retry_at = Instant::now() + waited;
+        self.failure = Some(Failure { error: Arc::clone(&error), retry_at, waited });
+        self.publish_view();
+        self.fail_waiters(&error);
+    }
+
+    pub(super) fn is_backing_off(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.retry_at > Instant::now())
+    }
+
+    /// Somebody asks: a failed step is tried again at once.
+    pub(super) fn try_again_now(&mut self) {
+        if let Some(failure) = &mut self.failure {
+            failure.retry_at = Instant::now();
+        }
+    }
+}
+
+/// The result of the running step; waits for ever when none runs.
+pub(super) async fn finished(running: &mut Option<Running>) -> Result<Outcome, StepError> {
+    match running {
+        None => std::future::pending().await,
+        Some(Running { work, job }) => job.await.unwrap_or_else(|panic| {
+            Err(StepError::Step { step: work.name(), source: panic.into() })
+        }),
+    }
+}
