@@ -361,3 +361,43 @@ fn new_handle(record: &Record) -> (Handle, mpsc::UnboundedReceiver<Message>) {
     let view = Arc::new(RwLock::new(Arc::new(view)));
     (Handle { inbox: sender, view }, inbox)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        let json = include_str!("../../tests/golden/record-v1.json");
+        serde_json::from_str(json).unwrap()
+    }
+
+    /// moby waits 120 s for Create and Mount and 60 s for the rest: a volume that is stuck must be
+    /// reported by us, with its name and step, and not by Docker as a plugin that timed out.
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_takes_too_long_is_answered_before_docker_gives_up() {
+        let (handle, _nobody_reads) = new_handle(&record());
+        let name = record().name;
+        for (limit, dockers) in [(LONG, 120), (SHORT, 60)] {
+            let start = tokio::time::Instant::now();
+
+            let ask = |reply| Message::Purge { reply };
+            let error = Engine::ask(&handle, "mount", &name, limit, ask).await.unwrap_err();
+
+            assert_eq!(start.elapsed(), limit);
+            assert!(limit <= Duration::from_secs(dockers - 10), "Docker hears it in time");
+            let text = error.to_string();
+            assert!(text.contains(name.as_str()) && text.contains("goes on"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_to_a_volume_that_was_just_deleted_says_so() {
+        let (handle, inbox) = new_handle(&record());
+        drop(inbox);
+
+        let ask = |reply| Message::Purge { reply };
+        let error = Engine::ask(&handle, "grow", &record().name, SHORT, ask).await.unwrap_err();
+
+        assert!(error.to_string().contains("try again"), "{error}");
+    }
+}

@@ -154,3 +154,30 @@ pub struct ErrorResponse {
     /// What failed, and why.
     pub error: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::{Device, Observed};
+
+    /// Scripts read it: fields are added, never renamed or dropped.
+    #[test]
+    fn the_json_of_a_volume_does_not_change() {
+        let record = include_str!("../../../tests/golden/record-v1.json");
+        let device = Device { path: "/dev/loop7".into(), number: (7, 7) };
+        let view = View {
+            record: serde_json::from_str(record).unwrap(),
+            observed: Some(Observed { device: Some(device), ..Observed::default() }),
+            path: Some("/mnt/volumes/v".into()),
+            doing: Some("stage"),
+            failure: None,
+        };
+
+        let json = serde_json::to_string_pretty(&VolumeInfo::new(&view, Some(4096))).unwrap();
+
+        let golden = include_str!("../../../tests/golden/volume-info.json");
+        assert_eq!(json, golden.trim_end(), "\n{json}\n");
+        let read: VolumeInfo = serde_json::from_str(golden).unwrap();
+        assert_eq!(serde_json::to_string_pretty(&read).unwrap(), json, "it reads back");
+    }
+}
