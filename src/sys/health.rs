@@ -79,6 +79,8 @@ fn ask(mount: &Mount, mount_point: &Path) -> io::Result<Health> {
     if wanted_rw && flags.contains(StatVfsMountFlags::RDONLY) {
         return Ok(Health::ReadOnly("statvfs says read-only".to_owned()));
     }
+    // Of a directory, which nothing changed: 0.7 us and no flush on an idle ext4 or xfs. A busy ext4
+    // commits its journal, as it does every 5 s anyway.
     root.sync_all()?;
     let Some(count) = recorded_errors(mount) else {
         return Ok(Health::Ok);
@@ -133,6 +135,30 @@ mod tests {
         // SAFETY: FS_IOC_SHUTDOWN reads one u32.
         unsafe {
             ioctl(&root, Setter::<0x8004_587D, u32>::new(2)).unwrap();
+        }
+    }
+
+    /// Flushes that the device was asked for (Documentation/block/stat.rst, field 16).
+    fn flushes(device: &LoopDevice) -> u64 {
+        let stat = fs::read_to_string(format!("/sys/block/loop{}/stat", device.number)).unwrap();
+        stat.split_whitespace().nth(15).unwrap().parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_idle_disk_is_left_alone() {
+        let world = testing::World::alone();
+        for fs in FsType::ALL {
+            let disk = world.formatted(fs, 320).await;
+            let mounted = world.mount(&disk, fs, &[]);
+            rustix::fs::syncfs(File::open(mounted.path()).unwrap()).unwrap();
+            let before = flushes(&disk.device);
+            assert!(before > 0);
+
+            for _ in 0..20 {
+                assert_eq!(of(mounted.path()), Health::Ok, "{fs}");
+            }
+
+            assert_eq!(flushes(&disk.device), before, "{fs}");
         }
     }
 

@@ -1,9 +1,10 @@
 //! Loop devices: an image file as a block device.
 //!
 //! An image is known by its (`st_dev`, `st_ino`), never by its path: the kernel remembers the path
-//! of the attach only, and images are renamed and bound elsewhere. [`attach`] refuses an image that
-//! already has a loop device, since two of them would let one file system be mounted twice; between
-//! that look and the attach only the caller's lock on the image protects it.
+//! of the attach only, and images are renamed and bound elsewhere. A device is known by nothing but
+//! what it is bound to *now*: its number goes to another image as soon as it is free. An image gets
+//! one loop device, since two of them would let one file system be mounted twice; between the look
+//! and the attach only the caller's lock on the image protects it.
 
 mod ioctls;
 
@@ -47,17 +48,89 @@ pub struct LoopDevice {
     pub device: (u32, u32),
 }
 
+/// An image's `st_dev` and `st_ino`.
+pub type ImageId = (u64, u64);
+
 /// A loop device that is bound to an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoopInfo {
     /// The device.
     pub device: LoopDevice,
-    /// The image's `st_dev` and `st_ino`.
-    pub backing: (u64, u64),
+    /// What it is bound to.
+    pub backing: ImageId,
     /// Whether it bypasses the page cache of the file system that the image lies on.
     pub direct_io: bool,
     /// The device's size: that of the image at the time of the attach or the last refresh.
     pub size: Bytes,
+    /// Whether it takes no writes.
+    pub read_only: bool,
+    /// Where in the image it begins.
+    pub offset: Bytes,
+    /// How much of the image it shows at most; 0 is all.
+    pub size_limit: Bytes,
+    /// Whether it unbinds itself at the last close (`LO_FLAGS_AUTOCLEAR`): somebody detached it
+    /// while it was open.
+    pub leaving: bool,
+}
+
+/// Whether a new loop device takes discards. Each one punches a hole into the image, and with it
+/// gives away space that was reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Discards {
+    /// It takes them: the kernel keeps what [`forbid_discard`] set from one image to the next, and
+    /// cannot be told to forget it (6.18: `EINVAL`), so that such a device is replaced by a new one.
+    Wanted,
+    /// As the device comes.
+    AsTheyAre,
+}
+
+/// Why an image has no loop device that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoopError {
+    /// A call failed, or not everything could be looked at.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It has one that somebody else made in another way.
+    #[error(
+        "{} was attached to the image by something else, {how}: free it (`losetup -d {}`)",
+        .device.display(),
+        .device.display()
+    )]
+    Foreign {
+        /// The device.
+        device: PathBuf,
+        /// What is wrong with it.
+        how: &'static str,
+    },
+    /// It has more than one: which one is right is not known.
+    #[error(
+        "the image has more than one loop device ({0}): free all but the right one (`losetup -d`)"
+    )]
+    Several(String),
+}
+
+impl LoopInfo {
+    /// Why it must not be taken for the image: it is not the whole of it, or not to be written.
+    fn flaw(&self) -> Option<&'static str> {
+        if self.read_only {
+            Some("read-only")
+        } else if self.offset != Bytes::ZERO {
+            Some("with an offset")
+        } else if self.size_limit != Bytes::ZERO {
+            Some("with a size limit")
+        } else {
+            None
+        }
+    }
+}
+
+/// What an image is known by.
+///
+/// # Errors
+/// Those of fstat(2).
+pub fn identity(image: &File) -> io::Result<ImageId> {
+    let meta = image.metadata()?;
+    Ok((meta.dev(), meta.ino()))
 }
 
 /// All bound loop devices of the machine, ours or not.
@@ -80,51 +153,80 @@ pub fn list() -> io::Result<Vec<LoopInfo>> {
     Ok(found)
 }
 
-/// The loop device that is bound to an image, if there is one.
+/// Every loop device that is bound to an image, in whatever way.
 ///
 /// # Errors
 /// As for [`list`]: when one cannot be read, it is not known that there is none.
-pub fn find(image: &File) -> io::Result<Option<LoopInfo>> {
-    let meta = image.metadata()?;
-    Ok(list()?.into_iter().find(|info| info.backing == (meta.dev(), meta.ino())))
+pub fn list_of(image: &File) -> io::Result<Vec<LoopInfo>> {
+    let backing = identity(image)?;
+    Ok(list()?.into_iter().filter(|info| info.backing == backing).collect())
 }
 
-/// Binds a free loop device to an image: read-write, with direct I/O where the storage can do it
-/// (else `direct_io` is false in the result, and the caller warns), until it is detached. `path` is
-/// what people see in `losetup`.
+/// The loop device that is bound to an image, if there is one. One that was detached while it was
+/// open, and would go at the last close, is kept.
 ///
 /// # Errors
-/// `EEXIST` if the image already has a loop device; `EBADF` if it is not open for writing.
-pub fn attach(image: &File, path: &Path) -> io::Result<LoopInfo> {
-    attach_free(image, path, Discards::AsTheyAre)
+/// See [`LoopError`]: one that shows anything but the whole image, to be written, is no answer, and
+/// nor are two.
+pub fn find(image: &File) -> Result<Option<LoopInfo>, LoopError> {
+    let deadline = Instant::now() + UNBIND_LIMIT;
+    loop {
+        let Some(mut info) = sole(list_of(image)?)? else { return Ok(None) };
+        if !info.leaving {
+            return Ok(Some(info));
+        }
+        if keep(&info.device, info.backing)? {
+            info.leaving = false;
+            return Ok(Some(info));
+        }
+        // It is going in this moment.
+        if Instant::now() >= deadline {
+            return Err(errno::on("keep", &info.device.path)(Errno::BUSY).into());
+        }
+        std::thread::sleep(UNBIND_PAUSE);
+    }
 }
 
-/// [`attach`], to a device that takes discards: the kernel keeps what [`forbid_discard`] set from
-/// one image to the next, and cannot be told to forget it (6.18: `EINVAL`), so that such a device
-/// is replaced by a new one.
+fn sole(mut found: Vec<LoopInfo>) -> Result<Option<LoopInfo>, LoopError> {
+    if found.len() > 1 {
+        let paths: Vec<_> = found.iter().map(|info| info.device.path.to_string_lossy()).collect();
+        return Err(LoopError::Several(paths.join(", ")));
+    }
+    let Some(info) = found.pop() else { return Ok(None) };
+    match info.flaw() {
+        None => Ok(Some(info)),
+        Some(how) => Err(LoopError::Foreign { device: info.device.path, how }),
+    }
+}
+
+/// What a loop device that was found earlier is now, if it is still bound to the same image, in the
+/// way that [`find`] wants it: else look again.
 ///
 /// # Errors
-/// As for [`attach`].
-pub fn attach_with_discards(image: &File, path: &Path) -> io::Result<LoopInfo> {
-    attach_free(image, path, Discards::Wanted)
+/// When it cannot be read.
+pub fn find_again(info: &LoopInfo) -> io::Result<Option<LoopInfo>> {
+    let now = inspect(info.device.number)?;
+    Ok(now.filter(|now| now.backing == info.backing && !now.leaving && now.flaw().is_none()))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Discards {
-    Wanted,
-    AsTheyAre,
+/// The image's loop device: the one that [`find`] knows, or a free one that is bound to it,
+/// read-write, with direct I/O where the storage can do it (else `direct_io` is false in the result,
+/// and the caller warns), until it is detached. `path` is what people see in `losetup`.
+///
+/// # Errors
+/// As for [`find`]; `EBADF` if the image is not open for writing.
+pub fn attach(image: &File, path: &Path, discards: Discards) -> Result<LoopInfo, LoopError> {
+    let flags = fcntl_getfl(image).map_err(errno::on("attach", path))?;
+    if !flags.contains(OFlags::RDWR) {
+        return Err(errno::on("attach", path)(Errno::BADF).into());
+    }
+    match find(image)? {
+        Some(info) => Ok(info),
+        None => Ok(attach_free(image, path, discards)?),
+    }
 }
 
 fn attach_free(image: &File, path: &Path, discards: Discards) -> io::Result<LoopInfo> {
-    let flags = fcntl_getfl(image).map_err(errno::on("attach", path))?;
-    if !flags.contains(OFlags::RDWR) {
-        return Err(errno::on("attach", path)(Errno::BADF));
-    }
-    if let Some(info) = find(image)? {
-        return Err(errno::on("attach a second loop device beside", &info.device.path)(
-            Errno::EXIST,
-        ));
-    }
     let control = open(Path::new(CONTROL))?;
     for _ in 0..ATTACH_ATTEMPTS {
         let number = ioctls::get_free(&control)
@@ -149,49 +251,92 @@ fn attach_free(image: &File, path: &Path, discards: Discards) -> io::Result<Loop
     Err(errno::on("attach", path)(Errno::BUSY))
 }
 
-/// Unbinds a loop device and waits, for about a second, until it really is unbound. One that is not
-/// bound is success.
+/// Unbinds a loop device from this image and waits, for about a second, until it really is unbound.
+/// One that is not bound is success.
 ///
 /// # Errors
-/// `EBUSY` and nothing done while it is mounted, in any namespace; `EBUSY`, too, when somebody
-/// keeps it open: then it unbinds at the last close.
-pub fn detach(device: &LoopDevice) -> io::Result<()> {
-    let Some(before) = inspect(device.number)? else {
+/// `EBUSY` and nothing changed while it is mounted, in any namespace, or when somebody keeps it
+/// open; `ESTALE` and nothing changed if it is bound to another image.
+pub fn detach(device: &LoopDevice, backing: ImageId) -> io::Result<()> {
+    match bound_to(device)? {
+        None => return Ok(()),
+        Some(bound) if bound == backing => {}
+        Some(_) => return Err(errno::on("detach", &device.path)(Errno::STALE)),
+    }
+    if !clear(device, backing)? {
         return Ok(());
-    };
-    {
-        // With O_EXCL: LOOP_CLR_FD on a mounted device reports success and only marks it.
-        let node = OpenOptions::new()
-            .read(true)
-            .custom_flags(OFlags::EXCL.bits().cast_signed())
-            .open(&device.path)
-            .map_err(errno::on("claim", &device.path))?;
-        match ioctls::clear(&node) {
-            Ok(()) | Err(Errno::NXIO) => {}
-            Err(error) => return Err(errno::on("detach", &device.path)(error)),
-        }
     }
     let deadline = Instant::now() + UNBIND_LIMIT;
-    loop {
-        match inspect(device.number)? {
-            // Bound to another image by now: ours is gone.
-            Some(info) if info.backing == before.backing => {}
-            Some(_) | None => return Ok(()),
-        }
-        if Instant::now() >= deadline {
+    while bound_to(device)? == Some(backing) {
+        if Instant::now() < deadline {
+            std::thread::sleep(UNBIND_PAUSE);
+        // Left marked it would go some time, perhaps between the next attach and its mount, and its
+        // number to another image.
+        } else if keep(device, backing)? {
             return Err(errno::on("detach", &device.path)(Errno::BUSY));
         }
-        std::thread::sleep(UNBIND_PAUSE);
     }
+    Ok(())
+}
+
+/// Marks it to be unbound at the last close; `false` if it is not bound any more.
+fn clear(device: &LoopDevice, backing: ImageId) -> io::Result<bool> {
+    let failed = || errno::on("detach", &device.path);
+    // With O_EXCL: LOOP_CLR_FD on a mounted device reports success and only marks it. As long as it
+    // is open here it cannot be bound to anything else: what it is bound to is asked, then cleared.
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OFlags::EXCL.bits().cast_signed());
+    let node = open_node(device, &options)?;
+    match ioctls::status(&node).map(|status| image_of(&status)) {
+        Ok(bound) if bound == backing => {}
+        Ok(_) => return Err(failed()(Errno::STALE)),
+        Err(Errno::NXIO) => return Ok(false),
+        Err(error) => return Err(failed()(error)),
+    }
+    match ioctls::clear(&node) {
+        Ok(()) => Ok(true),
+        Err(Errno::NXIO) => Ok(false),
+        Err(error) => Err(failed()(error)),
+    }
+}
+
+/// Takes the mark back that lets a device unbind itself at the last close; `false` if it has gone.
+fn keep(device: &LoopDevice, backing: ImageId) -> io::Result<bool> {
+    let gone = |error: &io::Error| matches!(errno::of(error), Some(Errno::NXIO | Errno::NOENT));
+    let node = match open_node(device, OpenOptions::new().read(true).write(true)) {
+        Ok(node) => node,
+        Err(error) if gone(&error) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let kept = ioctls::status(&node).and_then(|status| {
+        if image_of(&status) != backing {
+            return Ok(false);
+        }
+        ioctls::set_flags(&node, status, status.lo_flags & !ioctls::LO_FLAGS_AUTOCLEAR)?;
+        Ok(ioctls::status(&node)?.lo_flags & ioctls::LO_FLAGS_AUTOCLEAR == 0)
+    });
+    match kept {
+        Ok(kept) => Ok(kept),
+        Err(Errno::NXIO) => Ok(false),
+        Err(error) => Err(errno::on("keep", &device.path)(error)),
+    }
+}
+
+/// What a device is bound to at this moment.
+fn bound_to(device: &LoopDevice) -> io::Result<Option<ImageId>> {
+    Ok(inspect(device.number)?.map(|info| info.backing))
 }
 
 /// Tells a loop device that its image has grown.
 ///
 /// # Errors
-/// `ENXIO` if it is not bound.
-pub fn refresh_capacity(device: &LoopDevice) -> io::Result<()> {
-    let node = open(&device.path)?;
-    ioctls::set_capacity(&node).map_err(errno::on("refresh the capacity of", &device.path))
+/// `ENXIO` if it is not bound, `ESTALE` if it is bound to another image.
+pub fn refresh_capacity(device: &LoopDevice, backing: ImageId) -> io::Result<()> {
+    let node = open_node(device, OpenOptions::new().read(true).write(true))?;
+    ioctls::status(&node)
+        .and_then(|status| if image_of(&status) == backing { Ok(()) } else { Err(Errno::STALE) })
+        .and_then(|()| ioctls::set_capacity(&node))
+        .map_err(errno::on("refresh the capacity of", &device.path))
 }
 
 /// Makes a loop device take no discards: each would punch a hole into the image, and with it give
@@ -200,15 +345,19 @@ pub fn refresh_capacity(device: &LoopDevice) -> io::Result<()> {
 /// # Errors
 /// When the kernel does not let the queue be changed.
 pub fn forbid_discard(device: &LoopDevice) -> io::Result<()> {
-    let limit = format!("/sys/block/loop{}/queue/discard_max_bytes", device.number);
-    let limit = Path::new(&limit);
-    let mut file = OpenOptions::new().write(true).open(limit).map_err(errno::on("open", limit))?;
-    file.write_all(b"0").map_err(errno::on("write", limit))
+    let limit = sys_dir(device.number).join("queue/discard_max_bytes");
+    // Each write freezes the queue, for 9 to 19 ms, and a device that was used before has the 0.
+    if fs::read_to_string(&limit).is_ok_and(|text| text.trim() == "0") {
+        return Ok(());
+    }
+    let mut file =
+        OpenOptions::new().write(true).open(&limit).map_err(errno::on("open", &limit))?;
+    file.write_all(b"0").map_err(errno::on("write", &limit))
 }
 
 fn open_free(number: u32) -> io::Result<(LoopDevice, File)> {
     let device = device(number)?;
-    let node = open(&device.path)?;
+    let node = open_node(&device, OpenOptions::new().read(true).write(true))?;
     Ok((device, node))
 }
 
@@ -242,18 +391,16 @@ fn complete(device: &LoopDevice, node: &File, image: &File) -> io::Result<LoopIn
 }
 
 fn verify(device: &LoopDevice, node: &File, image: &File) -> io::Result<LoopInfo> {
-    let meta = image.metadata()?;
+    let image = identity(image)?;
     let info = describe(device.clone(), node)?;
-    let status = ioctls::status(node).map_err(errno::on("inspect", &device.path))?;
-    if info.backing != (meta.dev(), meta.ino()) {
+    if info.backing != image {
         return Err(io::Error::other(format!(
-            "{} is bound to {:?}, not to the image {:?}",
+            "{} is bound to {:?}, not to the image {image:?}",
             device.path.display(),
             info.backing,
-            (meta.dev(), meta.ino())
         )));
     }
-    if status.lo_flags & ioctls::LO_FLAGS_READ_ONLY != 0 {
+    if info.read_only {
         return Err(errno::on("attach read-write", &device.path)(Errno::ROFS));
     }
     Ok(info)
@@ -282,10 +429,7 @@ fn inspect(number: u32) -> io::Result<Option<LoopInfo>> {
         return Ok(None);
     }
     let attempt = device(number).and_then(|device| {
-        let node = OpenOptions::new()
-            .read(true)
-            .open(&device.path)
-            .map_err(errno::on("open", &device.path))?;
+        let node = open_node(&device, OpenOptions::new().read(true))?;
         describe(device, &node)
     });
     match attempt {
@@ -299,17 +443,26 @@ fn inspect(number: u32) -> io::Result<Option<LoopInfo>> {
 fn describe(device: LoopDevice, node: &File) -> io::Result<LoopInfo> {
     let status = ioctls::status(node).map_err(errno::on("inspect", &device.path))?;
     let size = blockdev::size_of(node).map_err(errno::on("get the size of", &device.path))?;
+    let has = |flag| status.lo_flags & flag != 0;
     Ok(LoopInfo {
-        // The kernel's encoding (huge_encode_dev) and st_dev's agree up to major 4095; taking it
-        // apart and together again does not depend on that.
-        backing: (makedev(major(status.lo_device), minor(status.lo_device)), status.lo_inode),
-        direct_io: status.lo_flags & ioctls::LO_FLAGS_DIRECT_IO != 0,
+        backing: image_of(&status),
+        direct_io: has(ioctls::LO_FLAGS_DIRECT_IO),
         size,
+        read_only: has(ioctls::LO_FLAGS_READ_ONLY),
+        offset: Bytes::new(status.lo_offset),
+        size_limit: Bytes::new(status.lo_sizelimit),
+        leaving: has(ioctls::LO_FLAGS_AUTOCLEAR),
         device,
     })
 }
 
-/// The device with this number, its node made if udev has not (a container's /dev is not devtmpfs).
+/// The kernel's encoding (`huge_encode_dev`) and `st_dev`'s agree up to major 4095; taking it apart
+/// and together again does not depend on that.
+fn image_of(status: &ioctls::Status) -> ImageId {
+    (makedev(major(status.lo_device), minor(status.lo_device)), status.lo_inode)
+}
+
+/// The device with this number.
 fn device(number: u32) -> io::Result<LoopDevice> {
     let path = PathBuf::from(format!("/dev/loop{number}"));
     let dev = sys_dir(number).join("dev");
@@ -318,27 +471,34 @@ fn device(number: u32) -> io::Result<LoopDevice> {
         .trim()
         .split_once(':')
         .and_then(|(major, minor)| Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?)));
-    let Some((major, minor)) = numbers else {
+    let Some(numbers) = numbers else {
         return Err(errno::on("parse", &dev)(Errno::INVAL));
     };
-    ensure_node(&path, makedev(major, minor))?;
-    Ok(LoopDevice { path, number, device: (major, minor) })
+    Ok(LoopDevice { path, number, device: numbers })
 }
 
-fn ensure_node(path: &Path, dev: u64) -> io::Result<()> {
-    let mode = Mode::from_raw_mode(0o660);
-    match mknodat(rustix::fs::CWD, path, FileType::BlockDevice, mode, dev) {
-        Ok(()) => return Ok(()),
-        Err(Errno::EXIST) => {}
-        // Not allowed to make it: it may be there all the same.
-        Err(error) if !path.exists() => return Err(errno::on("create", path)(error)),
-        Err(_) => {}
-    }
-    let meta = path.metadata().map_err(errno::on("stat", path))?;
+/// Opens a device, its node made if udev has not (a container's /dev is not devtmpfs). What is
+/// opened is this device: a left-over node of another one would be formatted in its stead.
+fn open_node(device: &LoopDevice, options: &OpenOptions) -> io::Result<File> {
+    let LoopDevice { path, device: (major, minor), .. } = device;
+    let dev = makedev(*major, *minor);
+    let node = match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mode = Mode::from_raw_mode(0o660);
+            match mknodat(rustix::fs::CWD, path, FileType::BlockDevice, mode, dev) {
+                // Udev may be faster.
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(errno::on("create", path)(error)),
+            }
+            options.open(path)
+        }
+        opened => opened,
+    };
+    let node = node.map_err(errno::on("open", path))?;
+    let meta = node.metadata().map_err(errno::on("stat", path))?;
     if meta.file_type().is_block_device() && meta.rdev() == dev {
-        return Ok(());
+        return Ok(node);
     }
-    // A left-over node of another device would be formatted in its stead.
     Err(errno::on("recognise the loop device", path)(Errno::NODEV))
 }
 

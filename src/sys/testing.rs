@@ -59,7 +59,7 @@ impl World {
     /// A loop device on a new sparse image.
     pub(crate) fn disk(&self, mib: u64) -> Disk {
         let (image, file) = self.image(&uuid::Uuid::new_v4().to_string(), mib);
-        let info = loopdev::attach_with_discards(&file, &image).unwrap();
+        let info = loopdev::attach(&file, &image, loopdev::Discards::Wanted).unwrap();
         Disk { device: info.device, image, file }
     }
 
@@ -104,13 +104,14 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let mut detached = loopdev::detach(&self.device);
+        let image = loopdev::identity(&self.file).unwrap();
+        let mut detached = loopdev::detach(&self.device, image);
         for _ in 0..5 {
             if detached.is_ok() {
                 return;
             }
             std::thread::sleep(Duration::from_secs(1));
-            detached = loopdev::detach(&self.device);
+            detached = loopdev::detach(&self.device, image);
         }
         let holders = super::namespaces::outside_holders(self.device.device);
         assert!(std::thread::panicking(), "{detached:?}, held by {holders:?}");

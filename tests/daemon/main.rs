@@ -11,6 +11,7 @@
 )]
 
 mod commands;
+mod devices;
 mod failures;
 mod harness;
 mod holders;

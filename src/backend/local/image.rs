@@ -177,13 +177,9 @@ impl Images {
     }
 }
 
-/// Locks an image against every other process that looks for the lock.
-pub(super) fn lock(image: &File, path: &Path) -> Result<(), LocalError> {
-    match durable::lock_exclusive(image) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(LocalError::Locked(path.into())),
-        Err(error) => Err(LocalError::io(format!("lock {}", path.display()))(error)),
-    }
+/// Locks an image against every other process that looks for the lock; `false` if one has it.
+pub(super) fn lock(image: &File, path: &Path) -> Result<bool, LocalError> {
+    durable::lock_exclusive(image).map_err(LocalError::io(format!("lock {}", path.display())))
 }
 
 /// The bytes that a file takes on its disk (`st_blocks` counts 512-byte units everywhere).

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A loop device is known by its image's device and inode number, never by its path: so it is found
-//! again after a `kill -9`. The image is locked (flock) before it is attached, and the lock is the
+//! again after a `kill -9`. Its own name means nothing, since the kernel gives it to the next image
+//! once it is free: before each use it is asked what it is bound to. The image is locked (flock) before it is attached, and the lock is the
 //! loop device's from then on, which shares the open file: it outlives a killed daemon, and ends
 //! with the loop device, so there is never a second one on the same image.
 
@@ -22,13 +23,17 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rustix::io::Errno;
 use tokio::task::spawn_blocking;
 
 use super::{Backend, BackendError, ErrorKind, Inspection, VolumeRef};
 use crate::{
     fault,
     spec::{BackendKind, BackendSpec, Bytes, Provision},
-    sys::{blockdev, loopdev},
+    sys::{
+        blockdev, errno,
+        loopdev::{self, Discards, LoopError, LoopInfo},
+    },
     volume::{Device, VolumeId},
 };
 pub use admission::NoRoom;
@@ -49,8 +54,9 @@ pub struct LocalConfig {
 #[derive(Debug, Clone)]
 pub struct Local {
     images: Arc<Images>,
-    /// Attached volumes. Held for moments only, never across I/O.
-    attached: Arc<Mutex<HashMap<VolumeId, loopdev::LoopDevice>>>,
+    /// Where volumes were seen attached: a place to look first, to be asked before it is believed.
+    /// Held for moments only, never across I/O.
+    seen: Arc<Mutex<HashMap<VolumeId, LoopInfo>>>,
 }
 
 /// An error before the volume and operation are added to it.
@@ -66,8 +72,12 @@ enum LocalError {
     Locked(PathBuf),
     #[error("{device} is still in use, perhaps by a mount in another namespace: {source}")]
     DeviceInUse { device: PathBuf, source: blockdev::InUse },
-    #[error("{0} is attached")]
-    Attached(PathBuf),
+    #[error("{device} is kept open by another program: {source}")]
+    KeptOpen { device: PathBuf, source: io::Error },
+    #[error("it is attached as {0}")]
+    Attached(String),
+    #[error(transparent)]
+    Loop(#[from] LoopError),
 }
 
 impl LocalError {
@@ -81,10 +91,14 @@ impl LocalError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 ErrorKind::Exhausted
             }
-            Self::Io { .. } => ErrorKind::Failed,
+            Self::Io { .. } | Self::Loop(LoopError::Io(_)) => ErrorKind::Failed,
             Self::NoRoom(_) => ErrorKind::Exhausted,
             Self::NoImage(_) => ErrorKind::NotFound,
-            Self::Locked(_) | Self::DeviceInUse { .. } | Self::Attached(_) => ErrorKind::InUse,
+            Self::Locked(_)
+            | Self::DeviceInUse { .. }
+            | Self::KeptOpen { .. }
+            | Self::Attached(_)
+            | Self::Loop(LoopError::Foreign { .. } | LoopError::Several(_)) => ErrorKind::InUse,
         }
     }
 }
@@ -96,47 +110,65 @@ impl Local {
     ///
     /// When the directory cannot be made or read.
     pub fn open(config: LocalConfig) -> io::Result<Self> {
-        Ok(Self { images: Arc::new(Images::open(config)?), attached: Arc::default() })
+        Ok(Self { images: Arc::new(Images::open(config)?), seen: Arc::default() })
     }
 
-    fn attached_device(&self, id: VolumeId) -> Option<loopdev::LoopDevice> {
-        self.lock().get(&id).cloned()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<VolumeId, loopdev::LoopDevice>> {
+    fn seen(&self) -> std::sync::MutexGuard<'_, HashMap<VolumeId, LoopInfo>> {
         // The map is changed by single calls only: a panic elsewhere cannot leave it half-made.
-        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The volume's loop device at this moment.
+    fn find_attached(&self, id: VolumeId) -> Result<Option<LoopInfo>, LocalError> {
+        let image = self.images.open_existing(id)?;
+        let present = image.as_ref().map(loopdev::identity).transpose().map_err(look())?;
+        let seen = self.seen().get(&id).cloned();
+        // The inode of an image that was deleted is the loop device's until it is freed.
+        if let Some(seen) = seen.filter(|seen| present.is_none_or(|id| id == seen.backing))
+            && let Some(info) = loopdev::find_again(&seen).map_err(look())?
+        {
+            return Ok(Some(info));
+        }
+        let found = match image {
+            Some(image) => loopdev::find(&image)?,
+            None => None,
+        };
+        self.remember(id, found.as_ref());
+        Ok(found)
+    }
+
+    fn remember(&self, id: VolumeId, info: Option<&LoopInfo>) {
+        let mut seen = self.seen();
+        match info {
+            Some(info) => seen.insert(id, info.clone()),
+            None => seen.remove(&id),
+        };
     }
 
     fn attach_blocking(&self, volume: &VolumeRef) -> Result<Device, LocalError> {
         let id = volume.id;
-        if let Some(device) = self.attached_device(id) {
-            return Ok(as_device(&device));
-        }
         let path = self.images.path(id);
         let image = self.images.open_existing(id)?.ok_or(LocalError::NoImage(path.clone()))?;
-        let found = loopdev::find(&image).map_err(LocalError::io("look for a loop device"))?;
-        let info = match found {
-            // Left by a daemon that was killed: taken over, with its lock.
-            Some(info) => info,
-            None => {
-                image::lock(&image, &path)?;
-                let attach = match provision_of(&volume.spec) {
-                    Provision::Thin => loopdev::attach_with_discards,
-                    Provision::Thick => loopdev::attach,
-                };
-                attach(&image, &path).map_err(LocalError::io("set up a loop device"))?
-            }
+        let discards = match provision_of(&volume.spec) {
+            Provision::Thin => Discards::Wanted,
+            Provision::Thick => Discards::AsTheyAre,
+        };
+        // Every loop device is looked at, whatever was seen before: a second one on the image is
+        // found here.
+        let info = if image::lock(&image, &path)? {
+            loopdev::attach(&image, &path, discards)?
+        } else {
+            // Left by a daemon that was killed, with its lock: taken over.
+            loopdev::find(&image)?.ok_or(LocalError::Locked(path))?
         };
         fault::point("local.attach.bound");
         self.set_up(volume, &image, &info);
-        let device = as_device(&info.device);
-        self.lock().insert(id, info.device);
-        Ok(device)
+        self.remember(id, Some(&info));
+        Ok(as_device(&info.device))
     }
 
     /// What makes an attached device better, and is no reason to refuse it where it fails.
-    fn set_up(&self, volume: &VolumeRef, image: &File, info: &loopdev::LoopInfo) {
+    fn set_up(&self, volume: &VolumeRef, image: &File, info: &LoopInfo) {
         if !info.direct_io {
             tracing::warn!(
                 volume = %volume.name, device = %info.device.path.display(),
@@ -147,7 +179,10 @@ impl Local {
             return;
         }
         // Discards, and ext4's way of zeroing blocks, punch holes into an image: its reservation
-        // is made whole again here, and not lost from now on.
+        // is made whole again here, and not lost from now on. Before mkfs, too, although mkfs.xfs
+        // then writes its log instead of having it zeroed (about 30 ms, once): the first session
+        // may last for months, with `mount_options=discard` or a trim (measured: one trim of a new
+        // volume of 1 GiB gave 911 MiB away), and a full host disk is an I/O error in the volume.
         let whole = loopdev::forbid_discard(&info.device)
             .and_then(|()| image::reserve(image, Provision::Thick, Bytes::ZERO, info.size));
         if let Err(error) = whole {
@@ -159,65 +194,53 @@ impl Local {
     }
 
     fn detach_blocking(&self, id: VolumeId) -> Result<(), LocalError> {
-        let device = match self.attached_device(id) {
-            Some(device) => device,
-            None => match self.find_loop(id)? {
-                Some(device) => device,
-                None => return Ok(()),
-            },
+        let Some(LoopInfo { device, backing, .. }) = self.find_attached(id)? else {
+            return Ok(());
         };
         blockdev::ensure_unused(&device.path)
             .map_err(|source| LocalError::DeviceInUse { device: device.path.clone(), source })?;
         fault::point("local.detach.proven");
-        loopdev::detach(&device)
-            .map_err(LocalError::io(format!("free {}", device.path.display())))?;
-        self.lock().remove(&id);
+        loopdev::detach(&device, backing).map_err(|source| match errno::of(&source) {
+            Some(Errno::BUSY) => LocalError::KeptOpen { device: device.path.clone(), source },
+            Some(_) | None => LocalError::io(format!("free {}", device.path.display()))(source),
+        })?;
+        self.remember(id, None);
         Ok(())
-    }
-
-    fn find_loop(&self, id: VolumeId) -> Result<Option<loopdev::LoopDevice>, LocalError> {
-        let Some(image) = self.images.open_existing(id)? else { return Ok(None) };
-        let info = loopdev::find(&image).map_err(LocalError::io("look for a loop device"))?;
-        Ok(info.map(|info| info.device))
     }
 
     fn grow_blocking(&self, volume: &VolumeRef, to: Bytes) -> Result<(), LocalError> {
         self.images.grow(volume.id, provision_of(&volume.spec), to)?;
         fault::point("local.grow.image");
-        let attached = match self.attached_device(volume.id) {
-            Some(device) => Some(device),
-            // Attached by the daemon before this one.
-            None => self.find_loop(volume.id)?,
-        };
-        if let Some(device) = attached {
-            loopdev::refresh_capacity(&device)
+        if let Some(LoopInfo { device, backing, .. }) = self.find_attached(volume.id)? {
+            loopdev::refresh_capacity(&device, backing)
                 .map_err(LocalError::io(format!("grow {}", device.path.display())))?;
         }
         Ok(())
     }
 
     fn remove_blocking(&self, id: VolumeId) -> Result<(), LocalError> {
-        if let Some(device) = self.attached_device(id).or(self.find_loop(id)?) {
-            return Err(LocalError::Attached(device.path));
+        let image = self.images.open_existing(id)?;
+        let mut loops = match &image {
+            // Any: each shows the data that would be deleted.
+            Some(image) => loopdev::list_of(image).map_err(look())?,
+            None => self.find_attached(id)?.into_iter().collect(),
+        };
+        if loops.is_empty() {
+            self.remember(id, None);
+            return self.images.remove(id);
         }
-        self.images.remove(id)
+        loops.sort_by_key(|info| info.device.number);
+        let names: Vec<_> = loops.iter().map(|info| info.device.path.to_string_lossy()).collect();
+        Err(LocalError::Attached(names.join(", ")))
     }
 
     fn inspect_blocking(&self, id: VolumeId) -> Result<Inspection, LocalError> {
-        if let Some(device) = self.attached_device(id) {
-            return Ok(Inspection::Attached(as_device(&device)));
+        if let Some(info) = self.find_attached(id)? {
+            return Ok(Inspection::Attached(as_device(&info.device)));
         }
-        if self.images.open_existing(id)?.is_none() {
-            return Ok(Inspection::Absent);
-        }
-        match self.find_loop(id)? {
-            None => Ok(Inspection::Detached),
-            // Left by a daemon that was killed: taken over.
-            Some(device) => {
-                let attached = as_device(&device);
-                self.lock().insert(id, device);
-                Ok(Inspection::Attached(attached))
-            }
+        match self.images.open_existing(id)? {
+            None => Ok(Inspection::Absent),
+            Some(_) => Ok(Inspection::Detached),
         }
     }
 
@@ -242,6 +265,11 @@ impl Local {
             Err(panic) => Err(error(ErrorKind::Failed, panic.into())),
         }
     }
+}
+
+/// What failed when the loop devices were looked at.
+fn look() -> impl FnOnce(io::Error) -> LocalError {
+    LocalError::io("look for a loop device")
 }
 
 const fn provision_of(spec: &BackendSpec) -> Provision {

@@ -129,3 +129,60 @@ async fn a_thin_volume_takes_discards_on_a_device_that_a_thick_one_had() {
         backend.remove(volume).await.unwrap();
     }
 }
+
+/// Udev, or a backup, holds the device open for longer than a detach waits.
+#[tokio::test]
+async fn a_device_that_went_to_another_volume_is_not_taken_for_the_first_ones() {
+    let world = World::alone();
+    let backend = open(&world);
+    let (one, two) = (volume(Provision::Thin), volume(Provision::Thin));
+    for volume in [&one, &two] {
+        backend.create(volume).await.unwrap();
+    }
+    let first = backend.attach(&one).await.unwrap();
+    let holder = std::fs::File::open(&first.path).unwrap();
+    let error = backend.detach(&one).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InUse, "{error}");
+    drop(holder);
+
+    // Freed behind the backend's back, and taken for another image.
+    crate::sys::testing::run("losetup", ["-d", first.path.to_str().unwrap()]);
+    assert_eq!(backend.attach(&two).await.unwrap(), first, "the same device again");
+
+    assert_eq!(backend.inspect(&one).await.unwrap(), Inspection::Detached);
+    backend.detach(&one).await.unwrap();
+    assert_eq!(backend.inspect(&two).await.unwrap(), Inspection::Attached(first.clone()));
+    assert_ne!(backend.attach(&one).await.unwrap(), first);
+    for volume in [&one, &two] {
+        backend.detach(volume).await.unwrap();
+        backend.remove(volume).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_loop_device_that_somebody_else_made_is_not_adopted() {
+    let world = World::alone();
+    let backend = open(&world);
+    let volume = volume(Provision::Thin);
+    backend.create(&volume).await.unwrap();
+    let path = backend.images.path(volume.id);
+    crate::sys::testing::run("losetup", ["--find", "--read-only", path.to_str().unwrap()]);
+    let image = std::fs::File::open(&path).unwrap();
+    let device = loopdev::list_of(&image).unwrap().pop().unwrap().device.path;
+    let device = device.to_str().unwrap();
+
+    for error in [
+        backend.attach(&volume).await.unwrap_err(),
+        backend.inspect(&volume).await.unwrap_err(),
+        backend.detach(&volume).await.unwrap_err(),
+        backend.remove(&volume).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind, ErrorKind::InUse, "{error}");
+        assert!(error.to_string().contains(device), "{error}");
+    }
+
+    crate::sys::testing::run("losetup", ["-d", device]);
+    backend.attach(&volume).await.unwrap();
+    backend.detach(&volume).await.unwrap();
+    backend.remove(&volume).await.unwrap();
+}

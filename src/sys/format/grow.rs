@@ -155,7 +155,7 @@ mod tests {
 
     fn enlarge(disk: &testing::Disk, mib: u64) {
         disk.file.set_len(mib << 20).unwrap();
-        loopdev::refresh_capacity(&disk.device).unwrap();
+        loopdev::refresh_capacity(&disk.device, loopdev::identity(&disk.file).unwrap()).unwrap();
     }
 
     #[tokio::test]

@@ -17,13 +17,14 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 pub use self::{
     check::{CheckError, CheckReport, Repair, check},
     grow::{GrowError, Grown, grow_offline, grow_online},
     options::OptionError,
-    superblock::file_system_size,
+    superblock::{file_system_size, file_system_uuid},
     trim::trim,
 };
 use super::{
@@ -167,11 +168,17 @@ fn xfs_args(mut user: options::Parsed, label: &str, uuid: &Uuid) -> Vec<OsString
 /// What keeps the inode tables as they are. mke2fs knows `assume_storage_prezeroed` since 1.47; an
 /// older one writes them now rather than let the kernel punch holes later.
 async fn prezeroed_option() -> &'static str {
-    // `mke2fs -V` writes to stderr: "mke2fs 1.47.0 (5-Feb-2023)".
-    let version = MKE2FS.run_any(["-V"], VERSION_LIMIT).await;
-    match version.ok().and_then(|output| e2fsprogs_version(&output.stderr)) {
-        Some(version) if version >= (1, 47) => "assume_storage_prezeroed=1",
-        Some(_) | None => "lazy_itable_init=0",
+    /// Asked once: each time is 2 to 4 ms.
+    static KNOWN: OnceCell<bool> = OnceCell::const_new();
+    let ask = || async {
+        // `mke2fs -V` writes to stderr: "mke2fs 1.47.0 (5-Feb-2023)".
+        let output = MKE2FS.run_any(["-V"], VERSION_LIMIT).await.map_err(|_| ())?;
+        Ok::<_, ()>(e2fsprogs_version(&output.stderr).is_some_and(|version| version >= (1, 47)))
+    };
+    match KNOWN.get_or_try_init(ask).await {
+        Ok(true) => "assume_storage_prezeroed=1",
+        // No answer is not remembered, and taken for an old one.
+        Ok(false) | Err(()) => "lazy_itable_init=0",
     }
 }
 

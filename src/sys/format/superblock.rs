@@ -1,4 +1,5 @@
-//! How large the file system on a device is, from its superblock, to see whether a grow is due.
+//! What the superblock on a device says: how large the file system is, to see whether a grow is due,
+//! and which one it is, to see whether the device is the right one.
 
 use std::{
     fs::{File, OpenOptions},
@@ -13,6 +14,8 @@ use rustix::{
     ioctl::{Getter, Opcode, ioctl},
 };
 
+use uuid::Uuid;
+
 use crate::{
     spec::{Bytes, FsType},
     sys::{blockdev, errno, mountinfo::MountTable},
@@ -21,6 +24,7 @@ use crate::{
 const EXT4_AT: u64 = 1024;
 const EXT4_MAGIC: u16 = 0xEF53;
 const EXT4_64BIT: u32 = 0x80;
+const XFS_READ: usize = 4096;
 
 /// `XFS_IOC_FSGEOMETRY_V1`, in every kernel since xfs was merged.
 const XFS_IOC_FSGEOMETRY_V1: Opcode = 0x8070_5864;
@@ -38,16 +42,46 @@ pub fn file_system_size(device: &Path, fs: FsType) -> io::Result<Bytes> {
     size.map_err(errno::on("read the superblock of", device))
 }
 
-/// Through the page cache, where ext4 keeps its superblock while it is mounted.
+/// The UUID of the file system on a device: hawser's volumes have their id there, from mkfs on.
+/// Mounted or not: a mount does not change it.
+///
+/// # Errors
+/// `EINVAL` if there is no file system of this kind.
+pub fn file_system_uuid(device: &Path, fs: FsType) -> io::Result<Uuid> {
+    let read = || -> io::Result<Option<Uuid>> {
+        Ok(match fs {
+            FsType::Ext4 => parse_ext4_uuid(&read_ext4(device)?),
+            // Past the cache, which may hold what was there before another program formatted it.
+            FsType::Xfs => parse_xfs_uuid(Direct::read(device)?.block()),
+        })
+    };
+    read()
+        .and_then(|uuid| uuid.ok_or_else(|| Errno::INVAL.into()))
+        .map_err(errno::on("read the superblock of", device))
+}
+
 fn ext4(device: &Path) -> io::Result<Bytes> {
+    parse_ext4(&read_ext4(device)?).ok_or_else(|| Errno::INVAL.into())
+}
+
+/// Through the page cache, where ext4 keeps its superblock while it is mounted.
+fn read_ext4(device: &Path) -> io::Result<[u8; 1024]> {
     let mut block = [0; 1024];
     File::open(device)?.read_exact_at(&mut block, EXT4_AT)?;
-    parse_ext4(&block).ok_or_else(|| Errno::INVAL.into())
+    Ok(block)
+}
+
+fn is_ext4(block: &[u8; 1024]) -> bool {
+    u16::from_le_bytes([block[0x38], block[0x39]]) == EXT4_MAGIC
+}
+
+fn parse_ext4_uuid(block: &[u8; 1024]) -> Option<Uuid> {
+    is_ext4(block).then(|| Uuid::from_slice(&block[0x68..0x78]).ok()).flatten()
 }
 
 fn parse_ext4(block: &[u8; 1024]) -> Option<Bytes> {
     let u32_at = |at: usize| Some(u32::from_le_bytes(block.get(at..at + 4)?.try_into().ok()?));
-    if u16::from_le_bytes([block[0x38], block[0x39]]) != EXT4_MAGIC {
+    if !is_ext4(block) {
         return None;
     }
     let mut blocks = u64::from(u32_at(0x4)?);
@@ -66,14 +100,37 @@ fn xfs(device: &Path) -> io::Result<Bytes> {
     if let Some(mount) = MountTable::read()?.of_device(number).next() {
         return xfs_geometry(&File::open(&mount.mount_point)?);
     }
-    // Two blocks, so that one lies on an aligned address within.
-    let mut memory = [0; 2 * 4096];
-    let start = memory.as_ptr().align_offset(4096);
-    let block = &mut memory[start..start + 4096];
-    let direct = OFlags::DIRECT.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(direct).open(device)?;
-    file.read_exact_at(block, 0)?;
-    parse_xfs(block).ok_or_else(|| Errno::INVAL.into())
+    parse_xfs(Direct::read(device)?.block()).ok_or_else(|| Errno::INVAL.into())
+}
+
+/// A device's first block from the medium. O_DIRECT wants an aligned address: of two blocks of
+/// memory, one begins at such.
+struct Direct {
+    memory: Vec<u8>,
+    start: usize,
+}
+
+impl Direct {
+    fn read(device: &Path) -> io::Result<Self> {
+        let memory = vec![0; 2 * XFS_READ];
+        let start = memory.as_ptr().align_offset(XFS_READ);
+        let mut read = Self { memory, start };
+        let flags = OFlags::DIRECT.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(device)?;
+        file.read_exact_at(&mut read.memory[start..start + XFS_READ], 0)?;
+        Ok(read)
+    }
+
+    fn block(&self) -> &[u8] {
+        &self.memory[self.start..self.start + XFS_READ]
+    }
+}
+
+fn parse_xfs_uuid(block: &[u8]) -> Option<Uuid> {
+    if !block.starts_with(b"XFSB") {
+        return None;
+    }
+    Uuid::from_slice(block.get(32..48)?).ok()
 }
 
 fn parse_xfs(block: &[u8]) -> Option<Bytes> {
@@ -122,14 +179,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_file_system_has_no_size() {
+    async fn the_uuid_is_the_one_of_mkfs_mounted_or_not() {
         let world = testing::World::alone();
-        let disk = world.formatted(FsType::Ext4, 64).await;
+        for fs in FsType::ALL {
+            let (disk, uuid) = (world.disk(320), Uuid::new_v4());
+            crate::sys::format::format(disk.path(), fs, &[], "", &uuid).await.unwrap();
+            assert_eq!(file_system_uuid(disk.path(), fs).unwrap(), uuid, "{fs}");
+            let _mounted = world.mount(&disk, fs, &[]);
+            assert_eq!(file_system_uuid(disk.path(), fs).unwrap(), uuid, "{fs}");
+        }
+    }
 
-        let error = file_system_size(disk.path(), FsType::Xfs).unwrap_err();
-
-        assert_eq!(errno::of(&error), Some(Errno::INVAL));
-        assert!(error.to_string().contains(disk.path().to_str().unwrap()));
+    #[tokio::test]
+    async fn another_file_system_and_none_have_no_size_and_no_uuid() {
+        let world = testing::World::alone();
+        let (ext4, blank) = (world.formatted(FsType::Ext4, 64).await, world.disk(64));
+        for (disk, fs) in [(&ext4, FsType::Xfs), (&blank, FsType::Xfs), (&blank, FsType::Ext4)] {
+            for error in [
+                file_system_size(disk.path(), fs).unwrap_err(),
+                file_system_uuid(disk.path(), fs).unwrap_err(),
+            ] {
+                assert_eq!(errno::of(&error), Some(Errno::INVAL));
+                assert!(error.to_string().contains(disk.path().to_str().unwrap()));
+            }
+        }
     }
 
     proptest! {
@@ -137,9 +210,12 @@ mod tests {
         fn any_superblock_is_read_without_a_panic(mut block in prop::collection::vec(any::<u8>(), 1024)) {
             block[0x38..0x3a].copy_from_slice(&EXT4_MAGIC.to_le_bytes());
             parse_ext4(block.as_slice().try_into().unwrap());
+            parse_ext4_uuid(block.as_slice().try_into().unwrap());
             block[..4].copy_from_slice(b"XFSB");
             parse_xfs(&block);
             parse_xfs(&block[..9]);
+            parse_xfs_uuid(&block);
+            parse_xfs_uuid(&block[..40]);
         }
     }
 }

@@ -109,7 +109,7 @@ async fn a_preallocated_image_keeps_its_reservation() {
         rustix::fs::fallocate(&image, flags, 0, 1 << 30).unwrap();
         let reserved = image.metadata().unwrap().blocks();
         let disk = testing::Disk {
-            device: loopdev::attach(&image, &path).unwrap().device,
+            device: loopdev::attach(&image, &path, loopdev::Discards::AsTheyAre).unwrap().device,
             image: path,
             file: image,
         };

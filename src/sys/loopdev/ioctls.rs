@@ -29,6 +29,7 @@ const LOOP_CTL_REMOVE: Opcode = 0x4C81;
 const LOOP_CTL_GET_FREE: Opcode = 0x4C82;
 
 pub(super) const LO_FLAGS_READ_ONLY: u32 = 1;
+pub(super) const LO_FLAGS_AUTOCLEAR: u32 = 4;
 pub(super) const LO_FLAGS_DIRECT_IO: u32 = 16;
 
 /// `struct loop_info64`.
@@ -38,8 +39,8 @@ pub(super) struct Status {
     pub(super) lo_device: u64,
     pub(super) lo_inode: u64,
     lo_rdevice: u64,
-    lo_offset: u64,
-    lo_sizelimit: u64,
+    pub(super) lo_offset: u64,
+    pub(super) lo_sizelimit: u64,
     lo_number: u32,
     lo_encrypt_type: u32,
     lo_encrypt_key_size: u32,
@@ -121,13 +122,18 @@ pub(super) fn configure(node: &File, image: &File, path: &Path) -> Result<()> {
 /// The same on older kernels, in two steps; gives the device back if the second one fails.
 pub(super) fn set_fd_and_name(node: &File, image: &File, path: &Path) -> Result<()> {
     set_integer::<LOOP_SET_FD>(node, usize::try_from(image.as_raw_fd()).map_err(|_| Errno::BADF)?)?;
-    let status = Status::named(path, 0);
-    // SAFETY: the kernel reads one `loop_info64`, which `Status` mirrors.
-    let named = unsafe { ioctl(node, Setter::<LOOP_SET_STATUS64, Status>::new(status)) };
+    let named = set_flags(node, Status::named(path, 0), 0);
     if named.is_err() {
         let _ = clear(node);
     }
     named
+}
+
+/// `LOOP_SET_STATUS64` with other flags: of these the kernel lets autoclear be taken back.
+pub(super) fn set_flags(node: &File, status: Status, lo_flags: u32) -> Result<()> {
+    let status = Status { lo_flags, ..status };
+    // SAFETY: the kernel reads one `loop_info64`, which `Status` mirrors.
+    unsafe { ioctl(node, Setter::<LOOP_SET_STATUS64, Status>::new(status)) }
 }
 
 /// What the device is bound to; `ENXIO` if nothing.

@@ -1,7 +1,11 @@
 use super::*;
 use crate::{
     spec::FsType,
-    sys::{format, testing},
+    sys::{
+        format,
+        loopdev::{self, Discards},
+        testing,
+    },
 };
 
 fn is_other(content: &Content, word: &str) -> bool {
@@ -22,11 +26,11 @@ async fn an_image_of_an_odd_size_is_blank_too() {
     let world = testing::World::alone();
     let (path, image) = world.image("odd", 0);
     image.set_len((3 << 20) + 1536).unwrap();
-    let info = crate::sys::loopdev::attach(&image, &path).unwrap();
+    let info = loopdev::attach(&image, &path, Discards::AsTheyAre).unwrap();
 
     let content = probe(&info.device.path).await;
 
-    crate::sys::loopdev::detach(&info.device).unwrap();
+    loopdev::detach(&info.device, info.backing).unwrap();
     assert_eq!(content.unwrap(), Content::Blank);
 }
 
