@@ -128,6 +128,15 @@ pub struct Store {
 }
 
 impl Store {
+    /// Whether there is a store in `state_dir`, whole or not.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be seen.
+    pub fn exists(state_dir: &Path) -> Result<bool, StoreError> {
+        is_there(&state_dir.join(FILE))
+    }
+
     /// Opens the store in `state_dir`, making an empty one where there is none, and reads all
     /// records.
     ///

@@ -144,6 +144,38 @@ fn a_damaged_store_refuses_to_start_and_destroys_nothing() {
     world.finish();
 }
 
+/// As when the disk of the state directory is not mounted: Docker would forget its volumes.
+#[test]
+fn a_store_without_records_beside_images_refuses_to_start() {
+    let mut world = World::started();
+    world.with_data("name=v,size=64MiB", "precious");
+    world.until_released("v");
+    world.stop();
+    fs::rename(world.path("state"), world.path("unmounted")).unwrap();
+
+    let Start::Ended(status) = world.try_start() else { panic!("it started") };
+
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(world.logged(["no records", "/state", "1 images", "/images", "move"]), 1);
+    assert!(!world.path("state").exists(), "a store was made in the place of the lost one");
+    assert!(!world.path("hawser.sock").exists());
+    // Nor with a store that is there and has no records.
+    fs::rename(world.path("images"), world.path("away")).unwrap();
+    world.start();
+    world.stop();
+    fs::remove_dir_all(world.path("images")).unwrap();
+    fs::rename(world.path("away"), world.path("images")).unwrap();
+    let Start::Ended(status) = world.try_start() else { panic!("it started") };
+    assert_eq!(status.code(), Some(1));
+
+    fs::remove_dir_all(world.path("state")).unwrap();
+    fs::rename(world.path("unmounted"), world.path("state")).unwrap();
+    world.start();
+    assert_eq!(world.data_of("v"), "precious");
+    world.remove("v");
+    world.finish();
+}
+
 #[test]
 fn commands_say_so_when_no_daemon_answers() {
     let world = World::new();
