@@ -56,6 +56,55 @@ fn a_busy_volume_does_not_stop_the_release_of_the_others() {
     world.finish();
 }
 
+/// As when it is run by hand while containers live: each has a copy of the mount.
+#[test]
+fn a_release_skips_and_names_what_another_mount_namespace_uses_until_it_ends() {
+    let mut world = World::started();
+    world.mount("name=used,size=64MiB", "a");
+    let container = world.copy_mounts();
+    // More than are released at once.
+    let idle: Vec<_> = (0..10).map(|n| format!("idle{n}")).collect();
+    for name in &idle {
+        world.mount(&format!("name={name},size=16MiB"), "a");
+    }
+    world.stop();
+
+    let output = world.cli(["release"]);
+
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(&format!("used: skipped, since process {container} (")), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!((world.mounts().len(), world.loops().len()), (2, 1));
+    world.kill_background(container);
+    assert_eq!(world.hawser(["release"]), "used: released\n");
+    world.start();
+    for name in idle.iter().map(String::as_str).chain(["used"]) {
+        world.unmount(name, "a");
+        world.remove(name);
+    }
+    world.finish();
+}
+
+#[test]
+fn a_forced_release_takes_the_hosts_mounts_away() {
+    let mut world = World::started();
+    world.mount("name=v,size=64MiB", "a");
+    let container = world.copy_mounts();
+    world.stop();
+
+    let said = world.hawser(["release", "--force"]);
+
+    assert_eq!(said, "v: released\n");
+    assert!(world.mounts().is_empty());
+    world.kill_background(container);
+    world.hawser(["release"]);
+    world.start();
+    world.unmount("v", "a");
+    world.remove("v");
+    world.finish();
+}
+
 #[test]
 fn spec_explains_a_string_without_a_daemon() {
     let world = World::new();
