@@ -11,6 +11,7 @@
 )]
 
 mod commands;
+mod doctor;
 mod failures;
 mod harness;
 mod holders;
