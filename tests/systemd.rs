@@ -59,6 +59,15 @@ fn volumes_are_released_after_hawser_stopped() {
     assert_eq!(values(&release, "RemainAfterExit"), ["yes"]);
 }
 
+/// Started without the disk of the records, hawser would know no volume; stopped before it, the
+/// release would find none.
+#[test]
+fn the_disk_of_the_records_is_mounted_while_the_services_run() {
+    for name in ["hawser.service", "hawser-release.service"] {
+        assert_eq!(values(&unit(name), "RequiresMountsFor"), ["/var/lib/hawser"], "{name}");
+    }
+}
+
 /// systemd holds the socket: a request made while the daemon is away waits for it.
 #[test]
 fn a_socket_of_systemd_is_served_and_left_alone() {

@@ -5,6 +5,7 @@ mod client;
 mod completions;
 mod config;
 mod doctor;
+mod images;
 mod output;
 mod release;
 mod serve;

@@ -26,22 +26,32 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     }
 }
 
-/// Asks for a yes, unless `--yes` was given; without a terminal, only that will do.
-pub(super) fn confirm(plan: &str, yes: bool) -> anyhow::Result<()> {
-    if yes {
-        return Ok(());
+/// The option of commands that destroy something.
+#[derive(Debug, clap::Args)]
+pub(super) struct Consent {
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Consent {
+    /// Asks for a yes to the plan, unless `--yes` was given; without a terminal, only that will do.
+    pub(super) fn to(&self, plan: &str) -> anyhow::Result<()> {
+        if self.yes {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() {
+            bail!("{plan}\nNothing was done: say --yes to do it");
+        }
+        print!("{plan}\nGo on? [y/N] ");
+        io::stdout().flush()?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        if matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Ok(());
+        }
+        bail!("nothing was done")
     }
-    if !io::stdin().is_terminal() {
-        bail!("{plan}\nNothing was done: say --yes to do it");
-    }
-    print!("{plan}\nGo on? [y/N] ");
-    io::stdout().flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
-        return Ok(());
-    }
-    bail!("nothing was done")
 }
 
 /// A measured size, in whole MiB, or in GiB from 10 000 MiB on.

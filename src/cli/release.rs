@@ -1,15 +1,22 @@
 //! `hawser release`: at the host's shutdown, after Docker stopped, unmounts every volume and frees
-//! every device. The records stay; what a busy mount keeps is said, and stops nothing else.
+//! every device. The records stay; what is in use is said, and stops nothing else.
+//!
+//! A volume that another mount namespace holds is skipped: a container would keep its own copy of the
+//! mount, and lose what the host's is for (to be stopped in order, to be found again, to be grown).
 
-use std::time::Duration;
+use std::{collections::VecDeque, fmt, io, sync::Arc, time::Duration};
+
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::{Exit, config::Source, serve::open_host};
 use crate::{
     cluster::Store,
     config::Config,
-    engine::{Host, Subject},
+    engine::{Host, StepError, Subject},
+    spec::VolumeName,
+    sys::namespaces::{OutsideHolder, outside_holders},
     volume::{
-        Observed, Record,
+        Device, Observed, Record,
         effect::{self, Effect, Outcome},
         plan,
     },
@@ -17,11 +24,48 @@ use crate::{
 
 /// A shutdown does not wait longer for one volume.
 const LIMIT: Duration = Duration::from_secs(15);
+/// So many at once: systemd's limit for all of them is 90 s.
+const AT_ONCE: usize = 8;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Also take the host's mounts away under containers that still use them
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     source: Source,
+}
+
+/// What happens to a volume that another mount namespace holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Skip,
+    Release,
+}
+
+/// Why a volume is not released.
+#[derive(Debug, thiserror::Error)]
+enum ReleaseError {
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error("skipped, since {} in another mount namespace (--force releases it all the same)", Users(.0))]
+    InUse(Vec<OutsideHolder>),
+    #[error("skipped, since it cannot be seen who uses it: {0}")]
+    Unknown(#[source] io::Error),
+    #[error("not released within {} s", LIMIT.as_secs())]
+    TooLong,
+}
+
+/// `process 123 (sleep) has it`.
+struct Users<'a>(&'a [OutsideHolder]);
+
+impl fmt::Display for Users<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let processes: Vec<_> =
+            self.0.iter().map(|user| format!("process {} ({})", user.pid, user.command)).collect();
+        let verb = if processes.len() == 1 { "has it" } else { "have it" };
+        write!(f, "{} {verb}", processes.join(", "))
+    }
 }
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -30,33 +74,50 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
         println!("There is no state directory {}: nothing to do.", config.state_dir.display());
         return Ok(Exit::Success);
     }
+    let held = if args.force { Held::Release } else { Held::Skip };
     // Takes the store's lock: a daemon that still runs would mount everything again.
     let (_store, records) = Store::open(&config.state_dir)?;
-    let host = open_host(&config)?;
+    let host = Arc::new(open_host(&config)?);
+    let mut waiting = VecDeque::from(records);
+    let mut running = JoinSet::new();
     let mut exit = Exit::Success;
-    for record in records {
-        let name = record.name.clone();
-        match tokio::time::timeout(LIMIT, release(&host, record)).await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(_)) => println!("{name}: released"),
-            Ok(Err(error)) => {
+    loop {
+        while running.len() < AT_ONCE
+            && let Some(record) = waiting.pop_front()
+        {
+            running.spawn(release_in_time(Arc::clone(&host), record, held));
+        }
+        let Some(ended) = running.join_next().await else { return Ok(exit) };
+        match ended? {
+            (_, Ok(0)) => {}
+            (name, Ok(_)) => println!("{name}: released"),
+            (name, Err(error)) => {
                 eprintln!("{name}: {error}");
-                exit = Exit::Failure;
-            }
-            Err(_) => {
-                eprintln!("{name}: not released within {} s", LIMIT.as_secs());
                 exit = Exit::Failure;
             }
         }
     }
-    Ok(exit)
+}
+
+/// The volume's name, and how many steps it took to release it.
+async fn release_in_time(
+    host: Arc<Host>,
+    record: Record,
+    held: Held,
+) -> (VolumeName, Result<usize, ReleaseError>) {
+    let name = record.name.clone();
+    let result = tokio::time::timeout(LIMIT, release(&host, record, held)).await;
+    (name, result.unwrap_or(Err(ReleaseError::TooLong)))
 }
 
 /// Takes the steps of the plan towards nothing being in the kernel; how many there were.
-async fn release(host: &Host, record: Record) -> Result<usize, crate::engine::StepError> {
+async fn release(host: &Host, record: Record, held: Held) -> Result<usize, ReleaseError> {
     let mut subject = Subject { record, device: None, mounts: None };
     let observed = host.execute(Effect::Observe, &subject).await?;
     let Outcome::Observed(mut seen) = observed else { return Ok(0) };
+    if let (Held::Skip, Some(device)) = (held, &seen.device) {
+        refuse_used(device).await?;
+    }
     let mut steps = 0;
     while let Some(step) = plan::release(&seen) {
         subject.device.clone_from(&seen.device);
@@ -66,4 +127,11 @@ async fn release(host: &Host, record: Record) -> Result<usize, crate::engine::St
     }
     debug_assert!(Observed::is_released(&seen), "the plan ends when nothing is left");
     Ok(steps)
+}
+
+async fn refuse_used(device: &Device) -> Result<(), ReleaseError> {
+    let number = device.number;
+    let users = spawn_blocking(move || outside_holders(number)).await;
+    let users = users.map_err(io::Error::other).flatten().map_err(ReleaseError::Unknown)?;
+    if users.is_empty() { Ok(()) } else { Err(ReleaseError::InUse(users)) }
 }

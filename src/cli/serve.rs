@@ -13,13 +13,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{Exit, config::Source};
+use super::{Exit, config::Source, images::images_in};
 use crate::{
     backend::{Backend, local::Local},
     cluster::Store,
     config::{Config, LogFormat},
     engine::{Engine, Host},
     http::{admin, docker, socket::Socket},
+    volume::Record,
 };
 
 /// How long steps under way may take at exit, after the requests. `docker plugin disable` kills 10 s
@@ -84,10 +85,8 @@ fn start_log(config: &Config) -> anyhow::Result<()> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     // Before the sockets: a signal that comes in between must not leave their files behind.
     let mut signals = Signals::new()?;
-    std::fs::create_dir_all(&config.state_dir)
-        .with_context(|| format!("cannot make {}", config.state_dir.display()))?;
     // The store first: its lock keeps a second daemon away from everything else.
-    let (store, records) = Store::open(&config.state_dir)?;
+    let (store, records) = open_store(&config)?;
     // Bound before the records are at work: requests wait in the socket, and Docker is not told
     // "connection refused" while the daemon starts.
     let (docker_socket, admin_socket) = bind(&config)?;
@@ -117,11 +116,41 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The store, and its records. Refused where images show that the records of this node are elsewhere:
+/// on a disk that is not mounted, say. Docker would forget every volume that is not known here.
+fn open_store(config: &Config) -> anyhow::Result<(Store, Vec<Record>)> {
+    let (state, images) = (&config.state_dir, &config.local.dir);
+    if !Store::exists(state)? {
+        // Before an empty store is made in the place of the lost one.
+        ensure_no_images(state, images)?;
+    }
+    std::fs::create_dir_all(state).with_context(|| format!("cannot make {}", state.display()))?;
+    let (store, records) = Store::open(state)?;
+    if records.is_empty() {
+        ensure_no_images(state, images)?;
+    }
+    Ok((store, records))
+}
+
+fn ensure_no_images(state: &Path, dir: &Path) -> anyhow::Result<()> {
+    let images = images_in(dir)
+        .with_context(|| format!("cannot read the image directory {}", dir.display()))?;
+    if images.is_empty() {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "there are no records in {state}, and {count} images in {dir}: nothing was changed. Is the disk of {state} mounted? Restore records.redb, or import an export of it (`hawser store import`); to start without these volumes, move the images away",
+        state = state.display(),
+        count = images.len(),
+        dir = dir.display(),
+    )
+}
+
 /// The engine over this node's backends.
 pub(super) async fn open_engine(
     config: &Config,
     store: Store,
-    records: Vec<crate::volume::Record>,
+    records: Vec<Record>,
 ) -> anyhow::Result<Engine> {
     std::fs::create_dir_all(&config.root)
         .with_context(|| format!("cannot make {}", config.root.display()))?;

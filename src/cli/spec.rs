@@ -32,10 +32,10 @@ pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let options = args.options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let Some(text) = args.spec.as_deref().filter(|_| !args.help_keys) else {
-        return help(args.json);
+        return help(args);
     };
     let request = match spec::parse(text, options) {
-        Ok(Asked::Help) => return help(args.json),
+        Ok(Asked::Help) => return help(args),
         Ok(Asked::Volume(request)) => request,
         Err(error) => {
             eprintln!("hawser: {error}");
@@ -52,8 +52,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn help(json: bool) -> anyhow::Result<Exit> {
-    if json {
+fn help(args: &Args) -> anyhow::Result<Exit> {
+    if args.json {
         output::json(&spec::help())?;
     } else {
         print!("{}", spec::help_text());

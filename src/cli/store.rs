@@ -15,7 +15,7 @@ pub(super) enum Command {
         #[command(flatten)]
         source: Source,
     },
-    /// Read such JSON into an empty state directory
+    /// Read such JSON into an empty state directory; removed volumes are kept until purged by hand
     Import {
         /// The file to read
         file: PathBuf,
@@ -36,8 +36,15 @@ pub(super) fn run(command: &Command) -> anyhow::Result<Exit> {
                 .with_context(|| format!("cannot read {}", file.display()))?;
             let export = serde_json::from_str(&text)
                 .with_context(|| format!("{} is not an export of hawser's", file.display()))?;
-            let count = rescue::import(&config.state_dir, &export)?;
-            println!("{count} records were imported into {}.", config.state_dir.display());
+            let imported = rescue::import(&config.state_dir, &export)?;
+            let (records, dir) = (imported.records, config.state_dir.display());
+            println!("{records} records were imported into {dir}.");
+            if imported.retained > 0 {
+                println!(
+                    "{} of them are of removed volumes: their data is kept until `hawser volume purge`.",
+                    imported.retained
+                );
+            }
         }
     }
     Ok(Exit::Success)

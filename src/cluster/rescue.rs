@@ -1,11 +1,14 @@
 //! The records as JSON, out of a store and into an empty one: for rescue and for moving a node.
+//!
+//! An export may be old: what it plans to delete may have been brought back since, or formatted. So
+//! an imported record never makes hawser delete data ([`harmless`]).
 
 use std::{collections::HashSet, path::Path};
 
 use serde::{Deserialize, Serialize};
 
 use super::embedded::{self, FORMAT, StoreError};
-use crate::volume::Record;
+use crate::volume::{Contents, Phase, Purge, Record};
 
 /// Every record of a store.
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,12 +76,22 @@ pub enum ImportError {
     Twice(String),
 }
 
-/// Reads an export into a store that has no records. All of it or nothing.
+/// What an import did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Imported {
+    /// So many records are in the store.
+    pub records: usize,
+    /// So many of them are of removed volumes, whose data waits for `hawser volume purge`.
+    pub retained: usize,
+}
+
+/// Reads an export into a store that has no records, each record made [`harmless`]. All of it or
+/// nothing.
 ///
 /// # Errors
 ///
 /// Nothing was changed then.
-pub fn import(state_dir: &Path, export: &Export) -> Result<usize, ImportError> {
+pub fn import(state_dir: &Path, export: &Export) -> Result<Imported, ImportError> {
     if export.format != FORMAT {
         return Err(ImportError::Format(export.format));
     }
@@ -92,8 +105,26 @@ pub fn import(state_dir: &Path, export: &Export) -> Result<usize, ImportError> {
     if present > 0 {
         return Err(ImportError::NotEmpty(present));
     }
-    embedded::write_all(state_dir, &export.volumes)?;
-    Ok(export.volumes.len())
+    let records: Vec<_> = export.volumes.iter().cloned().map(harmless).collect();
+    embedded::write_all(state_dir, &records)?;
+    let retained = records.iter().filter(|record| record.is_removed()).count();
+    Ok(Imported { records: records.len(), retained })
+}
+
+/// The record without what would delete data, or keep a volume in use, for reasons of another time.
+fn harmless(mut record: Record) -> Record {
+    // Its purge time may be over, and somebody may have brought it back since the export.
+    if let Phase::Removed { at, .. } = record.phase {
+        record.phase = Phase::Removed { at, purge: Purge::Never };
+    }
+    // A half-made file system is deleted and made anew; one that was finished since the export
+    // looks the same, while a blank record refuses what is not blank.
+    if record.contents == Contents::Formatting {
+        record.contents = Contents::Blank;
+    }
+    // They counted for a Docker engine of another time, or of another node.
+    record.holders.clear();
+    record
 }
 
 /// The first id or name that two volumes have; those that are removed have given theirs back.

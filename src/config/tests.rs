@@ -82,3 +82,34 @@ fn what_is_in_the_repository_is_what_the_table_says() {
         assert!(present.contains(&made), "{file} is out of date: it must contain\n{made}");
     }
 }
+
+/// Where things are inside the plugin is the plugin's own business; everything else is the operator's.
+#[test]
+fn the_managed_plugin_has_every_setting_and_all_but_its_own_paths_can_be_set() {
+    const OWN: [&str; 5] = [
+        "HAWSER_STATE_DIR",
+        "HAWSER_ROOT",
+        "HAWSER_ROOT_TMPFS",
+        "HAWSER_DOCKER_SOCKET",
+        "HAWSER_ADMIN_SOCKET",
+    ];
+    let plugin: serde_json::Value =
+        serde_json::from_str(include_str!("../../plugin/config.json")).unwrap();
+    let names = |settable: bool| -> Vec<&str> {
+        let all = plugin["env"].as_array().unwrap().iter();
+        let mut names: Vec<_> = all
+            .filter(|env| env["settable"].is_array() == settable)
+            .map(|env| env["name"].as_str().unwrap())
+            .collect();
+        names.sort_unstable();
+        names
+    };
+    let settings = |own: bool| -> Vec<&str> {
+        let all = SETTINGS.iter().map(|setting| setting.env);
+        let mut names: Vec<_> = all.filter(|name| OWN.contains(name) == own).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(names(false), settings(true));
+    assert_eq!(names(true), settings(false));
+}

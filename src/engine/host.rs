@@ -23,7 +23,7 @@ use super::error::{Cause, StepError};
 use crate::{
     backend::{Backend, Inspection, VolumeRef},
     fault,
-    spec::{BackendKind, Mode, Ownership, VolumeName},
+    spec::{BackendKind, FsType, Mode, Ownership, VolumeName},
     sys::{
         format::{self, GrowError},
         guard, mount,
@@ -64,6 +64,10 @@ enum PathError {
     Occupied { path: PathBuf, source_name: String },
     #[error("the file system on {0} has no `{DATA}` directory: it is not as hawser made it")]
     NoData(PathBuf),
+    #[error(
+        "the file system on {device} has the UUID {found}, which is not this volume's: its image was exchanged"
+    )]
+    OtherVolume { device: PathBuf, found: uuid::Uuid },
     #[error("{what} {path}: {source}")]
     Io { what: &'static str, path: PathBuf, source: io::Error },
     #[error("no backend {0} is configured on this node")]
@@ -216,6 +220,8 @@ impl Host {
     }
 
     async fn stage(&self, record: &Record, device: &Device) -> Result<(), Cause> {
+        let (path, fs, id) = (device.path.clone(), record.spec.fs, record.id);
+        spawn_blocking(move || refuse_other_volume(&path, fs, id)).await??;
         let stage = self.mount_stage(record, device).await?;
         if stage.join(DATA).is_dir() {
             return Ok(());
@@ -297,6 +303,16 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// The last look before a file system is given to tasks: that it is this volume's own. hawser makes
+/// every file system with its volume's id as UUID.
+fn refuse_other_volume(device: &Path, fs: FsType, id: VolumeId) -> Result<(), PathError> {
+    let found = format::file_system_uuid(device, fs).map_err(path_error("look at", device))?;
+    if found == *id.uuid() {
+        return Ok(());
+    }
+    Err(PathError::OtherVolume { device: device.into(), found })
 }
 
 fn device_of(subject: &Subject) -> Result<&Device, PathError> {

@@ -56,6 +56,55 @@ fn a_busy_volume_does_not_stop_the_release_of_the_others() {
     world.finish();
 }
 
+/// As when it is run by hand while containers live: each has a copy of the mount.
+#[test]
+fn a_release_skips_and_names_what_another_mount_namespace_uses_until_it_ends() {
+    let mut world = World::started();
+    world.mount("name=used,size=64MiB", "a");
+    let container = world.copy_mounts();
+    // More than are released at once.
+    let idle: Vec<_> = (0..10).map(|n| format!("idle{n}")).collect();
+    for name in &idle {
+        world.mount(&format!("name={name},size=16MiB"), "a");
+    }
+    world.stop();
+
+    let output = world.cli(["release"]);
+
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(&format!("used: skipped, since process {container} (")), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!((world.mounts().len(), world.loops().len()), (2, 1));
+    world.kill_background(container);
+    assert_eq!(world.hawser(["release"]), "used: released\n");
+    world.start();
+    for name in idle.iter().map(String::as_str).chain(["used"]) {
+        world.unmount(name, "a");
+        world.remove(name);
+    }
+    world.finish();
+}
+
+#[test]
+fn a_forced_release_takes_the_hosts_mounts_away() {
+    let mut world = World::started();
+    world.mount("name=v,size=64MiB", "a");
+    let container = world.copy_mounts();
+    world.stop();
+
+    let said = world.hawser(["release", "--force"]);
+
+    assert_eq!(said, "v: released\n");
+    assert!(world.mounts().is_empty());
+    world.kill_background(container);
+    world.hawser(["release"]);
+    world.start();
+    world.unmount("v", "a");
+    world.remove("v");
+    world.finish();
+}
+
 #[test]
 fn spec_explains_a_string_without_a_daemon() {
     let world = World::new();
@@ -138,6 +187,38 @@ fn a_damaged_store_refuses_to_start_and_destroys_nothing() {
     assert_eq!(fs::read_to_string(&store).unwrap(), "no database");
     assert_eq!(world.images().len(), 1);
     fs::rename(world.path("good"), &store).unwrap();
+    world.start();
+    assert_eq!(world.data_of("v"), "precious");
+    world.remove("v");
+    world.finish();
+}
+
+/// As when the disk of the state directory is not mounted: Docker would forget its volumes.
+#[test]
+fn a_store_without_records_beside_images_refuses_to_start() {
+    let mut world = World::started();
+    world.with_data("name=v,size=64MiB", "precious");
+    world.until_released("v");
+    world.stop();
+    fs::rename(world.path("state"), world.path("unmounted")).unwrap();
+
+    let Start::Ended(status) = world.try_start() else { panic!("it started") };
+
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(world.logged(["no records", "/state", "1 images", "/images", "move"]), 1);
+    assert!(!world.path("state").exists(), "a store was made in the place of the lost one");
+    assert!(!world.path("hawser.sock").exists());
+    // Nor with a store that is there and has no records.
+    fs::rename(world.path("images"), world.path("away")).unwrap();
+    world.start();
+    world.stop();
+    fs::remove_dir_all(world.path("images")).unwrap();
+    fs::rename(world.path("away"), world.path("images")).unwrap();
+    let Start::Ended(status) = world.try_start() else { panic!("it started") };
+    assert_eq!(status.code(), Some(1));
+
+    fs::remove_dir_all(world.path("state")).unwrap();
+    fs::rename(world.path("unmounted"), world.path("state")).unwrap();
     world.start();
     assert_eq!(world.data_of("v"), "precious");
     world.remove("v");

@@ -52,7 +52,7 @@ fn fails_everywhere(fail: fn(&World), spec: &str) {
     // Let go of by all, it is mounted anew, and recovers.
     world.unmount("v", "task");
     world.until_released("v");
-    world.hawser(["volume", "fsck", "--repair", "v"]);
+    world.hawser(["volume", "fsck", "--repair", "--yes", "v"]);
     let path = world.mount("v", "task");
     fs::write(path.join("file"), "x").unwrap();
     assert_eq!(world.get("v")["Status"]["state"], "mounted");
@@ -85,12 +85,15 @@ fn a_check_finds_what_is_wrong_and_a_repair_mends_it() {
     let damaged = world.cli(["volume", "fsck", "v"]);
     assert_eq!(damaged.status.code(), Some(1), "{damaged:?}");
     assert!(String::from_utf8_lossy(&damaged.stdout).contains("--repair"), "{damaged:?}");
-    world.hawser(["volume", "fsck", "--repair", "v"]);
+    let plan = world.hawser_fails(["volume", "fsck", "--repair", "v"]);
+    assert!(plan.contains("repaired") && plan.contains("--yes"), "{plan}");
+    assert!(!world.cli(["volume", "fsck", "v"]).status.success(), "it was repaired without a yes");
+    world.hawser(["volume", "fsck", "--repair", "--yes", "v"]);
     world.hawser(["volume", "fsck", "v"]);
 
     assert_eq!(world.data_of("v"), "precious");
     let path = world.mount("v", "a");
-    let error = world.hawser_fails(["volume", "fsck", "--repair", "v"]);
+    let error = world.hawser_fails(["volume", "fsck", "--repair", "--yes", "v"]);
     assert!(error.contains("in use"), "{error}");
     assert!(path.join("file").exists());
     world.unmount("v", "a");

@@ -222,11 +222,7 @@ fn a_mount_in_another_namespace_parks_the_holder_until_it_ends() {
     world.create("v");
     let path = world.mount("v", "container");
     std::fs::write(path.join("file"), "x").unwrap();
-    let copy = ["-m", "--propagation", "private", "sleep", "1000"];
-    let pid = world.background("unshare", copy);
-    until("the namespace is copied", || {
-        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == "sleep\n")
-    });
+    let pid = world.copy_mounts();
 
     world.unmount("v", "container");
 

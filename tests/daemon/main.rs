@@ -12,6 +12,7 @@
 
 mod commands;
 mod devices;
+mod doctor;
 mod failures;
 mod harness;
 mod holders;

@@ -104,6 +104,25 @@ fn a_retained_volume_is_deleted_only_by_a_purge() {
 }
 
 #[test]
+fn the_plan_of_a_removal_says_what_becomes_of_each_volumes_data() {
+    let mut world = World::started();
+    world.create("name=kept,size=64MiB,on_remove=retain");
+    world.create("gone");
+
+    let plan = world.hawser_fails(["volume", "rm", "--now", "kept", "gone"]);
+
+    let says = |name: &str, what: &str| {
+        plan.lines().any(|line| line.contains(&format!("volume {name} is")) && line.contains(what))
+    };
+    assert!(says("kept", "retain") && says("gone", "deleted NOW"), "{plan}");
+    world.hawser(["volume", "rm", "--now", "--yes", "kept", "gone"]);
+    until("the image of one is deleted", || world.images().len() == 1);
+    assert!(world.hawser(["volume", "ls", "--removed"]).contains("never (retained)"));
+    world.hawser(["volume", "purge", "--yes", "kept"]);
+    world.finish();
+}
+
+#[test]
 fn destruction_asks_or_needs_yes() {
     let mut world = World::started();
     world.create("v");

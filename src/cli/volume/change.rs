@@ -1,7 +1,11 @@
 //! `hawser volume grow|rename|set|fsck|trim`.
 
 use crate::{
-    cli::{Client, Exit, output, spec::key_value},
+    cli::{
+        Client, Exit,
+        output::{self, Consent},
+        spec::key_value,
+    },
     engine::{Checked, Grown},
     http::admin::wire::{
         CheckRequest, GrowRequest, GrowResponse, NameRequest, SetRequest, TrimResponse,
@@ -66,12 +70,20 @@ pub(in crate::cli) struct FsckArgs {
     /// Also mend what is wrong
     #[arg(long)]
     repair: bool,
+    #[command(flatten)]
+    consent: Consent,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn fsck(client: &Client, args: FsckArgs) -> anyhow::Result<Exit> {
+    if args.repair {
+        args.consent.to(&format!(
+            "The file system of {} is repaired: damaged files may be cut short, moved to lost+found, or deleted, for good.",
+            args.name
+        ))?;
+    }
     let request = CheckRequest { repair: args.repair };
     let checked: Checked = client.post(&super::path(&args.name, "/fsck")?, &request).await?;
     if args.json {

@@ -1,8 +1,9 @@
 //! `hawser volume rm|undelete|purge`.
 
 use crate::{
-    cli::{Client, Exit, output},
-    http::admin::wire::{NameRequest, NameResponse},
+    cli::{Client, Exit, output::Consent},
+    http::admin::wire::{NameRequest, NameResponse, VolumeInfo},
+    spec::OnRemove,
 };
 
 #[derive(Debug, clap::Args)]
@@ -13,33 +14,54 @@ pub(in crate::cli) struct RmArgs {
     /// Delete the data at once, without an undelete window
     #[arg(long)]
     now: bool,
-    /// Do not ask
-    #[arg(short, long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 pub(super) async fn rm(client: &Client, args: RmArgs) -> anyhow::Result<Exit> {
-    let names = args.names.join(", ");
-    let plan = if args.now {
-        format!("The volumes {names} are removed and their data is deleted NOW, for good.")
-    } else {
-        format!(
-            "The volumes {names} are removed. Their data is kept for the undelete window (hawser volume ls --removed shows it)."
-        )
-    };
-    output::confirm(&plan, args.yes)?;
     let mut exit = Exit::Success;
+    let mut fail = |error: anyhow::Error| {
+        eprintln!("hawser: {error:#}");
+        exit = Exit::Failure;
+    };
+    let (mut plan, mut found) = (Vec::new(), Vec::new());
     for name in &args.names {
+        match client.get::<VolumeInfo>(&super::path(name, "")?).await {
+            Ok(volume) => {
+                plan.push(foretell(&volume, &args));
+                found.push(name);
+            }
+            Err(error) => fail(error),
+        }
+    }
+    if found.is_empty() {
+        return Ok(exit);
+    }
+    args.consent.to(&plan.join("\n"))?;
+    for name in found {
         let call = super::path(name, if args.now { "?now=true" } else { "" })?;
         match client.delete(&call).await {
             Ok(()) => println!("{name}"),
-            Err(error) => {
-                eprintln!("hawser: {error:#}");
-                exit = Exit::Failure;
-            }
+            Err(error) => fail(error),
         }
     }
     Ok(exit)
+}
+
+/// What removing it does, in a sentence.
+fn foretell(volume: &VolumeInfo, args: &RmArgs) -> String {
+    let name = &volume.name;
+    match (volume.spec.on_remove, args.now) {
+        (Some(OnRemove::Retain), _) => format!(
+            "The volume {name} is removed. Its data is kept until `hawser volume purge` (on_remove=retain)."
+        ),
+        (Some(OnRemove::Delete) | None, true) => {
+            format!("The volume {name} is removed and its data is deleted NOW, for good.")
+        }
+        (Some(OnRemove::Delete) | None, false) => format!(
+            "The volume {name} is removed. Its data is kept for the undelete window (hawser volume ls --removed shows it)."
+        ),
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -63,14 +85,13 @@ pub(super) async fn undelete(client: &Client, args: UndeleteArgs) -> anyhow::Res
 pub(in crate::cli) struct PurgeArgs {
     /// Its name or id (see `hawser volume ls --removed`)
     which: String,
-    /// Do not ask
-    #[arg(short, long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 pub(super) async fn purge(client: &Client, args: PurgeArgs) -> anyhow::Result<Exit> {
     let plan = format!("The data of the removed volume {} is deleted NOW, for good.", args.which);
-    output::confirm(&plan, args.yes)?;
+    args.consent.to(&plan)?;
     client.post::<()>(&super::removed_path(&args.which, "/purge")?, &()).await?;
     println!("{}", args.which);
     Ok(Exit::Success)

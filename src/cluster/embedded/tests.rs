@@ -4,12 +4,20 @@ mod damage;
 mod full;
 mod golden;
 
-use std::future::Future;
+use std::{fs, future::Future, thread};
 
+use redb::Database;
 use tempfile::TempDir;
 
-use super::*;
-use crate::volume::testing::{new_record, used_record};
+use super::{
+    file::{META, VOLUMES, create_database},
+    *,
+};
+use crate::{
+    spec::Bytes,
+    sys::usage,
+    volume::testing::{new_record, used_record},
+};
 
 /// A state directory of its own.
 struct State(TempDir);

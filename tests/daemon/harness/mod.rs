@@ -2,8 +2,9 @@
 //! namespace that only this test's thread and its children live in.
 //!
 //! The namespace matters: what one test's `unshare` copies must not hold another test's devices,
-//! and whatever a failed test leaves mounted ends with its thread. Loop devices have no namespace:
-//! they are freed on drop.
+//! and whatever a failed test leaves mounted ends with its thread. It is a slave of the one before:
+//! what it copied of other tests' mounts goes away when they unmount it, and holds nothing. Loop
+//! devices have no namespace: they are freed on drop.
 
 mod callers;
 mod daemon;
@@ -147,6 +148,18 @@ impl World {
         pid
     }
 
+    /// Starts a program that has a copy of every mount there is now, as a container has. Its pid.
+    #[track_caller]
+    #[allow(dead_code, reason = "not by the crash suite, which shares this harness")]
+    pub(crate) fn copy_mounts(&mut self) -> u32 {
+        let copy = ["-m", "--propagation", "private", "sleep", "1000"];
+        let pid = self.background("unshare", copy);
+        until("the namespace is copied", || {
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == "sleep\n")
+        });
+        pid
+    }
+
     /// Kills such a program.
     pub(crate) fn kill_background(&mut self, pid: u32) {
         let at = self.others.iter().position(|child| child.id() == pid).unwrap();
@@ -194,5 +207,6 @@ fn own_mount_namespace() {
     unsafe {
         rustix::thread::unshare_unsafe(UnshareFlags::NEWNS).unwrap();
     }
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+    // Not private: a private copy would hold every volume that another test has mounted.
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).unwrap();
 }

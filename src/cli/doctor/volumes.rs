@@ -1,0 +1,130 @@
+//! The volumes: what the daemon says of them, or what it would do with them; images beside them.
+
+use std::{collections::HashSet, io};
+
+use jiff::Timestamp;
+
+use super::{Finding, good, note, problem};
+use crate::{
+    cli::serve::open_host,
+    cluster::Store,
+    config::Config,
+    engine::{Host, State, StepError, Subject, ext4_online_grow},
+    http::admin::wire::VolumeInfo,
+    volume::{
+        Record, VolumeId,
+        effect::{Effect, Outcome},
+        plan,
+    },
+};
+
+/// What the daemon says of its volumes.
+pub(super) fn of_daemon(volumes: Vec<VolumeInfo>) -> Vec<Finding> {
+    let mut findings = vec![good("daemon", format!("answers, with {} volumes", volumes.len()))];
+    for volume in volumes {
+        let name = &volume.name;
+        if volume.state == State::Failed {
+            let failure = volume.failure.unwrap_or_default();
+            findings.push(problem("volume", format!("{name}: {failure}")));
+        } else if let Some(doing) = volume.doing {
+            findings.push(note("volume", format!("{name}: {doing} is under way")));
+        }
+        for holder in volume.holders.iter().filter(|holder| holder.orphaned_since.is_some()) {
+            let detail = format!(
+                "{name}: {holder} has no engine and no container any more; it is dropped soon"
+            );
+            findings.push(note("volume", detail));
+        }
+    }
+    findings
+}
+
+/// What the daemon would do when it starts: the same plan, looked at and not carried out.
+pub(super) async fn of_records(config: &Config, images: &Images) -> Vec<Finding> {
+    match Store::exists(&config.state_dir) {
+        Ok(true) => {}
+        Ok(false) => {
+            let known = HashSet::new();
+            let none = good("recovery", "there are no records yet");
+            return std::iter::once(none).chain(unrecorded(config, images, &known)).collect();
+        }
+        Err(error) => return vec![problem("recovery", error.to_string())],
+    }
+    // Locked until the end: what is seen under a daemon that starts meanwhile would be half-true.
+    let (_store, records) = match Store::open(&config.state_dir) {
+        Ok(opened) => opened,
+        Err(error) => return vec![problem("recovery", error.to_string())],
+    };
+    let known = records.iter().map(|record| record.id).collect();
+    let mut findings = recovery(config, records).await;
+    findings.extend(unrecorded(config, images, &known));
+    findings
+}
+
+async fn recovery(config: &Config, records: Vec<Record>) -> Vec<Finding> {
+    // Opening the backend makes its directory: not for a look.
+    if !config.local.dir.is_dir() {
+        let (dir, count) = (config.local.dir.display(), records.len());
+        return vec![match count {
+            0 => good("recovery", "there are no volumes"),
+            _ => {
+                problem("recovery", format!("{dir} is missing, with the images of {count} volumes"))
+            }
+        }];
+    }
+    let host = match open_host(config) {
+        Ok(host) => host,
+        Err(error) => return vec![problem("recovery", format!("{error:#}"))],
+    };
+    let mut findings = Vec::new();
+    let count = records.len();
+    for record in records {
+        let name = record.name.clone();
+        match foreseen(&host, record).await {
+            Ok(steps) if steps.is_empty() => {}
+            Ok(steps) => {
+                findings.push(note("recovery", format!("{name}: would {}", steps.join(", "))));
+            }
+            Err(error) => findings.push(problem("recovery", format!("{name}: {error}"))),
+        }
+    }
+    if findings.is_empty() {
+        findings.push(good("recovery", format!("nothing to do for {count} volumes")));
+    }
+    findings
+}
+
+/// The images found, listed before the volumes were: a new volume has its record first.
+pub(super) type Images = io::Result<HashSet<VolumeId>>;
+
+/// Images that belong to no volume.
+pub(super) fn unrecorded(
+    config: &Config,
+    images: &Images,
+    known: &HashSet<VolumeId>,
+) -> Vec<Finding> {
+    let dir = config.local.dir.display();
+    let images = match images {
+        Ok(images) => images,
+        Err(error) => return vec![problem("images", format!("cannot read {dir}: {error}"))],
+    };
+    let mut orphans: Vec<_> = images.difference(known).collect();
+    orphans.sort();
+    if known.is_empty() && !orphans.is_empty() {
+        let detail = format!(
+            "{dir} has {} images and there are no records: hawser does not start so (see docs/operations.md)",
+            orphans.len()
+        );
+        return vec![problem("images", detail)];
+    }
+    let detail = |id| format!("{dir}/{id}.img has no record: hawser neither uses nor deletes it");
+    orphans.into_iter().map(|id| note("images", detail(id))).collect()
+}
+
+async fn foreseen(host: &Host, record: Record) -> Result<Vec<String>, StepError> {
+    let subject = Subject { record: record.clone(), device: None, mounts: None };
+    let Outcome::Observed(seen) = host.execute(Effect::Observe, &subject).await? else {
+        return Ok(Vec::new());
+    };
+    Ok(plan::foresee(record, seen, ext4_online_grow(), Timestamp::now()))
+}

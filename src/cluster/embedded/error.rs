@@ -1,0 +1,69 @@
+//! What can go wrong with the store, as an operator reads it.
+
+use std::path::PathBuf;
+
+use super::{file::FORMAT, writer::RESERVED};
+use crate::spec::Bytes;
+
+/// What can go wrong with the store.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be opened.
+    #[error(
+        "cannot open the records in {path}: {reason}; nothing was changed: restore the file from a backup or a `hawser store export`, or move it away to start without any volume"
+    )]
+    Open {
+        /// The database file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Another process has it open.
+    #[error(
+        "{path} is in use by another hawser: stop it first (only one can run on a state directory)"
+    )]
+    Locked {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// It was written by a hawser with another layout.
+    #[error(
+        "{path} has store format {found} and this hawser reads format {FORMAT}: run the hawser version that wrote it; nothing was changed"
+    )]
+    Format {
+        /// The database file.
+        path: PathBuf,
+        /// The format number in it.
+        found: u64,
+    },
+    /// A record cannot be read.
+    #[error(
+        "the record of volume {id} in {path} cannot be read: {reason}; nothing was changed: `hawser store export` shows what can be rescued"
+    )]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// The volume's id.
+        id: uuid::Uuid,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is too little room for new work.
+    #[error(
+        "the file system of the state directory {path} has only {free} left, and {RESERVED} are kept for releasing volumes: free some space"
+    )]
+    Full {
+        /// The state directory.
+        path: PathBuf,
+        /// What is free.
+        free: Bytes,
+    },
+    /// A change could not be stored.
+    #[error("cannot store a change in {path}: {reason}")]
+    Write {
+        /// The database file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,108 @@
+//! The embedded store: volume records in one redb file, `records.redb` in the state directory.
+//!
+//! ```text
+//! table "meta":    "format"      -> 1            the layout below; another number is refused
+//! table "volumes": <volume UUID> -> record JSON  (volume::Record)
+//! ```
+//!
+//! One thread owns the database and commits what has come in since the last commit in one
+//! transaction, so that many volumes changing at once pay for one fsync. A change is durable when
+//! its call returns. redb locks the file: a second daemon on the same directory is refused.
+//!
+//! On a full disk new work is refused before it reaches the database, while there still is room
+//! for the changes that release something ([`Urgency`]).
+//!
+//! `writer` is the thread, `file` the database file and what is in it, `error` what can go wrong.
+
+mod error;
+mod file;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::volume::{Record, VolumeId};
+
+pub use error::StoreError;
+use file::{FILE, is_there, open_database, read_all};
+pub(super) use file::{FORMAT, decode, no_store, read_raw, write_all};
+use writer::{Change, Job, Writer};
+
+/// Whether a change can be refused for lack of space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// New work: refused on a nearly full disk.
+    NewWork,
+    /// Lets go of something: stored as long as the file system takes a byte.
+    Release,
+}
+
+/// A handle to the store; clones share it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    jobs: mpsc::UnboundedSender<Job>,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Whether there is a store in `state_dir`, whole or not.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be seen.
+    pub fn exists(state_dir: &Path) -> Result<bool, StoreError> {
+        is_there(&state_dir.join(FILE))
+    }
+
+    /// Opens the store in `state_dir`, making an empty one where there is none, and reads all
+    /// records.
+    ///
+    /// # Errors
+    ///
+    /// When the file is locked, damaged, or of another format: nothing is changed then.
+    pub fn open(state_dir: &Path) -> Result<(Self, Vec<Record>), StoreError> {
+        let path = state_dir.join(FILE);
+        let database = open_database(&path)?;
+        let records = read_all(&database, &path)?;
+        let (jobs, inbox) = mpsc::unbounded_channel();
+        Writer::start(database, &path, inbox)?;
+        Ok((Self { jobs, path }, records))
+    }
+
+    /// Stores a record. Durable when this returns `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// The stored record is then as it was before, or as it was to be: an error of the disk while it
+    /// is told to sync says neither. The next start reads what is there.
+    ///
+    /// # Cancellation
+    ///
+    /// The change is made all the same.
+    pub async fn put(&self, record: &Record, urgency: Urgency) -> Result<(), StoreError> {
+        self.submit(Change::Put(Box::new(record.clone())), urgency).await
+    }
+
+    /// Forgets a record. Forgetting an absent one is fine.
+    ///
+    /// # Errors
+    ///
+    /// The record may then still be there, or be gone, as for [`Self::put`].
+    pub async fn delete(&self, id: VolumeId) -> Result<(), StoreError> {
+        self.submit(Change::Delete(id), Urgency::Release).await
+    }
+
+    async fn submit(&self, change: Change, urgency: Urgency) -> Result<(), StoreError> {
+        let (done, answer) = oneshot::channel();
+        let gone = || StoreError::Write {
+            path: self.path.clone(),
+            reason: "the store's thread has ended".into(),
+        };
+        self.jobs.send(Job { change, urgency, done }).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+#[cfg(test)]
+mod tests;
