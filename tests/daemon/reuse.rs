@@ -129,3 +129,31 @@ fn a_step_that_keeps_failing_is_tried_ever_less_often() {
     world.remove("v");
     world.finish();
 }
+
+#[test]
+fn an_image_that_was_exchanged_is_not_mounted_as_the_volume() {
+    let mut world = World::started();
+    world.with_data("name=a,size=64MiB", "of a");
+    world.with_data("name=b,size=64MiB", "of b");
+    for name in ["a", "b"] {
+        world.until_released(name);
+    }
+    let images = world.images();
+    let swap = || {
+        let aside = world.path("aside");
+        fs::rename(&images[0], &aside).unwrap();
+        fs::rename(&images[1], &images[0]).unwrap();
+        fs::rename(&aside, &images[1]).unwrap();
+    };
+
+    swap();
+    let error = world.mount_fails("a", "user");
+    assert!(error.contains("not this volume's"), "{error}");
+
+    swap();
+    assert_eq!(world.data_of("a"), "of a");
+    assert_eq!(world.data_of("b"), "of b");
+    world.remove("a");
+    world.remove("b");
+    world.finish();
+}
