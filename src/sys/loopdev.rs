@@ -7,20 +7,27 @@
 //! and the attach only the caller's lock on the image protects it.
 
 mod ioctls;
+mod node;
+mod release;
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use rustix::{
-    fs::{FileType, Mode, OFlags, fcntl_getfl, major, makedev, minor, mknodat},
+    fs::{OFlags, fcntl_getfl, major, makedev, minor},
     io::Errno,
 };
 
+pub use self::release::detach;
+use self::{
+    node::{device, open_node},
+    release::keep,
+};
 use super::{blockdev, errno};
 use crate::spec::Bytes;
 
@@ -251,82 +258,6 @@ fn attach_free(image: &File, path: &Path, discards: Discards) -> io::Result<Loop
     Err(errno::on("attach", path)(Errno::BUSY))
 }
 
-/// Unbinds a loop device from this image and waits, for about a second, until it really is unbound.
-/// One that is not bound is success.
-///
-/// # Errors
-/// `EBUSY` and nothing changed while it is mounted, in any namespace, or when somebody keeps it
-/// open; `ESTALE` and nothing changed if it is bound to another image.
-pub fn detach(device: &LoopDevice, backing: ImageId) -> io::Result<()> {
-    match bound_to(device)? {
-        None => return Ok(()),
-        Some(bound) if bound == backing => {}
-        Some(_) => return Err(errno::on("detach", &device.path)(Errno::STALE)),
-    }
-    if !clear(device, backing)? {
-        return Ok(());
-    }
-    let deadline = Instant::now() + UNBIND_LIMIT;
-    while bound_to(device)? == Some(backing) {
-        if Instant::now() < deadline {
-            std::thread::sleep(UNBIND_PAUSE);
-        // Left marked it would go some time, perhaps between the next attach and its mount, and its
-        // number to another image.
-        } else if keep(device, backing)? {
-            return Err(errno::on("detach", &device.path)(Errno::BUSY));
-        }
-    }
-    Ok(())
-}
-
-/// Marks it to be unbound at the last close; `false` if it is not bound any more.
-fn clear(device: &LoopDevice, backing: ImageId) -> io::Result<bool> {
-    let failed = || errno::on("detach", &device.path);
-    // With O_EXCL: LOOP_CLR_FD on a mounted device reports success and only marks it. As long as it
-    // is open here it cannot be bound to anything else: what it is bound to is asked, then cleared.
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(OFlags::EXCL.bits().cast_signed());
-    let node = open_node(device, &options)?;
-    match ioctls::status(&node).map(|status| image_of(&status)) {
-        Ok(bound) if bound == backing => {}
-        Ok(_) => return Err(failed()(Errno::STALE)),
-        Err(Errno::NXIO) => return Ok(false),
-        Err(error) => return Err(failed()(error)),
-    }
-    match ioctls::clear(&node) {
-        Ok(()) => Ok(true),
-        Err(Errno::NXIO) => Ok(false),
-        Err(error) => Err(failed()(error)),
-    }
-}
-
-/// Takes the mark back that lets a device unbind itself at the last close; `false` if it has gone.
-fn keep(device: &LoopDevice, backing: ImageId) -> io::Result<bool> {
-    let gone = |error: &io::Error| matches!(errno::of(error), Some(Errno::NXIO | Errno::NOENT));
-    let node = match open_node(device, OpenOptions::new().read(true).write(true)) {
-        Ok(node) => node,
-        Err(error) if gone(&error) => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    let kept = ioctls::status(&node).and_then(|status| {
-        if image_of(&status) != backing {
-            return Ok(false);
-        }
-        ioctls::set_flags(&node, status, status.lo_flags & !ioctls::LO_FLAGS_AUTOCLEAR)?;
-        Ok(ioctls::status(&node)?.lo_flags & ioctls::LO_FLAGS_AUTOCLEAR == 0)
-    });
-    match kept {
-        Ok(kept) => Ok(kept),
-        Err(Errno::NXIO) => Ok(false),
-        Err(error) => Err(errno::on("keep", &device.path)(error)),
-    }
-}
-
-/// What a device is bound to at this moment.
-fn bound_to(device: &LoopDevice) -> io::Result<Option<ImageId>> {
-    Ok(inspect(device.number)?.map(|info| info.backing))
-}
-
 /// Tells a loop device that its image has grown.
 ///
 /// # Errors
@@ -460,46 +391,6 @@ fn describe(device: LoopDevice, node: &File) -> io::Result<LoopInfo> {
 /// and together again does not depend on that.
 fn image_of(status: &ioctls::Status) -> ImageId {
     (makedev(major(status.lo_device), minor(status.lo_device)), status.lo_inode)
-}
-
-/// The device with this number.
-fn device(number: u32) -> io::Result<LoopDevice> {
-    let path = PathBuf::from(format!("/dev/loop{number}"));
-    let dev = sys_dir(number).join("dev");
-    let text = fs::read_to_string(&dev).map_err(errno::on("read", &dev))?;
-    let numbers = text
-        .trim()
-        .split_once(':')
-        .and_then(|(major, minor)| Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?)));
-    let Some(numbers) = numbers else {
-        return Err(errno::on("parse", &dev)(Errno::INVAL));
-    };
-    Ok(LoopDevice { path, number, device: numbers })
-}
-
-/// Opens a device, its node made if udev has not (a container's /dev is not devtmpfs). What is
-/// opened is this device: a left-over node of another one would be formatted in its stead.
-fn open_node(device: &LoopDevice, options: &OpenOptions) -> io::Result<File> {
-    let LoopDevice { path, device: (major, minor), .. } = device;
-    let dev = makedev(*major, *minor);
-    let node = match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mode = Mode::from_raw_mode(0o660);
-            match mknodat(rustix::fs::CWD, path, FileType::BlockDevice, mode, dev) {
-                // Udev may be faster.
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(errno::on("create", path)(error)),
-            }
-            options.open(path)
-        }
-        opened => opened,
-    };
-    let node = node.map_err(errno::on("open", path))?;
-    let meta = node.metadata().map_err(errno::on("stat", path))?;
-    if meta.file_type().is_block_device() && meta.rdev() == dev {
-        return Ok(node);
-    }
-    Err(errno::on("recognise the loop device", path)(Errno::NODEV))
 }
 
 fn sys_dir(number: u32) -> PathBuf {

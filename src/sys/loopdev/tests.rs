@@ -1,4 +1,4 @@
-use super::*;
+use super::{release::clear, *};
 use crate::{
     spec::FsType,
     sys::{mount, testing},
