@@ -2,7 +2,7 @@
 //!
 //! The tests need root and say so by failing. They run one at a time: one test's `unshare` copies
 //! every mount of the others, and holds their devices. So does any other program on the machine that
-//! clones a mount namespace meanwhile: where there are such, run them as `unshare -m cargo test`.
+//! clones a mount namespace meanwhile: where there are such, run them as `scripts/test.sh`.
 
 use std::{
     fs::File,

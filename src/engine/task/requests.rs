@@ -1,6 +1,6 @@
 //! What each request does to a volume's task.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{task::spawn_blocking, time::Instant};
@@ -25,6 +25,11 @@ use crate::{
         transition::{self, Event, Inherited, Outside, Refusal},
     },
 };
+
+/// A process that starts in a namespace of its own has all mounts for a moment: one look is not
+/// enough to refuse somebody for it.
+const LOOKS: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 impl VolumeTask {
     pub(super) async fn handle_message(&mut self, message: Message) {
@@ -294,10 +299,18 @@ impl VolumeTask {
     /// Why it may not be touched though no holder is recorded: a task that has the path by other
     /// means, such as a bind of the published directory.
     pub(super) async fn refuse_outside_use(&self, op: &'static str) -> Result<(), EngineError> {
-        let (outside, holders) = self.outside().await;
-        if outside == Outside::Free {
-            return Ok(());
-        }
+        let mut patience = LOOKS;
+        let holders = loop {
+            let (outside, holders) = self.outside().await;
+            if outside == Outside::Free {
+                return Ok(());
+            }
+            patience -= 1;
+            if patience == 0 {
+                break holders;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        };
         let who = format!("{} in another mount namespace", processes(&holders));
         let volume = self.record.name.clone();
         Err(EngineError::Refused { op, volume, refusal: Refusal::Held(who) })
