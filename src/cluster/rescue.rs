@@ -1,7 +1,7 @@
 //! The records as JSON, out of a store and into an empty one: for rescue and for moving a node.
 //!
 //! An export may be old: what it plans to delete may have been brought back since, or formatted. So
-//! an imported record never makes hawser delete data ([`harmless`]).
+//! an imported record never makes hawser delete data (`harmless`).
 
 use std::{collections::HashSet, path::Path};
 
@@ -85,7 +85,7 @@ pub struct Imported {
     pub retained: usize,
 }
 
-/// Reads an export into a store that has no records, each record made [`harmless`]. All of it or
+/// Reads an export into a store that has no records, each record made `harmless`. All of it or
 /// nothing.
 ///
 /// # Errors

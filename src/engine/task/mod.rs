@@ -58,7 +58,7 @@ pub(super) struct VolumeTask {
     failure: Option<Failure>,
     /// What the last look at the mounted file system found.
     health: Result<(), String>,
-    /// The record could not be stored when something was released: it is tried again.
+    /// What is on the disk may not be what is in memory: storing it is tried again.
     unsaved: bool,
     /// A removed volume's next date.
     wait_until: Option<Timestamp>,
