@@ -6,8 +6,6 @@ use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use crate::spec::Bytes;
-
 /// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(value).context("cannot write JSON")?);
@@ -52,10 +50,4 @@ impl Consent {
         }
         bail!("nothing was done")
     }
-}
-
-/// A measured size, in whole MiB, or in GiB from 10 000 MiB on.
-pub(super) fn rounded(bytes: Bytes) -> String {
-    let mib = bytes.get() >> 20;
-    if mib < 10_000 { format!("{mib}MiB") } else { format!("{}GiB", mib >> 10) }
 }

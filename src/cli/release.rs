@@ -70,8 +70,8 @@ impl fmt::Display for Users<'_> {
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
     let config: Config = args.source.read()?;
-    if !config.state_dir.exists() {
-        println!("There is no state directory {}: nothing to do.", config.state_dir.display());
+    if !config.state_dir.join("records.redb").exists() {
+        println!("There are no records in {}: nothing to do.", config.state_dir.display());
         return Ok(Exit::Success);
     }
     let held = if args.force { Held::Release } else { Held::Skip };

@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     } else {
         print!("{explanation}");
     }
-    Ok(Exit::Success)
+    Ok(if explanation.refused.is_some() { Exit::Failure } else { Exit::Success })
 }
 
 fn help(args: &Args) -> anyhow::Result<Exit> {

@@ -45,6 +45,17 @@ impl Bytes {
         self.0
     }
 
+    /// Rounded down to two or more digits of the largest unit, for people: a measured size is shown
+    /// exactly by [`Display`](fmt::Display), and 77715368KiB tells nobody anything.
+    #[must_use]
+    pub const fn rounded(self) -> Self {
+        let mut shift = 40;
+        while shift > 0 && self.0 >> shift < 10 {
+            shift -= 10;
+        }
+        Self(self.0 >> shift << shift)
+    }
+
     /// The sum, at most `u64::MAX`.
     #[must_use]
     pub const fn saturating_add(self, other: Self) -> Self {
@@ -145,6 +156,20 @@ mod tests {
         }
         for text in ["99999999999999999999", "9000000T", "8388608T"] {
             assert_eq!(text.parse::<Bytes>(), Err(ParseBytesError::Overflow(text.into())));
+        }
+    }
+
+    #[test]
+    fn a_measured_size_is_rounded_down_for_people() {
+        for (bytes, text) in [
+            (Bytes::new(77_715_368 << 10), "74GiB"),
+            (Bytes::new((9 << 30) + 12_345), "9GiB"),
+            (Bytes::new((9 << 30) + (5 << 20) + 1), "9221MiB"),
+            (Bytes::new(28 << 10), "28KiB"),
+            (Bytes::new(5000), "5000B"),
+            (Bytes::ZERO, "0B"),
+        ] {
+            assert_eq!(bytes.rounded().to_string(), text);
         }
     }
 

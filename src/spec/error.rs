@@ -88,8 +88,8 @@ pub enum SpecError {
     },
     /// A key, or a choice, of a backend that this node does not have.
     #[error(
-        "`{key}` needs the {backend} backend, which is not configured on this node: remove it, \
-         or configure that backend"
+        "`{key}` needs the {backend} backend, which is not configured on this node (this hawser \
+         has only local): remove it"
     )]
     Backend {
         /// The key, as written where it was written.

@@ -188,10 +188,7 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
     ),
     (
         &["volumename", "volumeid", "id", "importvol", "vm"],
-        Refuse(
-            "it adopts a volume that exists, which is done once and by an operator: hawser \
-                volume import",
-        ),
+        Refuse("it adopts a volume that exists, and hawser imports no volumes yet"),
     ),
     (
         &["overwritefs"],

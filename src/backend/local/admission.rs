@@ -23,7 +23,9 @@ pub(super) struct Pool {
 pub enum NoRoom {
     /// The space itself is missing.
     #[error(
-        "it needs {needed} and only {usable} can be given ({available} free, of which {margin} are kept): remove or purge volumes, or add space"
+        "it needs {needed} and only {} can be given ({} free, of which {margin} are kept): remove or purge volumes, or add space",
+        usable.rounded(),
+        available.rounded()
     )]
     Thick {
         /// What it needs.
@@ -37,7 +39,10 @@ pub enum NoRoom {
     },
     /// More would be promised than the configuration allows.
     #[error(
-        "thin volumes would promise {promised} more than they take now, and {limit} is allowed ({overcommit} times the {usable} that can be given): remove or purge volumes, add space, or raise backends.local.overcommit"
+        "thin volumes would promise {} more than they take now, and {} is allowed ({overcommit} times the {} that can be given): remove or purge volumes, add space, or raise backends.local.overcommit",
+        promised.rounded(),
+        limit.rounded(),
+        usable.rounded()
     )]
     Thin {
         /// All promises, with this one.

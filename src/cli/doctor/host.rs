@@ -4,7 +4,6 @@ use std::{fs, path::Path};
 
 use super::{Finding, good, note, problem};
 use crate::{
-    cli::output,
     config::Config,
     sys::{caps, mountinfo::MountTable, process::Tool, usage},
 };
@@ -90,12 +89,11 @@ pub(super) fn configured(config: &Config) -> Vec<Finding> {
         findings.push(match usage::of(dir) {
             Ok(usage) if usage.available < config.local.margin => problem(
                 subject,
-                format!("{} has only {} free", dir.display(), output::rounded(usage.available)),
+                format!("{} has only {} free", dir.display(), usage.available.rounded()),
             ),
-            Ok(usage) => good(
-                subject,
-                format!("{}: {} free", dir.display(), output::rounded(usage.available)),
-            ),
+            Ok(usage) => {
+                good(subject, format!("{}: {} free", dir.display(), usage.available.rounded()))
+            }
             Err(_) => note(subject, format!("{} is not there yet", dir.display())),
         });
     }

@@ -22,13 +22,14 @@ pub(in crate::cli) struct GrowArgs {
 }
 
 pub(super) async fn grow(client: &Client, args: GrowArgs) -> anyhow::Result<Exit> {
-    let request = GrowRequest { size: args.size.clone() };
+    let size: Bytes = args.size.parse()?;
+    let request = GrowRequest { size: args.size };
     let GrowResponse { grown } = client.post(&super::path(&args.name, "/grow")?, &request).await?;
     match grown {
-        Grown::Now => println!("{} has {} now.", args.name, args.size),
+        Grown::Now => println!("{} has {size} now.", args.name),
         Grown::AtNextMount => println!(
-            "The storage of {} has {} now; its file system takes it up when it is next mounted.",
-            args.name, args.size
+            "The storage of {} has {size} now; its file system takes it up when it is next mounted (a mounted ext4 grows only with CAP_SYS_RESOURCE: stop its containers and start them again).",
+            args.name
         ),
     }
     Ok(Exit::Success)

@@ -6,7 +6,7 @@ use crate::{
     cli::{Client, Exit, output},
     engine::State,
     http::admin::wire::VolumeInfo,
-    spec::Bytes,
+    spec::{Bytes, Sticky},
 };
 
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ fn present(volume: &VolumeInfo) -> Vec<String> {
         volume.name.clone(),
         volume.state.as_str().to_owned(),
         volume.spec.size.to_string(),
-        volume.used_bytes.map_or_else(|| "-".into(), |used| output::rounded(Bytes::new(used))),
+        volume.used_bytes.map_or_else(|| "-".into(), |used| Bytes::new(used).rounded().to_string()),
         volume.spec.fs.to_string(),
         volume.spec.backend.kind().to_string(),
         volume.holders.len().to_string(),
@@ -102,7 +102,14 @@ pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Resul
         ("created", volume.created_at.to_string()),
     ];
     let mut optional = |key, value: Option<String>| rows.extend(value.map(|value| (key, value)));
-    optional("used", volume.used_bytes.map(|used| output::rounded(Bytes::new(used))));
+    optional("used", volume.used_bytes.map(|used| Bytes::new(used).rounded().to_string()));
+    optional("sticky", (volume.spec.sticky == Sticky::Yes).then(|| "cannot be removed".to_owned()));
+    optional("on removal", volume.spec.on_remove.map(|what| what.to_string()));
+    let options = volume.spec.mount_options.join(",");
+    optional("mount options", Some(options).filter(|options| !options.is_empty()));
+    for (key, value) in &volume.spec.labels {
+        optional("label", Some(format!("{key}={value}")));
+    }
     optional("path", volume.path.map(|path| path.display().to_string()));
     optional("device", volume.device.map(|device| device.display().to_string()));
     optional("growing to", volume.growing_to_bytes.map(|to| Bytes::new(to).to_string()));

@@ -50,7 +50,8 @@ pub enum StoreError {
     },
     /// There is too little room for new work.
     #[error(
-        "the file system of the state directory {path} has only {free} left, and {RESERVED} are kept for releasing volumes: free some space"
+        "the file system of the state directory {path} has only {} left, and {RESERVED} are kept for releasing volumes: free some space (removing and purging volumes still works)",
+        free.rounded()
     )]
     Full {
         /// The state directory.

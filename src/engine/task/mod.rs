@@ -38,7 +38,7 @@ use crate::{
     },
 };
 pub(super) use exclusive::CHECK_DEADLINE;
-use steps::{FIRST_RETRY, Failure, Running, finished};
+use steps::{Creation, FIRST_RETRY, Failure, Running, finished};
 use waiters::Waiters;
 
 /// A volume's task.
@@ -148,8 +148,11 @@ impl VolumeTask {
             match plan::next(&self.record, self.observed.as_ref(), self.want(), ext4, now) {
                 Step::Record(event) => {
                     if let Err(error) = self.store_event(event).await {
-                        self.give_up_creation().await;
-                        self.failed(StepError::Step { step: "store", source: error.into() });
+                        let error = StepError::Step { step: "store", source: error.into() };
+                        match self.give_up_creation().await {
+                            Creation::GivenUp => self.creation_failed(error),
+                            Creation::Done => self.failed(error),
+                        }
                     }
                 }
                 Step::Do(effect) => self.start(effect),

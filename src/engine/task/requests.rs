@@ -103,9 +103,12 @@ impl VolumeTask {
         event: Event,
     ) -> Result<(), EngineError> {
         let volume = self.record.name.clone();
+        // What frees space must be possible on a full disk.
+        let frees = matches!(event, Event::Remove { .. } | Event::Purge);
+        let urgency = if frees { Urgency::Release } else { Urgency::NewWork };
         let next = transition::apply(&self.record, event, Timestamp::now())
             .map_err(|refusal| EngineError::Refused { op, volume: volume.clone(), refusal })?;
-        self.store(next, Urgency::NewWork).await.map_err(not_stored(op, &volume))
+        self.store(next, urgency).await.map_err(not_stored(op, &volume))
     }
 
     fn ensure(&mut self, stated: &Stated, reply: Reply<()>) {

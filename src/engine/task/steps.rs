@@ -52,6 +52,15 @@ pub(super) struct Failure {
     pub(super) waited: Duration,
 }
 
+/// Whether a volume was still being created.
+#[derive(PartialEq, Eq)]
+pub(super) enum Creation {
+    /// It was, and is none now.
+    GivenUp,
+    /// It exists.
+    Done,
+}
+
 impl VolumeTask {
     /// A step towards nothing being in the kernel is under way.
     pub(super) fn is_letting_go(&self) -> bool {
@@ -118,17 +127,27 @@ impl VolumeTask {
             tracing::info!(volume = %self.record.name, %error, "kept, as it is wanted again");
             return;
         }
-        self.give_up_creation().await;
-        self.failed(error);
+        match self.give_up_creation().await {
+            Creation::GivenUp => self.creation_failed(error),
+            Creation::Done => self.failed(error),
+        }
     }
 
     /// A volume that could not be created never existed: its name is free, and what was made of it
     /// is deleted.
-    pub(super) async fn give_up_creation(&mut self) {
-        if self.record.phase == Phase::Creating {
-            self.store_or_remember(Event::CreationFailed).await;
-            self.shared.registry.release(&self.record.name, self.record.id);
+    pub(super) async fn give_up_creation(&mut self) -> Creation {
+        if self.record.phase != Phase::Creating {
+            return Creation::Done;
         }
+        self.store_or_remember(Event::CreationFailed).await;
+        self.shared.registry.release(&self.record.name, self.record.id);
+        Creation::GivenUp
+    }
+
+    /// Tells those who wait; nothing is tried again, and what there is of it is deleted at once.
+    pub(super) fn creation_failed(&mut self, error: StepError) {
+        tracing::warn!(volume = %self.record.name, %error, "not created");
+        self.fail_waiters(&Arc::new(error));
     }
 
     pub(super) async fn absorb(

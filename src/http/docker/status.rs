@@ -23,8 +23,8 @@ pub(super) fn of(engine: &Engine, view: &View) -> Map<String, Value> {
     if view.path.is_some()
         && let Ok(usage) = usage::of(&engine.stage_path(record.id))
     {
-        put("used", json!(usage.used.to_string()));
-        put("available", json!(usage.available.to_string()));
+        put("used", json!(usage.used.rounded().to_string()));
+        put("available", json!(usage.available.rounded().to_string()));
     }
     if let Some(failure) = &view.failure {
         put("failure", json!(failure));
