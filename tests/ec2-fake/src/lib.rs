@@ -1,0 +1,1 @@
+//! An EC2 for tests.
