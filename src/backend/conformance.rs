@@ -13,10 +13,13 @@ use std::{
     path::Path,
 };
 
-use super::{Backend, ErrorKind, Inspection, VolumeRef};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::{Backend, BackendError, ErrorKind, Inspection, VolumeRef};
 use crate::{
-    spec::{BackendSpec, Bytes},
-    volume::{Device, VolumeId},
+    spec::{BackendSpec, Bytes, Spec},
+    volume::{Device, Record, VolumeId, testing},
 };
 
 /// What a backend brings to the suite.
@@ -47,21 +50,31 @@ pub(super) async fn run<B: Backend, F: Fn() -> B>(subject: &Subject<F>) {
 
 impl<B: Backend, F: Fn() -> B> Subject<F> {
     fn volume(&self, name: &str) -> VolumeRef {
-        VolumeRef {
-            id: VolumeId::random(),
-            name: name.parse().unwrap(),
-            size: self.size,
-            spec: self.spec.clone(),
-        }
+        let spec = Spec { size: self.size, backend: self.spec.clone(), ..testing::spec() };
+        let record =
+            Record::new(VolumeId::random(), name.parse().unwrap(), spec, Timestamp::now());
+        VolumeRef::from(&record)
     }
 
     /// A volume that exists and is attached.
     async fn attached(&self, backend: &B, name: &str) -> (VolumeRef, Device) {
-        let volume = self.volume(name);
-        backend.create(&volume).await.unwrap();
-        let device = backend.attach(&volume).await.unwrap();
+        let mut volume = self.volume(name);
+        create(backend, &mut volume).await.unwrap();
+        let device = attach(backend, &volume).await.unwrap();
         (volume, device)
     }
+}
+
+/// Creates, and keeps what the engine keeps of it.
+async fn create(backend: &impl Backend, volume: &mut VolumeRef) -> Result<(), BackendError> {
+    let created = backend.create(volume).await?;
+    volume.handle = created.handle;
+    volume.spec.backend = created.backend;
+    Ok(())
+}
+
+async fn attach(backend: &impl Backend, volume: &VolumeRef) -> Result<Device, BackendError> {
+    backend.attach(volume, &CancellationToken::new()).await
 }
 
 /// Detaches and removes: every case ends without a trace.

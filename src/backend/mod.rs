@@ -11,34 +11,56 @@ pub mod local;
 use std::{collections::HashSet, error::Error, fmt};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    spec::{BackendKind, BackendSpec, Bytes, VolumeName},
-    volume::{Device, Record, VolumeId},
+    spec::{BackendKind, BackendSpec, Bytes, Spec, VolumeName},
+    volume::{Device, Handle, Record, Transit, VolumeId},
 };
 
 /// What a backend is told about a volume.
 #[derive(Debug, Clone)]
 pub struct VolumeRef {
-    /// The identity: the only thing that storage is known by.
+    /// The identity: what storage is known by, and tagged with.
     pub id: VolumeId,
     /// The name, for messages and tags.
     pub name: VolumeName,
-    /// The size that it has, or is to have.
-    pub size: Bytes,
-    /// What was asked of this backend.
-    pub spec: BackendSpec,
+    /// What the backend called the storage when it was made; `None` while that is not known.
+    pub handle: Option<Handle>,
+    /// How often storage was made for this volume before.
+    pub generation: u32,
+    /// When the volume was first asked for.
+    pub created_at: Timestamp,
+    /// What it is, or is to be.
+    pub spec: Spec,
 }
 
 impl From<&Record> for VolumeRef {
     fn from(record: &Record) -> Self {
+        let mut spec = record.spec.clone();
+        if let Some(wanted) = &record.changing_to {
+            spec.backend = wanted.clone();
+        }
         Self {
             id: record.id,
             name: record.name.clone(),
-            size: record.spec.size,
-            spec: record.spec.backend.clone(),
+            handle: record.handle.clone(),
+            generation: record.generation,
+            created_at: record.created_at,
+            spec,
         }
     }
+}
+
+/// Storage that was made, or found made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Created {
+    /// What the backend calls it, where its id is not enough.
+    pub handle: Option<Handle>,
+    /// The backend's settings as they are: what the spec left open is filled in.
+    pub backend: BackendSpec,
 }
 
 /// What exists of a volume's storage, seen from this node.
@@ -48,6 +70,8 @@ pub enum Inspection {
     Absent,
     /// Storage that is not attached here.
     Detached,
+    /// Storage that is on its way to this node, or away from it.
+    InTransit(Transit),
     /// Storage that is attached here.
     Attached(Device),
 }
@@ -63,22 +87,35 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Which backend this is.
     fn kind(&self) -> BackendKind;
 
-    /// Makes the storage: of at least `volume.size`, blank, reading as zeroes.
+    /// Makes the storage: of at least `volume.spec.size`, blank (unless the spec names a snapshot),
+    /// reading as zeroes. Postcondition: it is as the spec says, verified.
     ///
     /// # Errors
     ///
     /// `Exhausted` where there is no room; nothing is left behind then.
-    async fn create(&self, volume: &VolumeRef) -> Result<(), BackendError>;
+    async fn create(&self, volume: &VolumeRef) -> Result<Created, BackendError>;
 
     /// Makes the storage a block device of this node. Postcondition: the device is this volume's
     /// and no other's, verified.
     ///
     /// # Errors
     ///
-    /// `NotFound` where there is no storage, `InUse` where somebody else has it.
-    async fn attach(&self, volume: &VolumeRef) -> Result<Device, BackendError>;
+    /// `NotFound` where there is no storage, `InUse` where somebody else has it, `NoSlot` where this
+    /// node can attach no more.
+    ///
+    /// # Cancellation
+    ///
+    /// By `cancel`, when nobody wants the volume any more: it ends soon with `Cancelled`, and what
+    /// exists then is found out by looking.
+    async fn attach(
+        &self,
+        volume: &VolumeRef,
+        cancel: &CancellationToken,
+    ) -> Result<Device, BackendError>;
 
-    /// Takes the device away, after proof that nobody on this node uses it.
+    /// Takes the device away, after proof that nobody on this node uses it. What was begun cannot
+    /// be taken back: a detach under way is waited for, and, since nobody uses the device, forced
+    /// where it does not end.
     ///
     /// # Errors
     ///
@@ -86,7 +123,8 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// included: nothing was changed then.
     async fn detach(&self, volume: &VolumeRef) -> Result<(), BackendError>;
 
-    /// Grows the storage to `to`, and the device with it where it is attached. Never shrinks.
+    /// Grows the storage to `to`, and the device with it where it is attached, and gives it the
+    /// other settings of `volume.spec.backend` that can be changed. Never shrinks.
     ///
     /// # Errors
     ///
@@ -113,6 +151,135 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ///
     /// Not knowing is an error.
     async fn attached(&self) -> Result<HashSet<VolumeId>, BackendError>;
+
+    /// Writes the name and the spec beside the storage, where the backend keeps them there, so that
+    /// a lost record can be rebuilt. Done after a change of either.
+    ///
+    /// # Errors
+    ///
+    /// What is written there is the older state then.
+    async fn describe(&self, _volume: &VolumeRef) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    /// Snapshots, where the backend has them.
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        None
+    }
+
+    /// Storage that no record knows, where the backend can find it.
+    fn imports(&self) -> Option<&dyn Imports> {
+        None
+    }
+}
+
+/// Copies of a volume's storage at a moment.
+#[async_trait]
+pub trait Snapshots: Send + Sync {
+    /// Begins a snapshot; it holds what was written when this returns. It is complete later.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where there is no storage.
+    async fn create(
+        &self,
+        volume: &VolumeRef,
+        description: &str,
+    ) -> Result<Snapshot, BackendError>;
+
+    /// The snapshots of this cluster, newest first; those of one volume, or all.
+    ///
+    /// # Errors
+    ///
+    /// Not knowing is an error.
+    async fn list(&self, of: Option<VolumeId>) -> Result<Vec<Snapshot>, BackendError>;
+
+    /// Deletes a snapshot of this cluster. Deleting what is absent succeeds.
+    ///
+    /// # Errors
+    ///
+    /// `Foreign` where it is not this cluster's.
+    async fn remove(&self, id: &str) -> Result<(), BackendError>;
+}
+
+/// A snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// What the backend calls it: what `snapshot=` takes.
+    pub id: String,
+    /// The volume that it was made of.
+    pub volume: VolumeId,
+    /// That volume's name when it was made.
+    pub name: String,
+    /// The volume's size then.
+    pub size: Bytes,
+    /// The backend's word for how far it is, such as `pending` or `completed`.
+    pub state: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Storage that exists and has no record here: made by another plugin, or by a hawser whose store
+/// was lost.
+#[async_trait]
+pub trait Imports: Send + Sync {
+    /// What could be imported.
+    ///
+    /// # Errors
+    ///
+    /// Not knowing is an error.
+    async fn candidates(&self) -> Result<Vec<Candidate>, BackendError>;
+
+    /// What is known of one of them.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where there is none of that handle.
+    async fn candidate(&self, handle: &Handle) -> Result<Candidate, BackendError>;
+
+    /// Marks storage as this cluster's and this volume's (`volume.handle` says which).
+    ///
+    /// # Errors
+    ///
+    /// `InUse` where it is attached, or is another volume's by its mark.
+    async fn adopt(&self, volume: &VolumeRef) -> Result<Created, BackendError>;
+}
+
+/// Storage that could be imported.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// What the backend calls it.
+    pub handle: Handle,
+    /// By which mark it was recognised.
+    pub made_by: Maker,
+    /// The name that it has there.
+    pub name: String,
+    /// Its size.
+    pub size: Bytes,
+    /// The backend's settings as they are.
+    pub backend: BackendSpec,
+    /// The directory of its file system that tasks saw; empty for all of it.
+    pub data_dir: String,
+    /// The volume's id and whole spec, where hawser made it.
+    pub known: Option<(VolumeId, Spec)>,
+    /// Who uses it now, in the backend's words.
+    pub in_use_by: Option<String>,
+}
+
+/// Which plugin made a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Maker {
+    /// This one.
+    Hawser,
+    /// REX-Ray.
+    RexRay,
+    /// Docker for AWS.
+    Cloudstor,
+    /// Rancher's.
+    Convoy,
+    /// None that is known: it has a name only.
+    Unknown,
 }
 
 /// What the caller can do about a backend's error.
@@ -124,6 +291,12 @@ pub enum ErrorKind {
     InUse,
     /// There is no room for it.
     Exhausted,
+    /// This node can attach no more volumes.
+    NoSlot,
+    /// It was called off.
+    Cancelled,
+    /// It is not this cluster's.
+    Foreign,
     /// It failed, and what exists now is found out by looking.
     Failed,
 }

@@ -112,7 +112,7 @@ async fn release_in_time(
 
 /// Takes the steps of the plan towards nothing being in the kernel; how many there were.
 async fn release(host: &Host, record: Record, held: Held) -> Result<usize, ReleaseError> {
-    let mut subject = Subject { record, device: None, mounts: None };
+    let mut subject = Subject::new(record);
     let observed = host.execute(Effect::Observe, &subject).await?;
     let Outcome::Observed(mut seen) = observed else { return Ok(0) };
     if let (Held::Skip, Some(device)) = (held, &seen.device) {

@@ -125,6 +125,7 @@ impl Reader {
                 anonymous_size: anonymous_size?,
                 fs: fs?,
                 provision: provision?,
+                ebs: None,
             },
             linger: linger?,
             orphan_after: orphan_after?,

@@ -18,10 +18,12 @@ use std::{
 };
 
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::error::{Cause, StepError};
 use crate::{
-    backend::{Backend, Inspection, VolumeRef},
+    backend::{Backend, Created, Inspection, VolumeRef},
     fault,
     spec::{BackendKind, FsType, Mode, Ownership, VolumeName},
     sys::{
@@ -55,6 +57,16 @@ pub struct Subject {
     pub device: Option<Device>,
     /// The mounts, where somebody just read them.
     pub mounts: Option<Arc<MountTable>>,
+    /// Cancelled when nobody wants the step any more.
+    pub cancel: CancellationToken,
+}
+
+impl Subject {
+    /// Of a record alone.
+    #[must_use]
+    pub fn new(record: Record) -> Self {
+        Self { record, device: None, mounts: None, cancel: CancellationToken::new() }
+    }
 }
 
 /// Something is mounted where a volume belongs.
@@ -62,12 +74,12 @@ pub struct Subject {
 enum PathError {
     #[error("{path} is taken by a mount of {source_name}: unmount it")]
     Occupied { path: PathBuf, source_name: String },
-    #[error("the file system on {0} has no `{DATA}` directory: it is not as hawser made it")]
-    NoData(PathBuf),
+    #[error("the file system on {device} has no `{data}` directory: it is not as hawser made it")]
+    NoData { device: PathBuf, data: String },
     #[error(
         "the file system on {device} has the UUID {found}, which is not this volume's: its image was exchanged"
     )]
-    OtherVolume { device: PathBuf, found: uuid::Uuid },
+    OtherVolume { device: PathBuf, found: Uuid },
     #[error("{what} {path}: {source}")]
     Io { what: &'static str, path: PathBuf, source: io::Error },
     #[error("no backend {0} is configured on this node")]
@@ -150,11 +162,19 @@ impl Host {
             .ok_or_else(|| PathError::NoBackend(record.spec.backend.kind()))?;
         match effect {
             Effect::Observe => return self.observe(backend, subject).await.map(Outcome::Observed),
-            Effect::Provision => backend.create(&volume).await?,
-            Effect::Attach => return Ok(Outcome::Attached(backend.attach(&volume).await?)),
+            Effect::Provision => {
+                let Created { handle, backend } = backend.create(&volume).await?;
+                return Ok(Outcome::Provisioned { handle, backend });
+            }
+            Effect::Attach => {
+                return Ok(Outcome::Attached(backend.attach(&volume, &subject.cancel).await?));
+            }
             Effect::Probe => return probe_device(device_of(subject)?).await,
             Effect::Format => self.format(record, device_of(subject)?).await?,
-            Effect::GrowStorage { to } => backend.grow(&volume, to).await?,
+            Effect::GrowStorage { to } => {
+                backend.grow(&volume, to).await?;
+                return Ok(Outcome::Grown { to, backend: volume.spec.backend });
+            }
             Effect::GrowOffline => {
                 format::grow_offline(&device_of(subject)?.path, record.spec.fs).await?;
             }
@@ -180,9 +200,10 @@ impl Host {
             Some(mounts) => Arc::clone(mounts),
             None => Arc::new(spawn_blocking(MountTable::read).await??),
         };
-        let device = match &inspection {
-            Inspection::Absent | Inspection::Detached => None,
-            Inspection::Attached(device) => Some(device.clone()),
+        let (device, transit) = match &inspection {
+            Inspection::Absent | Inspection::Detached => (None, None),
+            Inspection::InTransit(transit) => (None, Some(*transit)),
+            Inspection::Attached(device) => (Some(device.clone()), None),
         };
         let stage = self.stage_path(record.id);
         let published = self.published_path(&record.name);
@@ -202,6 +223,7 @@ impl Host {
             // In the middle of formatting, and not by this process: see volume::plan.
             half_made: record.contents == Contents::Formatting && inspection != Inspection::Absent,
             device,
+            transit,
             content: None,
             grow_at_next_mount: false,
         })
@@ -220,20 +242,26 @@ impl Host {
     }
 
     async fn stage(&self, record: &Record, device: &Device) -> Result<(), Cause> {
-        let (path, fs, id) = (device.path.clone(), record.spec.fs, record.id);
-        spawn_blocking(move || refuse_other_volume(&path, fs, id)).await??;
+        let (path, fs) = (device.path.clone(), record.spec.fs);
+        let uuid = record.file_system_uuid.unwrap_or(*record.id.uuid());
+        spawn_blocking(move || refuse_other_volume(&path, fs, uuid)).await??;
         let stage = self.mount_stage(record, device).await?;
-        if stage.join(DATA).is_dir() {
+        let data = data_dir(record);
+        if stage.join(data).is_dir() {
             return Ok(());
         }
         mount::unmount(&stage).await?;
-        Err(PathError::NoData(device.path.clone()).into())
+        Err(PathError::NoData { device: device.path.clone(), data: data.to_owned() }.into())
     }
 
     async fn mount_stage(&self, record: &Record, device: &Device) -> Result<PathBuf, Cause> {
         let stage = self.stage_path(record.id);
         let (target, source) = (stage.clone(), device.path.clone());
-        let (fs, options) = (record.spec.fs, record.spec.mount_options.clone());
+        let (fs, mut options) = (record.spec.fs, record.spec.mount_options.clone());
+        if fs == FsType::Xfs && record.file_system_uuid.is_some() {
+            // The volume that the snapshot was made of may be mounted here, too.
+            options.push("nouuid".to_owned());
+        }
         spawn_blocking(move || {
             ensure_dir(&target, 0o711)?;
             mount::mount_fs(&source, &target, fs, &options)
@@ -252,7 +280,7 @@ impl Host {
     }
 
     async fn publish(&self, record: &Record) -> Result<(), Cause> {
-        let data = self.stage_path(record.id).join(DATA);
+        let data = self.stage_path(record.id).join(data_dir(record));
         let path = self.published_path(&record.name);
         spawn_blocking(move || {
             ensure_dir(&path, 0o700)?;
@@ -306,13 +334,18 @@ impl Host {
 }
 
 /// The last look before a file system is given to tasks: that it is this volume's own. hawser makes
-/// every file system with its volume's id as UUID.
-fn refuse_other_volume(device: &Path, fs: FsType, id: VolumeId) -> Result<(), PathError> {
+/// every file system with its volume's id as UUID; another's was recorded when it was first seen.
+fn refuse_other_volume(device: &Path, fs: FsType, uuid: Uuid) -> Result<(), PathError> {
     let found = format::file_system_uuid(device, fs).map_err(path_error("look at", device))?;
-    if found == *id.uuid() {
+    if found == uuid {
         return Ok(());
     }
     Err(PathError::OtherVolume { device: device.into(), found })
+}
+
+/// The directory of the file system that tasks see.
+fn data_dir(record: &Record) -> &str {
+    record.data_dir.as_deref().unwrap_or(DATA)
 }
 
 fn device_of(subject: &Subject) -> Result<&Device, PathError> {
@@ -322,7 +355,11 @@ fn device_of(subject: &Subject) -> Result<&Device, PathError> {
 async fn probe_device(device: &Device) -> Result<Outcome, Cause> {
     Ok(Outcome::Probed(match probe::probe(&device.path).await? {
         Content::Blank => DeviceContent::Blank,
-        Content::FileSystem { .. } | Content::Other { .. } => DeviceContent::Something,
+        Content::FileSystem { fs, uuid, .. } => match (fs.parse(), uuid.map(|u| u.parse())) {
+            (Ok(fs), Some(Ok(uuid))) => DeviceContent::FileSystem { fs, uuid },
+            (Ok(_) | Err(_), _) => DeviceContent::Something,
+        },
+        Content::Other { .. } => DeviceContent::Something,
     }))
 }
 

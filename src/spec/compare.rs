@@ -121,7 +121,10 @@ fn differs(
 
 /// What the spec says about `key`, as if it had been stated; `None` if it has no such thing.
 fn present(key: Key, spec: &Spec, present_size: Bytes) -> Option<Value> {
-    let BackendSpec::Local(LocalSpec { provision }) = &spec.backend;
+    let (local, _ebs) = match &spec.backend {
+        BackendSpec::Local(local) => (Some(local), None),
+        BackendSpec::Ebs(ebs) => (None, Some(ebs)),
+    };
     match key {
         Key::Size => Some(Value::Size(present_size)),
         Key::Backend => Some(Value::Backend(spec.backend.kind())),
@@ -132,7 +135,7 @@ fn present(key: Key, spec: &Spec, present_size: Bytes) -> Option<Value> {
         Key::Uid => spec.owner.uid.map(Value::Id),
         Key::Gid => spec.owner.gid.map(Value::Id),
         Key::Mode => spec.owner.mode.map(Value::Mode),
-        Key::Provision => Some(Value::Provision(*provision)),
+        Key::Provision => local.map(|LocalSpec { provision }| Value::Provision(*provision)),
         Key::OnRemove => spec.on_remove.map(Value::OnRemove),
         Key::Sticky => Some(Value::Sticky(spec.sticky)),
         Key::Label => Some(Value::Labels(spec.labels.clone())),

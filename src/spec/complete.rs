@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BackendKind, Bytes, FsType, OnRemove, Ownership, Provision, Sharing, Sticky};
+use super::{AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, OnRemove, Ownership, Provision, Sharing, Sticky};
 
 /// What a volume is to be, completely.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,11 +39,13 @@ pub struct Spec {
 }
 
 /// The part of a spec that only one backend knows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub enum BackendSpec {
     /// An image file on this node.
     Local(LocalSpec),
+    /// An EBS volume.
+    Ebs(EbsSpec),
 }
 
 impl BackendSpec {
@@ -52,12 +54,40 @@ impl BackendSpec {
     pub fn kind(&self) -> BackendKind {
         match self {
             Self::Local(_) => BackendKind::Local,
+            Self::Ebs(_) => BackendKind::Ebs,
+        }
+    }
+
+    /// Whether its storage is made with something on it.
+    #[must_use]
+    pub fn comes_with_data(&self) -> bool {
+        match self {
+            Self::Local(_) => false,
+            Self::Ebs(ebs) => ebs.snapshot.is_some(),
+        }
+    }
+
+    /// Whether a device that nobody on the node uses stays attached.
+    #[must_use]
+    pub fn stays_attached(&self) -> bool {
+        match self {
+            Self::Local(_) => false,
+            Self::Ebs(ebs) => ebs.attach == AttachPolicy::Stay,
+        }
+    }
+
+    /// The size that storage of at least `size` has.
+    #[must_use]
+    pub fn round_up(&self, size: Bytes) -> Bytes {
+        match self {
+            Self::Local(_) => size,
+            Self::Ebs(_) => Bytes::gib(size.get().div_ceil(Bytes::gib(1).get())),
         }
     }
 }
 
 /// Settings of the local backend.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LocalSpec {
     /// When space is taken.
@@ -77,6 +107,8 @@ pub struct Defaults {
     pub fs: FsType,
     /// When a local volume's space is taken.
     pub provision: Provision,
+    /// What an EBS volume is; `None` where this node has no EBS backend.
+    pub ebs: Option<EbsDefaults>,
 }
 
 #[cfg(test)]
@@ -90,6 +122,7 @@ impl Defaults {
             anonymous_size,
             fs: FsType::Ext4,
             provision: Provision::Thick,
+            ebs: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The steps that a volume's life is made of, and what the knowledge of it becomes after each.
 
-use super::{Device, DeviceContent, Observed, transition::Event};
-use crate::spec::Bytes;
+use super::{Device, DeviceContent, Handle, Observed, Record, transition::Event};
+use crate::spec::{BackendSpec, Bytes};
 
 /// One step, done by the engine. Every one can be repeated: after a crash the plan asks for it
 /// again if its result is not seen.
@@ -17,7 +17,8 @@ pub enum Effect {
     Probe,
     /// mkfs on the blank device, mount it at the stage, make the data directory.
     Format,
-    /// Grow the storage and, where it is attached, the device.
+    /// Grow the storage and, where it is attached, the device; give it the settings that a change is
+    /// on its way to.
     GrowStorage {
         /// The size to reach.
         to: Bytes,
@@ -87,6 +88,20 @@ impl Effect {
 pub enum Outcome {
     /// It did what its name says.
     Done,
+    /// The storage that [`Effect::Provision`] made.
+    Provisioned {
+        /// What the backend calls it.
+        handle: Option<Handle>,
+        /// The backend's settings as they are.
+        backend: BackendSpec,
+    },
+    /// The storage as [`Effect::GrowStorage`] left it.
+    Grown {
+        /// Its size.
+        to: Bytes,
+        /// The backend's settings.
+        backend: BackendSpec,
+    },
     /// What [`Effect::Observe`] found.
     Observed(Observed),
     /// The device that [`Effect::Attach`] made.
@@ -100,14 +115,17 @@ pub enum Outcome {
 impl Outcome {
     /// The outcome that a step usually has.
     #[must_use]
-    pub fn foreseen(effect: Effect) -> Self {
+    pub fn foreseen(effect: Effect, record: &Record) -> Self {
+        let backend = || record.changing_to.as_ref().unwrap_or(&record.spec.backend).clone();
         match effect {
+            Effect::Provision => {
+                Self::Provisioned { handle: record.handle.clone(), backend: backend() }
+            }
+            Effect::GrowStorage { to } => Self::Grown { to, backend: backend() },
             Effect::Attach => Self::Attached(Device { path: "/dev/loop".into(), number: (7, 0) }),
             Effect::Probe => Self::Probed(DeviceContent::Blank),
             Effect::Observe
-            | Effect::Provision
             | Effect::Format
-            | Effect::GrowStorage { .. }
             | Effect::GrowOffline
             | Effect::Stage
             | Effect::GrowOnline
@@ -132,10 +150,7 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
             seen.staged = true;
             event = Some(Event::Formatted);
         }
-        Effect::GrowStorage { to } => {
-            seen.grow_at_next_mount = false;
-            event = Some(Event::StorageGrown { to });
-        }
+        Effect::GrowStorage { .. } => seen.grow_at_next_mount = false,
         Effect::GrowOffline => event = Some(Event::FileSystemGrown),
         Effect::Stage => seen.staged = true,
         Effect::GrowOnline => event = Some(Event::FileSystemGrown),
@@ -147,17 +162,26 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
         }
         Effect::Detach => {
             seen.device = None;
+            seen.transit = None;
             seen.content = None;
         }
         Effect::Destroy => {
             seen.provisioned = false;
             seen.half_made = false;
+            event = Some(Event::StorageGone);
         }
     }
     match outcome {
         Outcome::Done => {}
+        Outcome::Provisioned { handle, backend } => {
+            event = Some(Event::Provisioned { handle, backend });
+        }
+        Outcome::Grown { to, backend } => event = Some(Event::StorageGrown { to, backend }),
         Outcome::Observed(observed) => seen = observed,
-        Outcome::Attached(device) => seen.device = Some(device),
+        Outcome::Attached(device) => {
+            seen.device = Some(device);
+            seen.transit = None;
+        }
         Outcome::Probed(content) => seen.content = Some(content),
         Outcome::Deferred => {
             seen.grow_at_next_mount = true;

@@ -38,6 +38,32 @@ impl FromStr for VolumeId {
     }
 }
 
+/// What a backend calls a volume's storage, such as `vol-0abc…`. Backends that find it by the
+/// volume's own id have none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Handle(String);
+
+impl Handle {
+    /// The text of it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Handle {
+    fn from(handle: String) -> Self {
+        Self(handle)
+    }
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 /// Who mounted a volume, in the words of the caller: Docker's mount id, or nothing at all, which
 /// is what Mesos sends.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -15,8 +15,8 @@ mod record;
 pub mod transition;
 
 pub use holder::{CallerEpoch, Holder};
-pub use ids::{MountId, VolumeId};
-pub use observed::{Device, DeviceContent, Observed};
+pub use ids::{Handle, MountId, VolumeId};
+pub use observed::{Device, DeviceContent, Observed, Transit};
 pub use record::{Contents, Phase, Purge, Record};
 
 #[cfg(test)]

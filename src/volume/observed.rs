@@ -4,6 +4,9 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
+use uuid::Uuid;
+
+use crate::spec::FsType;
 
 /// A block device that carries a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,8 +23,25 @@ pub struct Device {
 pub enum DeviceContent {
     /// Proven blank: everything that had to be read was read, and nothing was there.
     Blank,
+    /// A file system that hawser can mount.
+    FileSystem {
+        /// Which.
+        fs: FsType,
+        /// Its UUID.
+        uuid: Uuid,
+    },
     /// Anything else.
     Something,
+}
+
+/// An attachment on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transit {
+    /// To this node.
+    Attaching,
+    /// Away from this node, which cannot be taken back.
+    Detaching,
 }
 
 /// What exists of a volume.
@@ -31,6 +51,8 @@ pub struct Observed {
     pub provisioned: bool,
     /// The device that it is attached as.
     pub device: Option<Device>,
+    /// An attachment to this node that is on its way, where there is no device.
+    pub transit: Option<Transit>,
     /// What is on the device; looked at only while the record does not say `Formatted`.
     pub content: Option<DeviceContent>,
     /// The storage holds a half-made file system of our own and must be made anew.
@@ -54,6 +76,6 @@ impl Observed {
     /// True when nothing of it is in the kernel any more.
     #[must_use]
     pub const fn is_released(&self) -> bool {
-        self.device.is_none() && !self.staged && !self.published
+        self.device.is_none() && self.transit.is_none() && !self.staged && !self.published
     }
 }

@@ -13,7 +13,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Contents, DeviceContent, Observed, Phase, Purge, Record,
+    Contents, DeviceContent, Observed, Phase, Purge, Record, Transit,
     effect::{self, Effect},
     transition::{self, Event},
 };
@@ -26,6 +26,8 @@ pub enum Want {
     Mounted,
     /// Nobody does.
     Released,
+    /// Nobody does, and its device is not to stay attached either: its slot is needed.
+    Detached,
 }
 
 /// Whether this node can grow a mounted ext4 (it takes `CAP_SYS_RESOURCE`).
@@ -67,6 +69,11 @@ pub enum Problem {
         "its storage was never formatted by hawser and yet is not blank: hawser does not format over data it does not know"
     )]
     NotBlank,
+    /// What was to come with a file system has none.
+    #[error(
+        "its storage came from a snapshot or from another plugin, and holds no file system that hawser mounts (ext4 or xfs on the whole disk): nothing was changed"
+    )]
+    NothingInherited,
 }
 
 /// Decides the next step.
@@ -79,6 +86,10 @@ pub fn next(
     now: Timestamp,
 ) -> Step {
     let Some(seen) = observed else { return Step::Do(Effect::Observe) };
+    if seen.transit == Some(Transit::Detaching) {
+        // Asked for, and not to be taken back: whoever wants it waits for the end of it.
+        return Step::Do(Effect::Detach);
+    }
     if let Phase::Removed { purge, .. } = record.phase {
         return release(seen).map_or_else(|| removal(record, purge, seen, now), Step::Do);
     }
@@ -89,6 +100,11 @@ pub fn next(
     }
     match want {
         Want::Released => {
+            let stays = record.spec.backend.stays_attached();
+            let step = if stays { unmount(seen) } else { release(seen) };
+            step.map(Step::Do).or_else(|| storage(record, seen)).unwrap_or(Step::Idle)
+        }
+        Want::Detached => {
             release(seen).map(Step::Do).or_else(|| storage(record, seen)).unwrap_or(Step::Idle)
         }
         Want::Mounted => storage(record, seen)
@@ -101,12 +117,19 @@ pub fn next(
 /// Steps towards nothing of the volume being in the kernel.
 #[must_use]
 pub const fn release(seen: &Observed) -> Option<Effect> {
+    match unmount(seen) {
+        Some(effect) => Some(effect),
+        None if seen.device.is_some() || seen.transit.is_some() => Some(Effect::Detach),
+        None => None,
+    }
+}
+
+/// Steps towards nothing of the volume being mounted.
+const fn unmount(seen: &Observed) -> Option<Effect> {
     if seen.published {
         Some(Effect::Unpublish)
     } else if seen.staged {
         Some(Effect::Unstage)
-    } else if seen.device.is_some() {
-        Some(Effect::Detach)
     } else {
         None
     }
@@ -129,7 +152,7 @@ pub fn foresee(
             Step::Do(effect) => {
                 steps.push(effect.name().to_owned());
                 let (after, event) =
-                    effect::absorb(seen, effect, effect::Outcome::foreseen(effect));
+                    effect::absorb(seen, effect, effect::Outcome::foreseen(effect, &record));
                 seen = after;
                 event
             }
@@ -153,27 +176,37 @@ pub fn foresee(
 /// What a removed and released volume needs.
 fn removal(record: &Record, purge: Purge, seen: &Observed, now: Timestamp) -> Step {
     // Missing storage with data on it can come back: its directory may just not be mounted.
-    let can_come_back = seen.provisioned || record.contents == Contents::Formatted;
+    let has_data = match record.contents {
+        Contents::Formatted | Contents::Inherited => true,
+        Contents::Blank | Contents::Formatting => false,
+    };
+    // Not seen is not deleted where the record says what it is called.
+    let exists = seen.provisioned || record.handle.is_some();
     match purge {
         Purge::Never => Step::Idle,
-        Purge::At(at) if at > now && can_come_back => Step::Wait(at),
-        Purge::At(_) if seen.provisioned => Step::Do(Effect::Destroy),
+        Purge::At(at) if at > now && (exists || has_data) => Step::Wait(at),
+        Purge::At(_) if exists => Step::Do(Effect::Destroy),
         Purge::At(_) => Step::Forget,
     }
 }
 
 /// Steps towards storage of the right size.
 fn storage(record: &Record, seen: &Observed) -> Option<Step> {
+    if record.phase == Phase::Creating {
+        // Also when it is there already: only who makes it knows what it is called.
+        return Some(Step::Do(Effect::Provision));
+    }
     if !seen.provisioned {
         return Some(match record.contents {
-            Contents::Formatted => Step::Stuck(Problem::StorageMissing),
+            Contents::Formatted | Contents::Inherited => Step::Stuck(Problem::StorageMissing),
+            Contents::Blank | Contents::Formatting if record.handle.is_some() => {
+                Step::Record(Event::StorageGone)
+            }
             Contents::Blank | Contents::Formatting => Step::Do(Effect::Provision),
         });
     }
-    if record.phase == Phase::Creating {
-        return Some(Step::Record(Event::Provisioned));
-    }
-    record.growing_to.map(|to| Step::Do(Effect::GrowStorage { to }))
+    let changes = record.growing_to.is_some() || record.changing_to.is_some();
+    changes.then(|| Step::Do(Effect::GrowStorage { to: record.wanted_size() }))
 }
 
 /// Steps towards a device with a file system on it.
@@ -185,9 +218,17 @@ const fn contents(record: &Record, seen: &Observed) -> Option<Step> {
         (Contents::Formatted, _) => None,
         // Also when formatting began before: this may be another device, made anew since.
         (Contents::Blank | Contents::Formatting, None) => Some(Step::Do(Effect::Probe)),
-        (Contents::Blank | Contents::Formatting, Some(DeviceContent::Something)) => {
-            Some(Step::Stuck(Problem::NotBlank))
+        (Contents::Inherited, None) => Some(Step::Do(Effect::Probe)),
+        (Contents::Inherited, Some(DeviceContent::FileSystem { fs, uuid })) => {
+            Some(Step::Record(Event::Recognised { fs, uuid }))
         }
+        (Contents::Inherited, Some(DeviceContent::Blank | DeviceContent::Something)) => {
+            Some(Step::Stuck(Problem::NothingInherited))
+        }
+        (
+            Contents::Blank | Contents::Formatting,
+            Some(DeviceContent::FileSystem { .. } | DeviceContent::Something),
+        ) => Some(Step::Stuck(Problem::NotBlank)),
         (Contents::Blank, Some(DeviceContent::Blank)) => Some(Step::Record(Event::FormatBegun)),
         (Contents::Formatting, Some(DeviceContent::Blank)) => Some(Step::Do(Effect::Format)),
     }

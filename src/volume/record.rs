@@ -6,6 +6,7 @@
 //!                                 Ready ◀─undelete─┘
 //!
 //!   contents:  Blank ──intent──▶ Formatting ──mkfs, data/, sync──▶ Formatted
+//!              Inherited ──file system recognised───────────────────▲
 //! ```
 //!
 //! Nobody was ever given a volume that is not `Formatted`, so what lies on a volume that is still
@@ -13,9 +14,10 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::{Holder, MountId, VolumeId};
-use crate::spec::{Bytes, Spec, VolumeName};
+use super::{Handle, Holder, MountId, VolumeId};
+use crate::spec::{BackendSpec, Bytes, Spec, VolumeName};
 
 /// A volume's durable record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +35,23 @@ pub struct Record {
     pub phase: Phase,
     /// What is on its storage.
     pub contents: Contents,
+    /// What the backend calls the storage, once it is known to exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<Handle>,
+    /// How often storage was made for this volume before and deleted again: a cloud that makes
+    /// the same request only once must be able to tell them apart.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub generation: u32,
+    /// The file system's UUID where it is not the volume's id: the file system came with a
+    /// snapshot, or with a volume that was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_system_uuid: Option<Uuid>,
+    /// The directory of the file system that tasks see, where it is not hawser's `data`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<String>,
+    /// The backend's settings that a change is on its way to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changing_to: Option<BackendSpec>,
     /// The size that a grow is on its way to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub growing_to: Option<Bytes>,
@@ -81,6 +100,14 @@ pub enum Contents {
     Formatting,
     /// A file system with its `data` directory; users may have data on it.
     Formatted,
+    /// Somebody else's file system, of a snapshot or an imported volume: it is looked at before the
+    /// first mount, and never formatted.
+    Inherited,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_first(generation: &u32) -> bool {
+    *generation == 0
 }
 
 impl Record {
@@ -94,6 +121,11 @@ impl Record {
             created_at: now,
             phase: Phase::Creating,
             contents: Contents::Blank,
+            handle: None,
+            generation: 0,
+            file_system_uuid: None,
+            data_dir: None,
+            changing_to: None,
             growing_to: None,
             file_system_behind: false,
             holders: Vec::new(),

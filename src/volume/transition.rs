@@ -6,11 +6,12 @@ mod holders;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 pub use holders::added_reference;
 
-use super::{CallerEpoch, Contents, MountId, Phase, Purge, Record};
-use crate::spec::{Bytes, OnRemove, Sticky, VolumeName};
+use super::{CallerEpoch, Contents, Handle, MountId, Phase, Purge, Record};
+use crate::spec::{BackendSpec, Bytes, FsType, OnRemove, Sticky, VolumeName};
 
 /// Whether the process that counted a holder's references is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,21 @@ pub enum Outside {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The storage exists.
-    Provisioned,
+    Provisioned {
+        /// What the backend calls it.
+        handle: Option<Handle>,
+        /// The backend's settings as they are.
+        backend: BackendSpec,
+    },
+    /// The storage was deleted, or vanished, before anybody was given the volume.
+    StorageGone,
+    /// What came with the storage is a file system that can be mounted.
+    Recognised {
+        /// Which.
+        fs: FsType,
+        /// Its UUID.
+        uuid: Uuid,
+    },
     /// The storage could not be made: the volume never existed.
     CreationFailed,
     /// mkfs is about to run.
@@ -82,15 +97,19 @@ pub enum Event {
         /// The running kernel's boot id.
         boot_id: String,
     },
-    /// A larger size is asked for.
+    /// A larger size is asked for, or other settings of the backend.
     Grow {
         /// The size to reach.
         to: Bytes,
+        /// The settings to reach; `None` leaves them as they are.
+        backend: Option<BackendSpec>,
     },
-    /// The storage has that size.
+    /// The storage has that size and those settings.
     StorageGrown {
         /// The size reached.
         to: Bytes,
+        /// The settings reached.
+        backend: BackendSpec,
     },
     /// The storage could not be grown.
     GrowFailed,
@@ -170,11 +189,7 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
     let mut next = record.clone();
     match event {
         // These three decide about data, so they mean something only where there is none yet.
-        Event::Provisioned => {
-            if record.phase == Phase::Creating {
-                next.phase = Phase::Ready;
-            }
-        }
+        Event::Provisioned { handle, backend } => provisioned(&mut next, handle, backend),
         Event::CreationFailed => {
             if record.phase == Phase::Creating {
                 next.phase = Phase::Removed { at: now, purge: Purge::At(now) };
@@ -186,6 +201,19 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
             }
         }
         Event::Formatted => next.contents = Contents::Formatted,
+        Event::StorageGone => {
+            next.generation += u32::from(record.handle.is_some());
+            next.handle = None;
+        }
+        Event::Recognised { fs, uuid } => {
+            if record.contents == Contents::Inherited {
+                next.contents = Contents::Formatted;
+                next.spec.fs = fs;
+                next.file_system_uuid = (uuid != *record.id.uuid()).then_some(uuid);
+                // It may be smaller than the volume that was made for it.
+                next.file_system_behind = true;
+            }
+        }
         Event::Mount { .. } => {
             refuse_removed(record)?;
             holders::apply(&mut next, event, now);
@@ -196,19 +224,28 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
         | Event::Booted { .. } => {
             holders::apply(&mut next, event, now);
         }
-        Event::Grow { to } => {
+        Event::Grow { to, backend } => {
             refuse_removed(record)?;
             if to < record.wanted_size() {
                 return Err(Refusal::Shrink { present: record.wanted_size(), asked: to });
             }
             next.growing_to = (to > record.spec.size).then_some(to);
+            let wanted = backend.or_else(|| record.changing_to.clone());
+            next.changing_to = wanted.filter(|wanted| *wanted != record.spec.backend);
         }
-        Event::StorageGrown { to } => {
+        Event::StorageGrown { to, backend } => {
+            let grown = to > record.spec.size;
             next.spec.size = to;
+            next.spec.backend = backend;
             next.growing_to = record.growing_to.filter(|wanted| *wanted > to);
-            next.file_system_behind = record.contents == Contents::Formatted;
+            next.changing_to =
+                record.changing_to.clone().filter(|wanted| *wanted != next.spec.backend);
+            next.file_system_behind |= grown && record.contents == Contents::Formatted;
         }
-        Event::GrowFailed => next.growing_to = None,
+        Event::GrowFailed => {
+            next.growing_to = None;
+            next.changing_to = None;
+        }
         Event::FileSystemGrown => next.file_system_behind = false,
         Event::Remove { purge } => remove(&mut next, purge, now)?,
         Event::Purge => match record.phase {
@@ -227,6 +264,17 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
         }
     }
     Ok(next)
+}
+
+fn provisioned(record: &mut Record, handle: Option<Handle>, backend: BackendSpec) {
+    if record.phase == Phase::Creating {
+        record.phase = Phase::Ready;
+    }
+    if record.contents == Contents::Blank && backend.comes_with_data() {
+        record.contents = Contents::Inherited;
+    }
+    record.handle = handle;
+    record.spec.backend = backend;
 }
 
 fn remove(record: &mut Record, purge: Purge, now: Timestamp) -> Result<(), Refusal> {

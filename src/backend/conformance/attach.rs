@@ -3,7 +3,7 @@
 use std::{collections::HashSet, future::Future};
 
 use super::{
-    Backend, ErrorKind, Inspection, Subject, clear, open_exclusive, read_marker, write_marker,
+    Backend, ErrorKind, Inspection, Subject, attach, clear, create, open_exclusive, read_marker, write_marker,
 };
 
 pub(super) async fn the_device_is_the_volumes_own<B: Backend, F: Fn() -> B>(subject: &Subject<F>) {
@@ -13,7 +13,7 @@ pub(super) async fn the_device_is_the_volumes_own<B: Backend, F: Fn() -> B>(subj
     assert_ne!(first, second, "two volumes, two devices");
     assert_ne!(first.number, second.number);
 
-    assert_eq!(backend.attach(&one).await.unwrap(), first, "attaching again is the same device");
+    assert_eq!(attach(&backend, &one).await.unwrap(), first, "attaching again is the same device");
     assert_eq!(backend.inspect(&one).await.unwrap(), Inspection::Attached(first.clone()));
     write_marker(&first, b"the first volume");
     write_marker(&second, b"the other volume");
@@ -27,8 +27,8 @@ pub(super) async fn the_device_is_the_volumes_own<B: Backend, F: Fn() -> B>(subj
         assert_eq!(backend.inspect(volume).await.unwrap(), Inspection::Detached);
     }
     assert!(backend.attached().await.unwrap().is_disjoint(&both));
-    let second = backend.attach(&two).await.unwrap();
-    let first = backend.attach(&one).await.unwrap();
+    let second = attach(&backend, &two).await.unwrap();
+    let first = attach(&backend, &one).await.unwrap();
     assert_eq!(&read_marker(&first), b"the first volume");
     assert_eq!(&read_marker(&second), b"the other volume");
     clear(&backend, &one).await;
@@ -41,7 +41,7 @@ pub(super) async fn attach_without_storage_is_not_found<B: Backend, F: Fn() -> B
     let backend = (subject.make)();
     let volume = subject.volume("absent");
 
-    let error = backend.attach(&volume).await.unwrap_err();
+    let error = attach(&backend, &volume).await.unwrap_err();
 
     assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
     backend.detach(&volume).await.unwrap();
@@ -72,8 +72,8 @@ pub(super) async fn a_restarted_backend_finds_what_is_attached<B: Backend, F: Fn
     subject: &Subject<F>,
 ) {
     let (attached, device) = subject.attached(&(subject.make)(), "attached").await;
-    let detached = subject.volume("detached");
-    (subject.make)().create(&detached).await.unwrap();
+    let mut detached = subject.volume("detached");
+    create(&(subject.make)(), &mut detached).await.unwrap();
     write_marker(&device, b"precious precise");
 
     let listed = (subject.make)().attached().await.unwrap();
@@ -81,7 +81,7 @@ pub(super) async fn a_restarted_backend_finds_what_is_attached<B: Backend, F: Fn
     let seen = (subject.make)().inspect(&attached).await.unwrap();
     assert_eq!(seen, Inspection::Attached(device.clone()));
     assert_eq!((subject.make)().inspect(&detached).await.unwrap(), Inspection::Detached);
-    let again = (subject.make)().attach(&attached).await.unwrap();
+    let again = attach(&(subject.make)(), &attached).await.unwrap();
     assert_eq!(again, device, "it is not attached a second time");
     assert_eq!(&read_marker(&again), b"precious precise");
     let grown = crate::spec::Bytes::new(subject.size.get() * 2);
@@ -97,11 +97,12 @@ pub(super) async fn volumes_are_handled_in_parallel<B: Backend, F: Fn() -> B>(
     subject: &Subject<F>,
 ) {
     let backend = (subject.make)();
-    let volumes: Vec<_> = (0..8).map(|n| subject.volume(&format!("parallel-{n}"))).collect();
+    let mut volumes: Vec<_> =
+        (0..8).map(|n| subject.volume(&format!("parallel-{n}"))).collect();
 
-    let devices = all(volumes.iter().map(|volume| async {
-        backend.create(volume).await.unwrap();
-        let device = backend.attach(volume).await.unwrap();
+    let devices = all(volumes.iter_mut().map(|volume| async {
+        create(&backend, volume).await.unwrap();
+        let device = attach(&backend, volume).await.unwrap();
         write_marker(&device, volume.id.uuid().as_bytes());
         device
     }))

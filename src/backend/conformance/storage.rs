@@ -2,22 +2,25 @@
 
 use std::{fs::File, io::Read};
 
-use super::{Backend, Bytes, ErrorKind, Inspection, Subject, clear, size_of};
+use super::{Backend, Bytes, ErrorKind, Inspection, Subject, attach, clear, create, size_of};
 
 pub(super) async fn create_is_idempotent_blank_and_large_enough<B: Backend, F: Fn() -> B>(
     subject: &Subject<F>,
 ) {
     let backend = (subject.make)();
-    let volume = subject.volume("create");
+    let mut volume = subject.volume("create");
     assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Absent);
 
-    backend.create(&volume).await.unwrap();
-    backend.create(&volume).await.unwrap();
+    // As after a crash before the answer was stored, and as after one behind it.
+    let first = backend.create(&volume).await.unwrap();
+    assert_eq!(backend.create(&volume).await.unwrap(), first);
+    create(&backend, &mut volume).await.unwrap();
+    assert_eq!(backend.create(&volume).await.unwrap(), first);
 
     assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Detached);
     assert!(!backend.attached().await.unwrap().contains(&volume.id));
-    let device = backend.attach(&volume).await.unwrap();
-    assert!(size_of(&device) >= volume.size);
+    let device = attach(&backend, &volume).await.unwrap();
+    assert!(size_of(&device) >= volume.spec.size);
     let mut file = File::open(&device.path).unwrap();
     let mut block = vec![1; 1 << 20];
     loop {
@@ -30,7 +33,7 @@ pub(super) async fn create_is_idempotent_blank_and_large_enough<B: Backend, F: F
     drop(file);
     // Also while it is attached, and never over what is there.
     super::write_marker(&device, b"precious precise");
-    backend.create(&volume).await.unwrap();
+    create(&backend, &mut volume).await.unwrap();
     assert_eq!(&super::read_marker(&device), b"precious precise");
     clear(&backend, &volume).await;
 }
@@ -40,15 +43,15 @@ pub(super) async fn create_without_room_leaves_nothing<B: Backend, F: Fn() -> B>
 ) {
     let backend = (subject.make)();
     let mut volume = subject.volume("too-large");
-    volume.size = subject.too_large;
+    volume.spec.size = subject.too_large;
 
     let error = backend.create(&volume).await.unwrap_err();
 
     assert_eq!(error.kind, ErrorKind::Exhausted, "{error}");
     assert_eq!(error.op, "create");
     assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Absent);
-    volume.size = subject.size;
-    backend.create(&volume).await.unwrap();
+    volume.spec.size = subject.size;
+    create(&backend, &mut volume).await.unwrap();
     clear(&backend, &volume).await;
 }
 
@@ -56,15 +59,15 @@ pub(super) async fn grow_is_idempotent_and_never_shrinks<B: Backend, F: Fn() -> 
     subject: &Subject<F>,
 ) {
     let backend = (subject.make)();
-    let volume = subject.volume("grow");
-    backend.create(&volume).await.unwrap();
+    let mut volume = subject.volume("grow");
+    create(&backend, &mut volume).await.unwrap();
     let double = Bytes::new(subject.size.get() * 2);
     let triple = Bytes::new(subject.size.get() * 3);
 
     backend.grow(&volume, double).await.unwrap();
     backend.grow(&volume, double).await.unwrap();
     assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Detached);
-    let device = backend.attach(&volume).await.unwrap();
+    let device = attach(&backend, &volume).await.unwrap();
     assert!(size_of(&device) >= double);
     super::write_marker(&device, b"precious precise");
 
@@ -92,7 +95,7 @@ pub(super) async fn grow_without_room_keeps_the_old_size<B: Backend, F: Fn() -> 
     assert_eq!(error.kind, ErrorKind::Exhausted, "{error}");
     assert_eq!(size_of(&device), before);
     backend.detach(&volume).await.unwrap();
-    let device = backend.attach(&volume).await.unwrap();
+    let device = attach(&backend, &volume).await.unwrap();
     assert_eq!(size_of(&device), before, "also when it is attached anew");
     clear(&backend, &volume).await;
 }

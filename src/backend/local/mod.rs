@@ -25,8 +25,9 @@ use std::{
 use async_trait::async_trait;
 use rustix::io::Errno;
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
-use super::{Backend, BackendError, ErrorKind, Inspection, VolumeRef};
+use super::{Backend, BackendError, Created, ErrorKind, Inspection, VolumeRef};
 use crate::{
     fault,
     spec::{BackendKind, BackendSpec, Bytes, Provision},
@@ -76,6 +77,8 @@ enum LocalError {
     KeptOpen { device: PathBuf, source: io::Error },
     #[error("it is attached as {0}")]
     Attached(String),
+    #[error("the volume is on {0}, not on this backend")]
+    OtherBackend(BackendKind),
     #[error(transparent)]
     Loop(#[from] LoopError),
 }
@@ -91,7 +94,9 @@ impl LocalError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 ErrorKind::Exhausted
             }
-            Self::Io { .. } | Self::Loop(LoopError::Io(_)) => ErrorKind::Failed,
+            Self::Io { .. } | Self::OtherBackend(_) | Self::Loop(LoopError::Io(_)) => {
+                ErrorKind::Failed
+            }
             Self::NoRoom(_) => ErrorKind::Exhausted,
             Self::NoImage(_) => ErrorKind::NotFound,
             Self::Locked(_)
@@ -149,7 +154,7 @@ impl Local {
         let id = volume.id;
         let path = self.images.path(id);
         let image = self.images.open_existing(id)?.ok_or(LocalError::NoImage(path.clone()))?;
-        let discards = match provision_of(&volume.spec) {
+        let discards = match provision_of(&volume.spec.backend)? {
             Provision::Thin => Discards::Wanted,
             Provision::Thick => Discards::AsTheyAre,
         };
@@ -162,20 +167,20 @@ impl Local {
             loopdev::find(&image)?.ok_or(LocalError::Locked(path))?
         };
         fault::point("local.attach.bound");
-        self.set_up(volume, &image, &info);
+        self.set_up(volume, discards, &image, &info);
         self.remember(id, Some(&info));
         Ok(as_device(&info.device))
     }
 
     /// What makes an attached device better, and is no reason to refuse it where it fails.
-    fn set_up(&self, volume: &VolumeRef, image: &File, info: &LoopInfo) {
+    fn set_up(&self, volume: &VolumeRef, discards: Discards, image: &File, info: &LoopInfo) {
         if !info.direct_io {
             tracing::warn!(
                 volume = %volume.name, device = %info.device.path.display(),
                 "the loop device works without direct I/O, which the file system of the image directory does not offer: data is cached twice"
             );
         }
-        if provision_of(&volume.spec) == Provision::Thin {
+        if discards == Discards::Wanted {
             return;
         }
         // Discards, and ext4's way of zeroing blocks, punch holes into an image: its reservation
@@ -209,7 +214,7 @@ impl Local {
     }
 
     fn grow_blocking(&self, volume: &VolumeRef, to: Bytes) -> Result<(), LocalError> {
-        self.images.grow(volume.id, provision_of(&volume.spec), to)?;
+        self.images.grow(volume.id, provision_of(&volume.spec.backend)?, to)?;
         fault::point("local.grow.image");
         if let Some(LoopInfo { device, backing, .. }) = self.find_attached(volume.id)? {
             loopdev::refresh_capacity(&device, backing)
@@ -272,9 +277,11 @@ fn look() -> impl FnOnce(io::Error) -> LocalError {
     LocalError::io("look for a loop device")
 }
 
-const fn provision_of(spec: &BackendSpec) -> Provision {
-    let BackendSpec::Local(local) = spec;
-    local.provision
+fn provision_of(spec: &BackendSpec) -> Result<Provision, LocalError> {
+    match spec {
+        BackendSpec::Local(local) => Ok(local.provision),
+        BackendSpec::Ebs(_) => Err(LocalError::OtherBackend(spec.kind())),
+    }
 }
 
 fn as_device(device: &loopdev::LoopDevice) -> Device {
@@ -287,12 +294,21 @@ impl Backend for Local {
         BackendKind::Local
     }
 
-    async fn create(&self, volume: &VolumeRef) -> Result<(), BackendError> {
-        let (id, size, spec) = (volume.id, volume.size, volume.spec.clone());
-        self.run("create", move |local| local.images.create(id, provision_of(&spec), size)).await
+    async fn create(&self, volume: &VolumeRef) -> Result<Created, BackendError> {
+        let (id, spec) = (volume.id, volume.spec.clone());
+        let create = move |local: &Self| {
+            local.images.create(id, provision_of(&spec.backend)?, spec.size)?;
+            Ok(Created { handle: None, backend: spec.backend })
+        };
+        self.run("create", create).await
     }
 
-    async fn attach(&self, volume: &VolumeRef) -> Result<Device, BackendError> {
+    async fn attach(
+        &self,
+        volume: &VolumeRef,
+        // Binding a loop device is a matter of milliseconds.
+        _cancel: &CancellationToken,
+    ) -> Result<Device, BackendError> {
         let volume = volume.clone();
         self.run("attach", move |local| local.attach_blocking(&volume)).await
     }

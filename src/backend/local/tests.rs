@@ -5,8 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use super::*;
 use crate::{
     backend::conformance::{self, Subject},
-    spec::LocalSpec,
+    spec::{LocalSpec, Spec},
     sys::testing::World,
+    volume::{Record, testing},
 };
 
 fn open(world: &World) -> Local {
@@ -15,12 +16,13 @@ fn open(world: &World) -> Local {
 }
 
 fn volume(provision: Provision) -> VolumeRef {
-    VolumeRef {
-        id: VolumeId::random(),
-        name: "v".parse().unwrap(),
-        size: Bytes::mib(16),
-        spec: BackendSpec::Local(LocalSpec { provision }),
-    }
+    let backend = BackendSpec::Local(LocalSpec { provision });
+    let spec = Spec { size: Bytes::mib(16), backend, ..testing::spec() };
+    VolumeRef::from(&Record::new(VolumeId::random(), "v".parse().unwrap(), spec, testing::START))
+}
+
+async fn attach(backend: &Local, volume: &VolumeRef) -> Result<Device, BackendError> {
+    backend.attach(volume, &CancellationToken::new()).await
 }
 
 #[tokio::test]
@@ -94,12 +96,12 @@ async fn an_image_that_another_process_has_locked_is_not_attached() {
     let other = std::fs::File::open(backend.images.path(volume.id)).unwrap();
     assert!(crate::sys::durable::lock_exclusive(&other).unwrap());
 
-    let error = backend.attach(&volume).await.unwrap_err();
+    let error = attach(&backend, &volume).await.unwrap_err();
 
     assert_eq!(error.kind, ErrorKind::InUse, "{error}");
     assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Detached);
     drop(other);
-    backend.attach(&volume).await.unwrap();
+    attach(&backend, &volume).await.unwrap();
     backend.detach(&volume).await.unwrap();
     backend.remove(&volume).await.unwrap();
 }
@@ -118,10 +120,10 @@ async fn a_thin_volume_takes_discards_on_a_device_that_a_thick_one_had() {
         backend.create(volume).await.unwrap();
     }
 
-    let device = backend.attach(&thick).await.unwrap();
+    let device = attach(&backend, &thick).await.unwrap();
     assert_eq!(discards(&device), 0);
     backend.detach(&thick).await.unwrap();
-    let device = backend.attach(&thin).await.unwrap();
+    let device = attach(&backend, &thin).await.unwrap();
     assert!(discards(&device) > 0);
 
     backend.detach(&thin).await.unwrap();
@@ -139,7 +141,7 @@ async fn a_device_that_went_to_another_volume_is_not_taken_for_the_first_ones() 
     for volume in [&one, &two] {
         backend.create(volume).await.unwrap();
     }
-    let first = backend.attach(&one).await.unwrap();
+    let first = attach(&backend, &one).await.unwrap();
     let holder = std::fs::File::open(&first.path).unwrap();
     let error = backend.detach(&one).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::InUse, "{error}");
@@ -147,12 +149,12 @@ async fn a_device_that_went_to_another_volume_is_not_taken_for_the_first_ones() 
 
     // Freed behind the backend's back, and taken for another image.
     crate::sys::testing::run("losetup", ["-d", first.path.to_str().unwrap()]);
-    assert_eq!(backend.attach(&two).await.unwrap(), first, "the same device again");
+    assert_eq!(attach(&backend, &two).await.unwrap(), first, "the same device again");
 
     assert_eq!(backend.inspect(&one).await.unwrap(), Inspection::Detached);
     backend.detach(&one).await.unwrap();
     assert_eq!(backend.inspect(&two).await.unwrap(), Inspection::Attached(first.clone()));
-    assert_ne!(backend.attach(&one).await.unwrap(), first);
+    assert_ne!(attach(&backend, &one).await.unwrap(), first);
     for volume in [&one, &two] {
         backend.detach(volume).await.unwrap();
         backend.remove(volume).await.unwrap();
@@ -172,7 +174,7 @@ async fn a_loop_device_that_somebody_else_made_is_not_adopted() {
     let device = device.to_str().unwrap();
 
     for error in [
-        backend.attach(&volume).await.unwrap_err(),
+        attach(&backend, &volume).await.unwrap_err(),
         backend.inspect(&volume).await.unwrap_err(),
         backend.detach(&volume).await.unwrap_err(),
         backend.remove(&volume).await.unwrap_err(),
@@ -182,7 +184,7 @@ async fn a_loop_device_that_somebody_else_made_is_not_adopted() {
     }
 
     crate::sys::testing::run("losetup", ["-d", device]);
-    backend.attach(&volume).await.unwrap();
+    attach(&backend, &volume).await.unwrap();
     backend.detach(&volume).await.unwrap();
     backend.remove(&volume).await.unwrap();
 }

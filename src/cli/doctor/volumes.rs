@@ -122,7 +122,7 @@ pub(super) fn unrecorded(
 }
 
 async fn foreseen(host: &Host, record: Record) -> Result<Vec<String>, StepError> {
-    let subject = Subject { record: record.clone(), device: None, mounts: None };
+    let subject = Subject::new(record.clone());
     let Outcome::Observed(seen) = host.execute(Effect::Observe, &subject).await? else {
         return Ok(Vec::new());
     };

@@ -7,6 +7,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{VolumeTask, waiters::tell};
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     engine::{
         Shared,
@@ -151,7 +153,7 @@ async fn check_device(shared: &Shared, record: &Record, repair: Repair) -> Resul
     }
     let kind = record.spec.backend.kind();
     let backend = shared.host.backend(kind).ok_or("its backend is not configured")?;
-    let device = backend.attach(&record.into()).await?;
+    let device = backend.attach(&record.into(), &CancellationToken::new()).await?;
     let report = format::check(&device.path, record.spec.fs, repair).await?;
     Ok(Checked { clean: report.clean, output: report.output })
 }

@@ -217,8 +217,8 @@ impl VolumeTask {
     }
 
     fn trim(&mut self, reply: Reply<Bytes>) {
-        let BackendSpec::Local(LocalSpec { provision }) = self.record.spec.backend;
-        if provision == Provision::Thick {
+        let thick = BackendSpec::Local(LocalSpec { provision: Provision::Thick });
+        if self.record.spec.backend == thick {
             let (volume, refusal) = (self.record.name.clone(), Refusal::Thick);
             return tell(reply, Err(EngineError::Refused { op: "trim", volume, refusal }));
         }
@@ -227,7 +227,7 @@ impl VolumeTask {
     }
 
     async fn grow(&mut self, to: Bytes, reply: Reply<Grown>) {
-        match self.request("grow", Event::Grow { to }).await {
+        match self.request("grow", Event::Grow { to, backend: None }).await {
             Ok(()) => {
                 self.try_again_now();
                 self.waiters.grown.push((to, reply));

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::VolumeTask;
@@ -24,6 +25,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 pub(super) struct Running {
     pub(super) work: Work,
     pub(super) job: JoinHandle<Result<Outcome, StepError>>,
+    /// Cancelled when nobody wants the step any more.
+    pub(super) cancel: CancellationToken,
 }
 
 /// What keeps a volume busy.
@@ -73,12 +76,14 @@ impl VolumeTask {
             record: self.record.clone(),
             device: self.observed.as_ref().and_then(|seen| seen.device.clone()),
             mounts: self.mounts.take(),
+            cancel: CancellationToken::new(),
         };
+        let cancel = subject.cancel.clone();
         let shared = Arc::clone(&self.shared);
         let span = tracing::info_span!("step", volume = %self.record.name, step = effect.name());
         let work = async move { shared.host.execute(effect, &subject).await };
         let job = self.shared.steps.spawn(work.instrument(span));
-        self.running = Some(Running { work: Work::Step(effect), job });
+        self.running = Some(Running { work: Work::Step(effect), job, cancel });
         self.publish_view();
     }
 
@@ -94,7 +99,8 @@ impl VolumeTask {
             Ok(Outcome::Done)
         };
         let job = self.shared.steps.spawn(job);
-        self.running = Some(Running { work: Work::Aside(name), job });
+        self.running =
+            Some(Running { work: Work::Aside(name), job, cancel: CancellationToken::new() });
         self.publish_view();
     }
 
@@ -196,7 +202,7 @@ impl VolumeTask {
 pub(super) async fn finished(running: &mut Option<Running>) -> Result<Outcome, StepError> {
     match running {
         None => std::future::pending().await,
-        Some(Running { work, job }) => job.await.unwrap_or_else(|panic| {
+        Some(Running { work, job, .. }) => job.await.unwrap_or_else(|panic| {
             Err(StepError::Step { step: work.name(), source: panic.into() })
         }),
     }

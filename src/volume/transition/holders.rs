@@ -25,7 +25,9 @@ pub(super) fn apply(record: &mut Record, event: Event, now: Timestamp) {
             sweep(record, &dead, outside, orphaned_before, now);
         }
         Event::Booted { boot_id } => record.holders.retain(|h| h.epoch.boot_id == boot_id),
-        Event::Provisioned
+        Event::Provisioned { .. }
+        | Event::StorageGone
+        | Event::Recognised { .. }
         | Event::CreationFailed
         | Event::FormatBegun
         | Event::Formatted
