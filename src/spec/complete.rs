@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, OnRemove, Ownership, Provision, Sharing, Sticky};
+use super::{
+    AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, OnRemove, Ownership, Provision,
+    Sharing, Sticky,
+};
 
 /// What a volume is to be, completely.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -200,7 +200,11 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
                 next.contents = Contents::Formatting;
             }
         }
-        Event::Formatted => next.contents = Contents::Formatted,
+        Event::Formatted => {
+            if record.contents != Contents::Inherited {
+                next.contents = Contents::Formatted;
+            }
+        }
         Event::StorageGone => {
             next.generation += u32::from(record.handle.is_some());
             next.handle = None;
@@ -270,8 +274,11 @@ fn provisioned(record: &mut Record, handle: Option<Handle>, backend: BackendSpec
     if record.phase == Phase::Creating {
         record.phase = Phase::Ready;
     }
-    if record.contents == Contents::Blank && backend.comes_with_data() {
-        record.contents = Contents::Inherited;
+    match record.contents {
+        // It has storage, and data on it.
+        Contents::Formatted | Contents::Inherited => return,
+        Contents::Blank if backend.comes_with_data() => record.contents = Contents::Inherited,
+        Contents::Blank | Contents::Formatting => {}
     }
     record.handle = handle;
     record.spec.backend = backend;

@@ -243,7 +243,10 @@ impl Daemon {
         match self.want() {
             _ if record.is_removed() => {}
             Want::Mounted => assert!(seen.is_mounted() && record.contents == Contents::Formatted),
-            Want::Released => assert!(seen.is_released()),
+            Want::Released if record.spec.backend.stays_attached() => {
+                assert!(!seen.staged && !seen.published);
+            }
+            Want::Released | Want::Detached => assert!(seen.is_released()),
         }
     }
 }

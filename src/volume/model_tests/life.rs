@@ -10,14 +10,21 @@ use super::{
     world::World,
 };
 use crate::{
-    spec::Bytes,
+    spec::{AttachPolicy, Bytes},
     volume::{
-        CallerEpoch, Purge, Record,
+        CallerEpoch, Purge, Record, Transit,
         plan::Ext4OnlineGrow,
-        testing::{START, id, new_record},
+        testing::{START, grow, id, new_record, on_ebs},
         transition::Event,
     },
 };
+
+/// What the volume is stored on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Kind {
+    Local,
+    Cloud(AttachPolicy),
+}
 
 /// One volume, Docker and Mesos around it, and what they were promised.
 pub(super) struct Life {
@@ -35,12 +42,17 @@ pub(super) struct Life {
 }
 
 impl Life {
-    pub(super) fn new(ext4: Ext4OnlineGrow) -> Self {
-        let stored = new_record();
+    pub(super) fn new(ext4: Ext4OnlineGrow, kind: Kind) -> Self {
+        let stored = match kind {
+            Kind::Local => new_record(),
+            Kind::Cloud(attach) => on_ebs(new_record(), attach),
+        };
         let daemon = Daemon::new(&stored, "boot-1");
         let world = World {
             storage: None,
             attached: false,
+            transit: None,
+            cloud: kind != Kind::Local,
             staged: false,
             published: false,
             containers: [].into(),
@@ -194,9 +206,18 @@ impl Life {
         let Record { holders, .. } = &self.daemon.record;
         let mounted = self.world.staged && self.world.published;
         match self.daemon.record.is_removed() || holders.is_empty() {
-            true => assert!(self.world.is_released(), "nobody holds it, and it is not released"),
+            true => self.assert_rests(),
             false => assert!(mounted, "it is held by {holders:?} and not mounted"),
         }
+    }
+
+    /// Nobody holds it: it is released, or as far as it is to be.
+    fn assert_rests(&self) {
+        let (world, record) = (&self.world, &self.daemon.record);
+        assert!(!world.staged && !world.published, "nobody holds it, and it is mounted");
+        assert_ne!(world.transit, Some(Transit::Detaching), "a detach is left to itself");
+        let stays = record.spec.backend.stays_attached() && !record.is_removed();
+        assert!(stays || world.is_released(), "nobody holds it, and it is not released");
     }
 
     /// Everybody goes home: nothing may be left of anybody.
@@ -220,8 +241,4 @@ impl Life {
         self.settle();
         assert!(self.forgotten, "removed, purged, and not forgotten: {:?}", self.daemon);
     }
-}
-
-fn grow(gib: u64) -> Event {
-    Event::Grow { to: Bytes::gib(gib) }
 }
