@@ -46,6 +46,7 @@ fn check(examples: &[Example]) {
         anonymous_size: Bytes::gib(1),
         fs: FsType::Ext4,
         provision: Provision::Thick,
+        ebs: None,
     };
     let mut wrong = Vec::new();
     for (name, options, outcome) in examples {

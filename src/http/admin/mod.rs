@@ -70,11 +70,14 @@ impl IntoResponse for ApiError {
                 EngineError::NameTaken(_)
                 | EngineError::Differs(_)
                 | EngineError::Refused { .. }
+                | EngineError::Import { .. }
+                | EngineError::NoBackend { .. }
                 | EngineError::Ambiguous { .. },
             ) => StatusCode::CONFLICT,
             Self::Engine(
                 EngineError::Failed { .. }
                 | EngineError::Store { .. }
+                | EngineError::Backend { .. }
                 | EngineError::Deadline { .. }
                 | EngineError::Gone { .. },
             ) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -161,7 +164,7 @@ async fn grow(
         .size
         .parse()
         .map_err(|error: spec::ParseBytesError| ApiError::Request(error.to_string()))?;
-    let grown = engine.grow(&volume_name(&name)?, to).await?;
+    let grown = engine.grow(&volume_name(&name)?, Some(to), Stated::default()).await?;
     Ok(Json(GrowResponse { grown }))
 }
 

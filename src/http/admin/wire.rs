@@ -166,11 +166,10 @@ mod tests {
         let record = include_str!("../../../tests/golden/record-v1.json");
         let device = Device { path: "/dev/loop7".into(), number: (7, 7) };
         let view = View {
-            record: serde_json::from_str(record).unwrap(),
             observed: Some(Observed { device: Some(device), ..Observed::default() }),
             path: Some("/mnt/volumes/v".into()),
             doing: Some("stage"),
-            failure: None,
+            ..View::new(serde_json::from_str(record).unwrap())
         };
 
         let json = serde_json::to_string_pretty(&VolumeInfo::new(&view, Some(4096))).unwrap();
