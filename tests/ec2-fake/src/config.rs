@@ -111,7 +111,14 @@ impl FakeConfig {
 impl Delays {
     /// The same for each transition.
     pub fn all(each: Duration) -> Self {
-        Self { create: each, attach: each, detach: each, modify: each, delete: each, snapshot: each }
+        Self {
+            create: each,
+            attach: each,
+            detach: each,
+            modify: each,
+            delete: each,
+            snapshot: each,
+        }
     }
 }
 

@@ -102,10 +102,9 @@ impl Faults {
         if throttled {
             return Some(ApiError::throttled());
         }
-        let failure = self
-            .failures
-            .iter_mut()
-            .find(|failure| failure.left > 0 && (failure.action == action || failure.action == "*"))?;
+        let failure = self.failures.iter_mut().find(|failure| {
+            failure.left > 0 && (failure.action == action || failure.action == "*")
+        })?;
         failure.left -= 1;
         let mut error = ApiError::new(failure.code.clone(), failure.message.clone());
         // The server's own faults are 5xx: that is how clients know what may be tried again.

@@ -100,7 +100,8 @@ pub(super) fn detach(world: &mut World, params: &Params, now: Timestamp) -> Outc
         let message = format!("Volume '{id}' is in the '{state}' state.");
         return Err(ApiError::new("IncorrectState", message));
     };
-    for (parameter, actual) in [("InstanceId", &attachment.instance), ("Device", &attachment.device)]
+    for (parameter, actual) in
+        [("InstanceId", &attachment.instance), ("Device", &attachment.device)]
     {
         if let Some(given) = params.get(parameter).filter(|given| given != actual) {
             let message = format!("The volume '{id}' is not attached to '{given}'.");

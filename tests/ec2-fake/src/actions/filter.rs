@@ -19,7 +19,11 @@ pub(crate) type Attributes<'a> = BTreeMap<&'a str, String>;
 ///
 /// # Errors
 /// A filter that is not known is refused, as EC2 does it: it must not pass as "nothing found".
-pub(crate) fn matches(filters: &[Filter], attributes: &Attributes<'_>, tags: &Tags) -> Outcome<bool> {
+pub(crate) fn matches(
+    filters: &[Filter],
+    attributes: &Attributes<'_>,
+    tags: &Tags,
+) -> Outcome<bool> {
     let mut all = true;
     for filter in filters {
         let any = |value: &str| filter.values.iter().any(|pattern| glob(pattern, value));
@@ -30,7 +34,10 @@ pub(crate) fn matches(filters: &[Filter], attributes: &Attributes<'_>, tags: &Ta
         } else if let Some(value) = attributes.get(&*filter.name) {
             any(value)
         } else {
-            return Err(ApiError::invalid_value(format!("The filter '{}' is invalid", filter.name)));
+            return Err(ApiError::invalid_value(format!(
+                "The filter '{}' is invalid",
+                filter.name
+            )));
         };
     }
     Ok(all)
@@ -66,7 +73,8 @@ pub(crate) fn ids<'a>(params: &'a Params, list: &str, set: &str) -> Outcome<Vec<
             ids.len()
         )));
     }
-    if !ids.is_empty() && (params.get("MaxResults").is_some() || params.get("NextToken").is_some()) {
+    if !ids.is_empty() && (params.get("MaxResults").is_some() || params.get("NextToken").is_some())
+    {
         return Err(ApiError::combination(format!(
             "The parameter {set} cannot be used with the parameter maxResults"
         )));
@@ -96,7 +104,8 @@ pub(crate) fn page<T>(
             ApiError::new("InvalidNextToken", format!("The token '{token}' is invalid"))
         })?),
     };
-    let mut rest = found.into_iter().filter(|(id, _)| from.is_none_or(|from| &**id > from)).peekable();
+    let mut rest =
+        found.into_iter().filter(|(id, _)| from.is_none_or(|from| &**id > from)).peekable();
     let mut shown = Vec::new();
     let mut last = String::new();
     while shown.len() < size

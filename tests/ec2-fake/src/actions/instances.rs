@@ -74,7 +74,8 @@ fn show_instance(xml: &mut Xml, world: &World, instance: &Instance) {
         // DescribeInstances says "xen" of Nitro, too.
         .text("hypervisor", "xen")
         .text("ebsOptimized", spec.kind == InstanceKind::Nitro);
-    let root = [(&instance.root_device, &instance.root_volume, "attached", instance.launched, true)];
+    let root =
+        [(&instance.root_device, &instance.root_volume, "attached", instance.launched, true)];
     let attached = world.attached_to(&spec.id).map(|(volume, attachment)| {
         (&attachment.device, &volume.id, attachment.state(), attachment.since, false)
     });

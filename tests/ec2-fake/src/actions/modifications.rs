@@ -10,9 +10,7 @@ use super::{
 };
 use crate::{
     error::{ApiError, Outcome},
-    state::{
-        Modification, ModifyPhase, Tags, Volume, VolumePhase, Wanted, World, after, check,
-    },
+    state::{Modification, ModifyPhase, Tags, Volume, VolumePhase, Wanted, World, after, check},
     wire::{Params, Xml},
 };
 

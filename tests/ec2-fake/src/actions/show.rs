@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    state::{Attachment, Modification, Snapshot, SnapshotPhase, Tags, Volume},
+    state::{Attachment, Modification, Snapshot, Tags, Volume},
     wire::Xml,
 };
 
@@ -65,7 +65,8 @@ pub(super) fn modification(xml: &mut Xml, volume: &str, shown: &Modification, no
 }
 
 pub(super) fn snapshot(xml: &mut Xml, snapshot: &Snapshot, account: &str) {
-    let (state, progress) = snapshot_state(snapshot);
+    let state = snapshot.state();
+    let progress = if state == "completed" { "100%" } else { "0%" };
     xml.text("snapshotId", &snapshot.id)
         .text("volumeId", &snapshot.volume)
         .text("status", state)
@@ -78,11 +79,4 @@ pub(super) fn snapshot(xml: &mut Xml, snapshot: &Snapshot, account: &str) {
         .maybe("kmsKeyId", snapshot.kms_key.as_deref())
         .text("storageTier", "standard");
     tags(xml, &snapshot.tags);
-}
-
-pub(super) fn snapshot_state(snapshot: &Snapshot) -> (&'static str, &'static str) {
-    match snapshot.phase {
-        SnapshotPhase::Copying | SnapshotPhase::Pending { .. } => ("pending", "0%"),
-        SnapshotPhase::Completed | SnapshotPhase::Removing => ("completed", "100%"),
-    }
 }

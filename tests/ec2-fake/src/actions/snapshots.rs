@@ -70,7 +70,7 @@ pub(super) fn describe(world: &mut World, params: &Params, _: Timestamp) -> Outc
         let attributes = Attributes::from([
             ("snapshot-id", snapshot.id.clone()),
             ("volume-id", snapshot.volume.clone()),
-            ("status", show::snapshot_state(snapshot).0.to_owned()),
+            ("status", snapshot.state().to_owned()),
             ("owner-id", world.account.clone()),
             ("volume-size", snapshot.gib.to_string()),
             ("description", snapshot.description.clone()),

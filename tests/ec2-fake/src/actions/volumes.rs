@@ -137,10 +137,8 @@ pub(super) fn delete(world: &mut World, params: &Params, now: Timestamp) -> Outc
     let due = after(now, world.delays.delete);
     let volume = world.volume(params.required("VolumeId")?)?;
     if let Some(attachment) = &volume.attachment {
-        let message = format!(
-            "Volume {} is currently attached to {}",
-            volume.id, attachment.instance
-        );
+        let message =
+            format!("Volume {} is currently attached to {}", volume.id, attachment.instance);
         return Err(ApiError::new("VolumeInUse", message));
     }
     match volume.phase {
@@ -198,9 +196,8 @@ pub(super) fn known(world: &World, ids: &[&str], now: Timestamp) -> Outcome<()> 
 
 fn attributes(volume: &Volume, now: Timestamp) -> Attributes<'_> {
     let (state, attachment) = volume.view(now);
-    let attached = |value: fn(&crate::state::Attachment) -> String| {
-        attachment.map(value).unwrap_or_default()
-    };
+    let attached =
+        |value: fn(&crate::state::Attachment) -> String| attachment.map(value).unwrap_or_default();
     Attributes::from([
         ("availability-zone", volume.zone.clone()),
         ("status", state.to_owned()),

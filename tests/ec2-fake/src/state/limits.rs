@@ -114,9 +114,9 @@ fn check_throughput(wanted: &Wanted<'_>, iops: Option<u32>) -> Outcome<Option<u3
     if wanted.volume_type != "gp3" {
         return match wanted.throughput {
             None => Ok(None),
-            Some(_) => Err(ApiError::combination(
-                "throughput can only be specified for volumeType gp3.",
-            )),
+            Some(_) => {
+                Err(ApiError::combination("throughput can only be specified for volumeType gp3."))
+            }
         };
     }
     let (min, max) = THROUGHPUT;
@@ -161,8 +161,20 @@ mod tests {
     fn each_limit_is_refused_in_the_words_of_aws() {
         let cases = [
             (0, "gp3", 0, 0, "Volume of 0GiB is too small; minimum is 1GiB."),
-            (20, "gp3", 15_000, 0, "Iops to volume size ratio of 750.000000 is too high; maximum is 500"),
-            (100, "gp3", 3000, 1000, "Throughput (MiBps) to iops ratio of 0.333333 is too high; maximum is 0.250000 MiBps per iops"),
+            (
+                20,
+                "gp3",
+                15_000,
+                0,
+                "Iops to volume size ratio of 750.000000 is too high; maximum is 500",
+            ),
+            (
+                100,
+                "gp3",
+                3000,
+                1000,
+                "Throughput (MiBps) to iops ratio of 0.333333 is too high; maximum is 0.250000 MiBps per iops",
+            ),
             (10, "gp2", 3000, 0, "The parameter iops is not supported for gp2 volumes."),
             (10, "io2", 1000, 200, "throughput can only be specified for volumeType gp3."),
             (10, "io1", 0, 0, "The request must contain the parameter iops"),

@@ -54,9 +54,10 @@ impl World {
                 Some(Effect::RemoveImage { volume: id.to_owned() })
             }
             (VolumePhase::Ready, _) => volume.modify_step(now),
-            (VolumePhase::Creating { .. } | VolumePhase::Deleting { .. } | VolumePhase::Error, _) => {
-                None
-            }
+            (
+                VolumePhase::Creating { .. } | VolumePhase::Deleting { .. } | VolumePhase::Error,
+                _,
+            ) => None,
         }
     }
 
@@ -203,70 +204,5 @@ impl World {
             AttachPhase::Attached => return None,
         };
         (!self.sabotage.holds(&volume.id, transition, force)).then_some(due)
-    }
-}
-
-impl Volume {
-    fn image_due(&self) -> Option<Timestamp> {
-        match (self.phase, &self.modification) {
-            (VolumePhase::Creating { due } | VolumePhase::Deleting { due }, _) => Some(due),
-            (VolumePhase::Ready, Some(modification)) => match modification.phase {
-                ModifyPhase::Modifying { due } | ModifyPhase::Optimizing { due, .. } => Some(due),
-                ModifyPhase::Completed { .. } => None,
-            },
-            (VolumePhase::Ready | VolumePhase::Error, _) => None,
-        }
-    }
-
-    fn modify_step(&mut self, now: Timestamp) -> Option<Effect> {
-        // Between the device's appearing and its being known here it cannot be grown.
-        if self.attachment.as_ref().is_some_and(|attachment| attachment.working) {
-            return None;
-        }
-        let bound = self.bound().cloned();
-        let modification = self.modification.as_mut()?;
-        match modification.phase {
-            ModifyPhase::Modifying { due } if due <= now => {
-                self.working = true;
-                Some(Effect::Grow { volume: self.id.clone(), bound, gib: modification.to.0 })
-            }
-            ModifyPhase::Optimizing { due, .. } if due <= now => {
-                modification.phase = ModifyPhase::Completed { at: now };
-                None
-            }
-            ModifyPhase::Modifying { .. }
-            | ModifyPhase::Optimizing { .. }
-            | ModifyPhase::Completed { .. } => None,
-        }
-    }
-}
-
-impl Snapshot {
-    fn step(&mut self, now: Timestamp) -> Option<Effect> {
-        let effect = match self.phase {
-            SnapshotPhase::Copying if !self.working => {
-                Effect::CopyImage { snapshot: self.id.clone(), volume: self.volume.clone() }
-            }
-            SnapshotPhase::Removing if !self.working => {
-                Effect::RemoveSnapshot { snapshot: self.id.clone() }
-            }
-            SnapshotPhase::Pending { until } if until <= now => {
-                self.phase = SnapshotPhase::Completed;
-                return None;
-            }
-            SnapshotPhase::Copying
-            | SnapshotPhase::Removing
-            | SnapshotPhase::Pending { .. }
-            | SnapshotPhase::Completed => return None,
-        };
-        self.working = true;
-        Some(effect)
-    }
-
-    fn due(&self) -> Option<Timestamp> {
-        match self.phase {
-            SnapshotPhase::Pending { until } => Some(until),
-            SnapshotPhase::Copying | SnapshotPhase::Removing | SnapshotPhase::Completed => None,
-        }
     }
 }

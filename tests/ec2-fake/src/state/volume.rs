@@ -8,7 +8,7 @@
 
 use jiff::Timestamp;
 
-use super::{Bound, Performance, Tags};
+use super::{Bound, Effect, Performance, Tags};
 
 /// A volume of our own account.
 #[derive(Debug, Clone)]
@@ -88,14 +88,12 @@ impl Volume {
             Some((until, phase, attachment)) if now < *until => (phase, attachment),
             _ => (&self.phase, &self.attachment),
         };
-        let name = match phase {
-            VolumePhase::Creating { .. } => "creating",
-            VolumePhase::Ready if attachment.is_some() => "in-use",
-            VolumePhase::Ready => "available",
-            VolumePhase::Deleting { .. } => "deleting",
-            VolumePhase::Error => "error",
-        };
-        (name, attachment.as_ref())
+        (phase.name(attachment.as_ref()), attachment.as_ref())
+    }
+
+    /// The state's name as it is.
+    pub(crate) fn state(&self) -> &'static str {
+        self.phase.name(self.attachment.as_ref())
     }
 
     /// Lets describing show what is now for a while longer; what it shows already stays.
@@ -109,6 +107,18 @@ impl Volume {
 
     pub(crate) fn bound(&self) -> Option<&Bound> {
         self.attachment.as_ref()?.bound.as_ref()
+    }
+}
+
+impl VolumePhase {
+    fn name(self, attachment: Option<&Attachment>) -> &'static str {
+        match self {
+            Self::Creating { .. } => "creating",
+            Self::Ready if attachment.is_some() => "in-use",
+            Self::Ready => "available",
+            Self::Deleting { .. } => "deleting",
+            Self::Error => "error",
+        }
     }
 }
 
@@ -141,6 +151,42 @@ impl Modification {
                 let done = now.as_millisecond() - since.as_millisecond();
                 (done * 100 / whole).clamp(0, 99)
             }
+        }
+    }
+}
+
+impl Volume {
+    pub(super) fn image_due(&self) -> Option<Timestamp> {
+        match (self.phase, &self.modification) {
+            (VolumePhase::Creating { due } | VolumePhase::Deleting { due }, _) => Some(due),
+            (VolumePhase::Ready, Some(modification)) => match modification.phase {
+                ModifyPhase::Modifying { due } | ModifyPhase::Optimizing { due, .. } => Some(due),
+                ModifyPhase::Completed { .. } => None,
+            },
+            (VolumePhase::Ready | VolumePhase::Error, _) => None,
+        }
+    }
+
+    /// What is due of a modification.
+    pub(super) fn modify_step(&mut self, now: Timestamp) -> Option<Effect> {
+        // Between the device's appearing and its being known here it cannot be grown.
+        if self.attachment.as_ref().is_some_and(|attachment| attachment.working) {
+            return None;
+        }
+        let bound = self.bound().cloned();
+        let modification = self.modification.as_mut()?;
+        match modification.phase {
+            ModifyPhase::Modifying { due } if due <= now => {
+                self.working = true;
+                Some(Effect::Grow { volume: self.id.clone(), bound, gib: modification.to.0 })
+            }
+            ModifyPhase::Optimizing { due, .. } if due <= now => {
+                modification.phase = ModifyPhase::Completed { at: now };
+                None
+            }
+            ModifyPhase::Modifying { .. }
+            | ModifyPhase::Optimizing { .. }
+            | ModifyPhase::Completed { .. } => None,
         }
     }
 }
