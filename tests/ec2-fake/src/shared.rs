@@ -19,7 +19,7 @@ use crate::{
     error::Outcome,
     faults::Faults,
     imds::Tokens,
-    state::{Done, Effect, World},
+    state::{Effect, World},
     wire::{Params, Xml},
 };
 
@@ -97,12 +97,17 @@ impl Shared {
 
     /// Carries out an action and what is due with it at once.
     pub(crate) async fn act(self: &Arc<Self>, action: &str, params: &Params) -> Outcome<Xml> {
-        let (result, effects) = {
+        let (others, result, effects) = {
             let now = self.now();
             let mut world = self.world();
+            // What is due already is not this request's: it must not wait for that.
+            let others = world.step(now);
             let result = actions::act(&mut world, action, params, now);
-            (result, world.step(now))
+            (others, result, world.step(now))
         };
+        for effect in others {
+            self.detach(effect);
+        }
         // In a task of its own: it goes on when the client hangs up.
         let _ = tokio::spawn(Arc::clone(self).settle(effects)).await;
         result
@@ -115,10 +120,6 @@ impl Shared {
             let shared = Arc::clone(&self);
             running.spawn_blocking(move || {
                 let done = shared.devices.carry_out(&effect);
-                // Looks like success to nobody: the state says what to do about it.
-                if matches!(done, Done::Held) {
-                    tracing::debug!(?effect, "the device is held");
-                }
                 let now = shared.now();
                 shared.world().report(&effect, done, now);
             });

@@ -129,7 +129,7 @@ pub(super) fn describe_types(world: &mut World, params: &Params, _: Timestamp) -
     }
     let (shown, token) = filter::page(params, found)?;
     let mut xml = Xml::default();
-    xml.items("instanceTypeSet", shown, |xml, instance| show_type(xml, instance));
+    xml.items("instanceTypeSet", shown, show_type);
     xml.maybe("nextToken", token);
     Ok(xml)
 }

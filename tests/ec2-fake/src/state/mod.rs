@@ -6,6 +6,8 @@ mod instance;
 mod limits;
 mod snapshot;
 mod step;
+#[cfg(test)]
+mod tests;
 mod volume;
 
 use std::{

@@ -110,7 +110,7 @@ impl World {
                 self.volumes.remove(volume);
             }
             Effect::Bind(order) => self.attach_done(&order.volume, done, now),
-            Effect::Unbind { volume, .. } => self.detach_done(volume, done, now),
+            Effect::Unbind { volume, .. } => self.detach_done(volume, &done, now),
             Effect::Grow { volume, .. } => self.grown(volume, failed, now),
             Effect::CopyImage { snapshot, .. } => {
                 let until = after(now, self.delays.snapshot);
@@ -153,7 +153,7 @@ impl World {
         }
     }
 
-    fn detach_done(&mut self, id: &str, done: Done, now: Timestamp) {
+    fn detach_done(&mut self, id: &str, done: &Done, now: Timestamp) {
         let shown = after(now, self.hide);
         let Some(volume) = self.volumes.get_mut(id) else { return };
         let Some(attachment) = &mut volume.attachment else { return };
