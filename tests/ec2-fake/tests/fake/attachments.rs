@@ -11,7 +11,10 @@ use std::{
 use ec2_fake::{Delays, InstanceSpec, InstanceState, Transition};
 use rustix::fs::OFlags;
 
-use crate::client::{World, element, eventually};
+use crate::{
+    client::{World, element, eventually},
+    program::is_bound_below,
+};
 
 fn claim(path: &Path) -> File {
     let exclusive = OFlags::EXCL.bits().cast_signed();
@@ -195,12 +198,7 @@ fn a_fake_that_ends_frees_its_devices() {
     let id = world.volume();
     world.attach(&id, "xvdba");
     let image = world.fake.image(&id);
-    let bound = || {
-        fs::read_dir("/sys/block").unwrap().flatten().any(|entry| {
-            fs::read_to_string(entry.path().join("loop/backing_file"))
-                .is_ok_and(|file| file.trim_end().starts_with(&*image.to_string_lossy()))
-        })
-    };
+    let bound = || is_bound_below(&image);
     assert!(bound());
     drop(world);
     eventually(|| !bound());

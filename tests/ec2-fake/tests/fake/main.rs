@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::disallowed_methods,
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
@@ -10,5 +11,6 @@ mod attachments;
 mod client;
 mod faults;
 mod imds;
+mod program;
 mod snapshots;
 mod volumes;
