@@ -1,4 +1,10 @@
 //! What a volume on Amazon EBS is: its type, performance, encryption, place and attachment.
+//!
+//! `limits` is what AWS documents of each type; `stated` makes such a spec of what a user wrote, for
+//! a new volume and for a change of one that exists.
+
+mod limits;
+mod stated;
 
 use std::{fmt, str::FromStr};
 
@@ -8,6 +14,9 @@ use super::{
     choice::{Choice, choose},
     error::Why,
 };
+
+pub use limits::{EbsLimits, IopsLimits, ThroughputLimits};
+pub(super) use stated::{WITH_SNAPSHOT, same_key};
 
 /// An EBS volume type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! What the user stated: only the fields that were written, and how they were written.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
 
 use super::{
     BackendKind, Bytes, FsType, Key, Mode, OnRemove, Provision, Sharing, Sticky, Value, VolumeName,
@@ -162,6 +162,35 @@ impl Stated {
             return None;
         };
         Some(labels)
+    }
+
+    /// `key` is `iops` or `throughput`.
+    pub(super) fn number(&self, key: Key) -> Option<u32> {
+        let Some(Value::Number(number)) = self.get(key) else {
+            return None;
+        };
+        Some(*number)
+    }
+
+    /// `key` is `encrypted`.
+    pub(super) fn flag(&self, key: Key) -> Option<bool> {
+        let Some(Value::Flag(flag)) = self.get(key) else {
+            return None;
+        };
+        Some(*flag)
+    }
+
+    /// `key` is one that holds a word.
+    pub(super) fn text(&self, key: Key) -> Option<&str> {
+        let Some(Value::Text(text)) = self.get(key) else {
+            return None;
+        };
+        Some(text)
+    }
+
+    /// `key` is `type` or `attach`: words that the parser has read as a `T` before.
+    pub(super) fn word<T: FromStr>(&self, key: Key) -> Option<T> {
+        self.text(key).and_then(|text| text.parse().ok())
     }
 
     /// The name under which a field was written.
