@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, OnRemove, Ownership, Provision,
-    Sharing, SpecError, Stated, Sticky,
+    Sharing, SpecError, Stated, Sticky, error::Shown,
 };
 
 /// What a volume is to be, completely.
@@ -66,8 +66,17 @@ impl BackendSpec {
     /// # Errors
     ///
     /// What cannot be changed.
-    pub fn changed(&self, _stated: &Stated, _size: Bytes) -> Result<Self, SpecError> {
-        Ok(self.clone())
+    pub fn changed(&self, stated: &Stated, size: Bytes) -> Result<Self, SpecError> {
+        match self {
+            Self::Ebs(ebs) => ebs.changed(stated, size).map(Self::Ebs),
+            Self::Local(_) => match stated.iter().next() {
+                None => Ok(self.clone()),
+                Some((key, _)) => Err(SpecError::Refused {
+                    key: Shown::new(stated.written(key)),
+                    why: "it cannot be changed of a local volume, only its size can".into(),
+                }),
+            },
+        }
     }
 
     /// Whether its storage is made with something on it.
