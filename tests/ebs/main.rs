@@ -13,4 +13,7 @@
 #[allow(dead_code, reason = "shared with the tests of the daemon, which use the rest")]
 mod harness;
 
+mod attachment;
 mod budget;
+mod changes;
+mod trouble;

@@ -29,6 +29,7 @@ use rustix::{
 
 #[allow(unused_imports, reason = "not by the crash suite, which shares this harness")]
 pub(crate) use callers::Caller;
+#[allow(unused_imports, reason = "not by the EBS suites, which share this harness")]
 pub(crate) use daemon::Start;
 pub(crate) use http::{Connection, Reply};
 #[allow(unused_imports, reason = "not by the crash suite, which shares this harness")]
