@@ -8,12 +8,19 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 const OTHER_LEVELS: [(&str, &str); 3] =
     [("panic", "error"), ("fatal", "error"), ("warning", "warn")];
 
+/// Levels that mean hawser's own log: a library such as the AWS SDK writes pages for every call, and
+/// is asked for by name (`aws_smithy_runtime=debug`).
+const OURS_ONLY: [&str; 3] = ["info", "debug", "trace"];
+
 /// Reads a filter. What is neither a level nor names a target and its level is a mistake:
 /// `EnvFilter` itself takes any word for a target, and logs nothing then.
 pub(super) fn filter(text: &str) -> Result<String, String> {
     let lower = text.to_ascii_lowercase();
     if let Some((_, level)) = OTHER_LEVELS.iter().find(|(word, _)| *word == lower) {
         return Ok((*level).to_owned());
+    }
+    if OURS_ONLY.contains(&lower.as_str()) {
+        return Ok(format!("warn,hawser={lower}"));
     }
     let plain = |part: &str| !part.contains(['=', '[', ':']);
     for part in text.split(',').map(str::trim).filter(|part| plain(part)) {
@@ -34,14 +41,19 @@ mod tests {
 
     #[test]
     fn a_word_that_is_no_level_is_a_mistake() {
-        for right in ["info", "WARN", "off", "warn,hawser::engine=debug", "hawser=trace", "hawser"]
-        {
+        for right in ["WARN", "off", "warn,hawser::engine=debug", "hawser=trace", "hawser"] {
             assert_eq!(filter(right).as_deref(), Ok(right));
         }
         for wrong in ["loud", "", "info,loud", "hawser=loud", "3,x"] {
             assert!(filter(wrong).is_err(), "{wrong}");
         }
         assert!(filter("loud").unwrap_err().contains("use off, error, warn, info, debug, trace"));
+    }
+
+    #[test]
+    fn a_plain_level_is_hawsers_own() {
+        assert_eq!(filter("debug").as_deref(), Ok("warn,hawser=debug"));
+        assert_eq!(filter("INFO").as_deref(), Ok("warn,hawser=info"));
     }
 
     #[test]

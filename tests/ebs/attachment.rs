@@ -63,7 +63,7 @@ fn a_quick_mount_cancels_the_detach() {
 fn a_stuck_detach_delays_nobody_and_is_forced_after_the_limit() {
     let mut world = World::on_ebs();
     world.set("backends.ebs.force_detach_after", "4s").start();
-    world.with_data("name=warm", "x");
+    world.with_data("name=warm,size=1GiB", "x");
     let path = world.mount("name=v,attach=follow", "a");
     fs::write(path.join("file"), "precious").unwrap();
     world.ec2().stick(&world.vol("v"), Transition::Detach);
@@ -170,15 +170,17 @@ fn an_attachment_that_nobody_wants_any_more_is_called_off() {
 fn the_volume_that_is_idle_for_longest_gives_its_slot_up() {
     let world = World::new();
     let mut config = FakeConfig::new(world.path("ec2"));
-    // The root volume and one network interface take one each.
-    config.instance.max_attachments = 4;
+    // The root volume takes one.
+    config.instance.max_attachments = 3;
     let mut world = world.on(config);
     world.start();
     for name in ["first", "second"] {
+        world.create(name);
         world.with_data(name, name);
         world.until_unmounted(name);
         std::thread::sleep(Duration::from_millis(50));
     }
+    world.create("third");
     world.mount("third", "a");
     assert!(!attached(&world, &world.vol("first")), "idle for longest");
     assert!(attached(&world, &world.vol("second")));
@@ -214,9 +216,11 @@ fn a_daemon_that_died_while_a_volume_was_attached_finishes_it_when_it_comes_back
     until("it attaches", || world.ec2().count("AttachVolume") == 1);
     world.crash();
 
-    world.mount("v", "a");
+    world.mount("v", "b");
     assert_eq!(world.ec2().count("AttachVolume"), 1, "the first one was waited for");
-    world.unmount("v", "a");
+    for id in ["a", "b"] {
+        world.unmount("v", id);
+    }
     world.remove("v");
     world.finish();
 }

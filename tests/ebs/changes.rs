@@ -27,25 +27,25 @@ fn a_volume_in_use_grows_and_changes_its_type_in_one_call() {
     let path = world.mount("name=v,size=1GiB,fs=xfs,type=gp2", "a");
     fs::write(path.join("file"), "precious").unwrap();
 
-    world.hawser(["volume", "grow", "v", "2560MiB", "-o", "type=gp3", "-o", "iops=4000"]);
+    world.hawser(["volume", "grow", "v", "9500MiB", "-o", "type=gp3", "-o", "iops=4000"]);
 
     let modify: Vec<_> =
         world.ec2().calls().into_iter().filter(|call| call.action == "ModifyVolume").collect();
     assert_eq!(modify.len(), 1, "{modify:?}");
     let volume = world.ec2().volume(&world.vol("v")).unwrap();
-    assert_eq!((volume.size, volume.volume_type.as_str(), volume.iops), (3, "gp3", Some(4000)));
+    assert_eq!((volume.size, volume.volume_type.as_str(), volume.iops), (10, "gp3", Some(4000)));
     let info = world.inspect("v");
-    assert_eq!(info["spec"]["size"], 3_u64 << 30, "whole GiB");
+    assert_eq!(info["spec"]["size"], 10_u64 << 30, "whole GiB");
     assert_eq!(info["spec"]["backend"]["volume_type"], "gp3");
     let blocks = run("df", ["--output=size", "-BM", path.to_str().unwrap()]);
     let size: u64 = blocks.lines().nth(1).unwrap().trim().trim_end_matches('M').parse().unwrap();
-    assert!(size > 2900, "the file system has {size} MiB");
+    assert!(size > 9900, "the file system has {size} MiB");
     assert_eq!(fs::read_to_string(path.join("file")).unwrap(), "precious");
 
     // EC2 takes the next change only after hours, and says so; the volume is as it was.
-    let error = world.hawser_fails(["volume", "grow", "v", "4GiB"]);
+    let error = world.hawser_fails(["volume", "grow", "v", "11GiB"]);
     assert!(error.contains("hours") || error.contains("Rate"), "{error}");
-    assert_eq!(world.inspect("v")["spec"]["size"], 3_u64 << 30);
+    assert_eq!(world.inspect("v")["spec"]["size"], 10_u64 << 30);
     // Its inline spec still agrees: an app keeps its JSON.
     world.mount("name=v,size=1GiB,fs=xfs", "b");
     for id in ["a", "b"] {

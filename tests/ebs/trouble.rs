@@ -12,7 +12,7 @@ use crate::harness::{World, until};
 fn mounted_volumes_are_served_while_ec2_is_away_also_by_a_new_daemon() {
     let mut world = World::on_ebs();
     world.start();
-    let path = world.mount("v", "a");
+    let path = world.mount("name=v,size=1GiB", "a");
     world.ec2().away(true);
 
     world.crash();
@@ -34,7 +34,7 @@ fn mounted_volumes_are_served_while_ec2_is_away_also_by_a_new_daemon() {
 fn a_start_does_not_wait_for_ec2() {
     let mut world = World::on_ebs();
     world.start();
-    world.with_data("v", "precious");
+    world.with_data("name=v,size=1GiB", "precious");
     world.until_unmounted("v");
     world.stop();
     world.ec2().away(true);
@@ -148,7 +148,7 @@ fn options_that_ebs_does_not_have_are_refused_before_any_call() {
         ("name=v,siz=1", "size"),
         ("name=v,type=gp3,iops=1000000", "iops"),
         ("name=v,type=st1,size=1GiB", "125"),
-        ("name=v,type=io2", "iops"),
+        ("name=v,type=io2,size=10GiB", "iops"),
     ] {
         let error = world.call("Create", &json!({ "Name": name, "Opts": null })).err();
         assert!(error.contains(word), "{name}: {error}");
@@ -162,7 +162,9 @@ fn options_that_ebs_does_not_have_are_refused_before_any_call() {
 fn encryption_and_type_are_what_was_asked_for() {
     let mut world = World::on_ebs();
     world.start();
-    world.create("name=v,type=io2,iops=500,size=10GiB,encrypted=true,kms_key=alias/k,label.team=web");
+    world.create(
+        "name=v,type=io2,iops=500,size=10GiB,encrypted=true,kms_key=alias/k,label.team=web",
+    );
     let volume = world.ec2().volume(&world.vol("v")).unwrap();
     assert_eq!((volume.volume_type.as_str(), volume.iops), ("io2", Some(500)));
     assert!(volume.encrypted);

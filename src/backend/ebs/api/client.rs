@@ -101,9 +101,8 @@ impl Api {
             .read_timeout(READ)
             .operation_timeout(OPERATION)
             .build();
-        let retries = RetryConfig::adaptive()
-            .with_max_attempts(MAX_ATTEMPTS)
-            .with_max_backoff(MAX_BACKOFF);
+        let retries =
+            RetryConfig::adaptive().with_max_attempts(MAX_ATTEMPTS).with_max_backoff(MAX_BACKOFF);
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http_client())
             .timeout_config(timeouts)
