@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, OnRemove, Ownership, Provision,
-    Sharing, Sticky,
+    Sharing, SpecError, Stated, Sticky, error::Shown,
 };
 
 /// What a volume is to be, completely.
@@ -58,6 +58,24 @@ impl BackendSpec {
         match self {
             Self::Local(_) => BackendKind::Local,
             Self::Ebs(_) => BackendKind::Ebs,
+        }
+    }
+
+    /// These settings after the change that is stated, for storage of `size`.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be changed.
+    pub fn changed(&self, stated: &Stated, size: Bytes) -> Result<Self, SpecError> {
+        match self {
+            Self::Ebs(ebs) => ebs.changed(stated, size).map(Self::Ebs),
+            Self::Local(_) => match stated.iter().next() {
+                None => Ok(self.clone()),
+                Some((key, _)) => Err(SpecError::Refused {
+                    key: Shown::new(stated.written(key)),
+                    why: "it cannot be changed of a local volume, only its size can".into(),
+                }),
+            },
         }
     }
 

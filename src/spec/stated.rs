@@ -38,6 +38,18 @@ impl Stated {
         self.fields.is_empty()
     }
 
+    /// The fields that only a backend knows, and the others.
+    #[must_use]
+    pub fn split_backend_settings(mut self) -> (Self, Self) {
+        let mut settings = Self::default();
+        let keys: Vec<Key> = self.fields.keys().copied().collect();
+        for key in keys.into_iter().filter(|key| key.backend().is_some()) {
+            settings.fields.extend(self.fields.remove_entry(&key));
+            settings.written.extend(self.written.remove_entry(&key));
+        }
+        (settings, self)
+    }
+
     /// The value of one field, if it was written.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<&Value> {

@@ -37,6 +37,7 @@ enum Op {
     Remove { after: Option<i64> },
     Undelete,
     Purge,
+    Snapshot,
 }
 
 fn extents() -> impl Strategy<Value = Extent> {
@@ -79,6 +80,7 @@ fn operations() -> impl Strategy<Value = Op> {
         1 => proptest::option::of(0..3000_i64).prop_map(|after| Op::Remove { after }),
         1 => Just(Op::Undelete),
         1 => Just(Op::Purge),
+        1 => Just(Op::Snapshot),
     ]
 }
 

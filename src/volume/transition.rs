@@ -115,6 +115,10 @@ pub enum Event {
     GrowFailed,
     /// The file system fills the storage.
     FileSystemGrown,
+    /// Its file system is about to be held still for a snapshot.
+    FreezeBegun,
+    /// It is not held still any more.
+    Thawed,
     /// The volume is removed by its user.
     Remove {
         /// What becomes of the data where the spec does not say.
@@ -251,6 +255,11 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
             next.changing_to = None;
         }
         Event::FileSystemGrown => next.file_system_behind = false,
+        Event::FreezeBegun => {
+            refuse_removed(record)?;
+            next.frozen = true;
+        }
+        Event::Thawed => next.frozen = false,
         Event::Remove { purge } => remove(&mut next, purge, now)?,
         Event::Purge => match record.phase {
             Phase::Removed { at, .. } => next.phase = Phase::Removed { at, purge: Purge::At(now) },

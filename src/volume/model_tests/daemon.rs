@@ -83,6 +83,10 @@ impl Daemon {
         }
     }
 
+    pub(super) const fn is_idle(&self) -> bool {
+        self.running.is_none()
+    }
+
     fn want(&self) -> Want {
         if !self.exclusive.is_empty() {
             Want::Released

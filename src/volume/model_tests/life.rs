@@ -54,6 +54,7 @@ impl Life {
             transit: None,
             cloud: kind != Kind::Local,
             staged: false,
+            frozen: false,
             published: false,
             containers: [].into(),
             ext4,
@@ -104,7 +105,7 @@ impl Life {
             }
             Op::Unmount(n) => self.unmount(IDS[n])?,
             Op::Write => {
-                if !world.containers.is_empty() {
+                if !world.containers.is_empty() && !world.frozen {
                     let next = self.written.unwrap_or_default() + 1;
                     world.write(next);
                     self.written = Some(next);
@@ -130,6 +131,9 @@ impl Life {
                 self.daemon.ask_exclusive(world, Exclusive::Remove(purge));
             }
             Op::Undelete => self.daemon.ask_exclusive(world, Exclusive::Undelete),
+            Op::Snapshot => {
+                self.daemon.snapshot(world)?;
+            }
             Op::Purge => drop(self.daemon.request(world, Event::Purge)?),
         }
         self.forgotten = self.daemon.advance(&mut self.world)? == Halt::Forgotten;
@@ -207,7 +211,10 @@ impl Life {
         let mounted = self.world.staged && self.world.published;
         match self.daemon.record.is_removed() || holders.is_empty() {
             true => self.assert_rests(),
-            false => assert!(mounted, "it is held by {holders:?} and not mounted"),
+            false => {
+                assert!(mounted, "it is held by {holders:?} and not mounted");
+                assert!(!self.world.frozen, "its tasks wait for ever");
+            }
         }
     }
 
@@ -215,6 +222,7 @@ impl Life {
     fn assert_rests(&self) {
         let (world, record) = (&self.world, &self.daemon.record);
         assert!(!world.staged && !world.published, "nobody holds it, and it is mounted");
+        assert!(!record.frozen, "it is called frozen, and is not mounted");
         assert_ne!(world.transit, Some(Transit::Detaching), "a detach is left to itself");
         let stays = record.spec.backend.stays_attached() && !record.is_removed();
         assert!(stays || world.is_released(), "nobody holds it, and it is not released");

@@ -54,6 +54,8 @@ pub(super) struct World {
     /// its own time.
     pub(super) cloud: bool,
     pub(super) staged: bool,
+    /// Writers are held for a snapshot.
+    pub(super) frozen: bool,
     pub(super) published: bool,
     /// The containers that run and have the file system in their mount namespaces.
     pub(super) containers: BTreeSet<String>,
@@ -84,7 +86,10 @@ impl World {
 
     /// A container writes.
     pub(super) fn write(&mut self, new: u32) {
-        assert!(self.staged && self.published, "a running container's volume is not mounted");
+        assert!(
+            self.staged && self.published && !self.frozen,
+            "a running container's volume is not mounted"
+        );
         let storage = self.storage.as_mut().expect("a running container's storage is gone");
         match &mut storage.file_system {
             Some(FileSystem::Whole { data, .. }) => *data = new,
@@ -94,7 +99,7 @@ impl World {
 
     pub(super) fn reboot(&mut self) {
         // A cloud's attachment outlives the machine.
-        (self.staged, self.published) = (false, false);
+        (self.staged, self.published, self.frozen) = (false, false, false);
         self.attached &= self.cloud;
         self.containers.clear();
     }
@@ -171,6 +176,7 @@ impl World {
                 return Some(Outcome::Deferred);
             }
             Effect::GrowOnline => self.grow_file_system()?,
+            Effect::Thaw => self.frozen = false,
             Effect::Publish => self.published = true,
             Effect::Unpublish => self.published = false,
             Effect::Unstage => self.staged = false,
@@ -206,11 +212,13 @@ impl World {
             Effect::Format => self.assert_mkfs_is_on_a_blank_device_with_the_intent_stored(),
             Effect::GrowOffline | Effect::Stage => assert!(self.attached && !self.staged),
             Effect::GrowOnline => assert!(self.staged && self.published),
+            Effect::Thaw => assert!(self.staged),
             Effect::Publish => assert!(self.staged && !self.published),
             Effect::Unpublish | Effect::Unstage | Effect::Detach => {
                 let users = &self.containers;
                 assert!(users.is_empty(), "{effect:?} under running containers {users:?}");
                 assert!(effect != Effect::Unstage || !self.published, "{effect:?}");
+                assert!(!self.frozen, "{effect:?} of a frozen file system");
                 assert!(effect != Effect::Detach || !self.staged, "{effect:?}");
             }
             Effect::Destroy => self.assert_only_unused_and_unwanted_storage_is_destroyed(),

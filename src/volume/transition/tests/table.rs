@@ -9,29 +9,31 @@ use crate::{
 };
 
 const TABLE: &str = "
-                 creating    blank  halfway     free  growing   behind     held   parked   sticky  removed retained      due      ebs  inherit
-Provisioned             +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-CreationFailed          +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-FormatBegun             +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Formatted               +        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Mount                   +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +
-Unmount                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·
-Unmount, held           ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·
-Abandon                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·
-Swept                   ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·
-Booted                  ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·
-Grow                    +        +        +        +        ·        +        +        +        +  removed  removed  removed        +        +
-Grow, smaller      shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink  removed  removed  removed   shrink   shrink
-StorageGrown            +        +        +        +        +        +        +        +        +        +        +        +        +        +
-GrowFailed              ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·
-FileSystemGrown         ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·
-StorageGone             ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·
-Recognised              ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +
-Remove                  +        +        +        +        +        +     held     held   sticky        ·        ·        ·        +        +
-Purge              not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +        ·   not-rm   not-rm
-Undelete           not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +   purged   not-rm   not-rm
-Rename                  +        +        +        +        +        +     held     held        +  removed  removed  removed        +        +
-Set                     +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +";
+                 creating    blank  halfway     free  growing   behind     held   parked   sticky  removed retained      due      ebs   frozen  inherit
+Provisioned             +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+CreationFailed          +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+FormatBegun             +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Formatted               +        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Mount                   +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +        +
+Unmount                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·
+Unmount, held           ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·
+Abandon                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·
+Swept                   ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·
+Booted                  ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·
+Grow                    +        +        +        +        ·        +        +        +        +  removed  removed  removed        +        +        +
+Grow, smaller      shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink  removed  removed  removed   shrink   shrink   shrink
+StorageGrown            +        +        +        +        +        +        +        +        +        +        +        +        +        +        +
+GrowFailed              ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+FileSystemGrown         ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·
+StorageGone             ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·
+Recognised              ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +
+FreezeBegun             +        +        +        +        +        +        +        +        +  removed  removed  removed        +        ·        +
+Thawed                  ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·
+Remove                  +        +        +        +        +        +     held     held   sticky        ·        ·        ·        +        +        +
+Purge              not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +        ·   not-rm   not-rm   not-rm
+Undelete           not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +   purged   not-rm   not-rm   not-rm
+Rename                  +        +        +        +        +        +     held     held        +  removed  removed  removed        +        +        +
+Set                     +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +        +";
 
 fn states() -> Vec<(&'static str, Record)> {
     let sticky = Changes { sticky: Some(Sticky::Yes), ..Changes::default() };
@@ -49,6 +51,7 @@ fn states() -> Vec<(&'static str, Record)> {
         ("retained", removed_record(Purge::Never)),
         ("due", removed_record(Purge::At(START))),
         ("ebs", on_ebs(used_record(), AttachPolicy::Stay)),
+        ("frozen", Record { frozen: true, ..used_record() }),
         ("inherit", Record { contents: Contents::Inherited, ..used_record() }),
     ]
 }
@@ -73,6 +76,8 @@ fn events() -> Vec<(&'static str, Event)> {
         ("FileSystemGrown", Event::FileSystemGrown),
         ("StorageGone", Event::StorageGone),
         ("Recognised", Event::Recognised { fs: FsType::Xfs, uuid: Uuid::nil() }),
+        ("FreezeBegun", Event::FreezeBegun),
+        ("Thawed", Event::Thawed),
         ("Remove", remove()),
         ("Purge", Event::Purge),
         ("Undelete", Event::Undelete { name: "back".parse().unwrap() }),
@@ -89,6 +94,7 @@ const fn has_a_row(event: &Event) {
         Event::Mount { .. } | Event::Unmount { .. } | Event::Abandon { .. } => {}
         Event::Swept { .. } | Event::Booted { .. } | Event::Grow { .. } => {}
         Event::StorageGrown { .. } | Event::GrowFailed | Event::FileSystemGrown => {}
+        Event::FreezeBegun | Event::Thawed => {}
         Event::Remove { .. } | Event::Purge | Event::Undelete { .. } => {}
         Event::Rename { .. } | Event::Set(_) => {}
     }
