@@ -50,7 +50,7 @@ pub(super) const KEYS: &[(&str, Means)] = &[
         "volume.mount.rootpath",
         DiffersUnless(
             "/data",
-            "imported volumes are read from /data: move the data there, or import by hand",
+            "tasks see /data of an imported volume, unless it is imported with --data-dir",
         ),
     ),
     ("volume.mount.retrycount", NotNeeded("what can be repeated is repeated until the deadline")),

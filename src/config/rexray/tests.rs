@@ -1,5 +1,7 @@
 use std::{fs, path::Path};
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn golden(name: &str) -> String {
@@ -114,4 +116,13 @@ fn a_service_of_ebs_is_chosen_wherever_it_is_named() {
     let text = "rexray.modules.a.libstorage.service: files\nlibstorage.server.services:\n  \
                 files: {driver: efs}\n  disks: {driver: ec2, ec2: {region: us-east-1}}\n";
     assert!(imported(text).toml.contains("region = \"us-east-1\""));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_import_panic(
+        lines in prop::collection::vec("( {0,4}(- )?(ebs|ec2|rexray|services|a|modules)[.:]? ?[ -~]{0,8}|\\PC*)", 0..8),
+    ) {
+        let _ = import(&lines.join("\n"), None, Secrets::Write);
+    }
 }

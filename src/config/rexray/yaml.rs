@@ -61,10 +61,15 @@ pub(super) fn leaves(text: &str) -> Result<Vec<Leaf>, ImportError> {
                 }
                 value_ends(&mut open);
             }
-            Event::Alias(..) => {
+            Event::Alias(..) | Event::UnresolvedAlias(..) => {
                 return Err(refuse("anchors are not followed: write the value out"));
             }
-            // Where documents begin and end, and comments.
+            Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(..)
+            | Event::DocumentEnd
+            | Event::Anchor(..) => {}
+            // The parser may learn to tell more; none of it is a value.
             _ => {}
         }
     }
