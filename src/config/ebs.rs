@@ -164,10 +164,12 @@ impl Reader {
     }
 }
 
-#[cfg(all(test, feature = "ebs"))]
+#[cfg(test)]
+#[cfg(feature = "ebs")]
 mod tests;
 
-#[cfg(all(test, not(feature = "ebs")))]
+#[cfg(test)]
+#[cfg(not(feature = "ebs"))]
 mod tests {
     use super::super::{Config, tests::values};
 
