@@ -6,6 +6,8 @@
 
 #[cfg(test)]
 mod conformance;
+#[cfg(feature = "ebs")]
+pub mod ebs;
 pub mod local;
 
 use std::{collections::HashSet, error::Error, fmt};

@@ -1,6 +1,7 @@
 //! The command line: one file per command. Commands about volumes talk to the daemon through the
 //! admin socket; a table for people by default, `--json` for programs.
 
+mod backends;
 mod client;
 mod completions;
 mod config;

@@ -1,0 +1,47 @@
+//! DescribeInstances and DescribeInstanceTypes: this node, as EC2 sees it.
+
+use aws_sdk_ec2::types as sdk;
+
+use super::{
+    Api, ApiError, Call, InstanceView, TypeLimit,
+    types::{count, number},
+};
+
+impl Api {
+    pub(crate) async fn describe_instance(&self, id: &str) -> Result<InstanceView, ApiError> {
+        let call = Call::DescribeInstances;
+        let request = self.client(call).await?.describe_instances().instance_ids(id);
+        let answer = request.send().await.map_err(|error| ApiError::of(call, &error))?;
+        let mut instances = answer.reservations().iter().flat_map(sdk::Reservation::instances);
+        let instance = instances
+            .next()
+            .ok_or_else(|| ApiError::before(call, format!("EC2 knows no instance {id}")))?;
+        let devices = instance.block_device_mappings().iter().filter_map(|mapping| {
+            let volume = mapping.ebs().and_then(sdk::EbsInstanceBlockDevice::volume_id);
+            Some((mapping.device_name()?.to_owned(), volume.unwrap_or_default().to_owned()))
+        });
+        Ok(InstanceView {
+            instance_type: instance
+                .instance_type()
+                .map(|kind| kind.as_str().to_owned())
+                .unwrap_or_default(),
+            devices: devices.collect(),
+            network_interfaces: u32::try_from(instance.network_interfaces().len())
+                .unwrap_or(u32::MAX),
+        })
+    }
+
+    /// `None` where EC2 does not tell.
+    pub(crate) async fn type_limit(&self, name: &str) -> Result<Option<TypeLimit>, ApiError> {
+        let call = Call::DescribeInstanceTypes;
+        let request = self.client(call).await?.describe_instance_types();
+        let request = request.instance_types(sdk::InstanceType::from(name));
+        let answer = request.send().await.map_err(|error| ApiError::of(call, &error))?;
+        let ebs = answer.instance_types().first().and_then(sdk::InstanceTypeInfo::ebs_info);
+        Ok(ebs.and_then(|ebs| {
+            let volumes = count(ebs.maximum_ebs_attachments()).filter(|max| number(*max) > 0)?;
+            let kind = ebs.attachment_limit_type().map(sdk::AttachmentLimitType::as_str);
+            Some(TypeLimit { volumes, shared: kind == Some("shared") })
+        }))
+    }
+}

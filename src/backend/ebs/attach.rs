@@ -1,0 +1,323 @@
+//! Attaching: AttachVolume, the wait for EC2, and then for the device.
+//!
+//! ```text
+//! look ─ attached here ────────────────────────────────────▶ the device, verified
+//!   ├── attaching here (a crash before, a lost answer) ─ wait ──▲
+//!   ├── attached elsewhere ──▶ InUse                            │
+//!   └── available ─ name, AttachVolume ─ wait ──────────────────┘
+//!                       ▲             └─ too long ─ DetachVolume ─ wait ─┐
+//!                       └──────────── another name, once ────────────────┘
+//! ```
+//! An attachment that was never seen `attached` was never used by anybody: it can be taken back.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Inner,
+    api::{Attachment, AttachmentState, Ec2Volume, VolumeState},
+    detach::Force,
+    device::{Located, WrongDevice},
+    error::EbsError,
+    size,
+    slots::Reservation,
+    wait::{Wait, shown},
+};
+use crate::{
+    backend::VolumeRef,
+    fault,
+    volume::Device,
+};
+
+/// How often a whole attachment is tried.
+const ROUNDS: u32 = 2;
+/// How many names are tried that EC2 says are taken.
+const NAMES: u32 = 8;
+
+/// Where a volume is, for this instance.
+enum Place {
+    Free,
+    Here(Attachment),
+    Elsewhere(Attachment),
+}
+
+/// What became of AttachVolume.
+enum Called {
+    Taken(Reservation),
+    /// EC2 says that it is attached already: somewhere, perhaps here.
+    Already,
+}
+
+impl Inner {
+    pub(super) async fn attach(
+        &self,
+        volume: &VolumeRef,
+        cancel: &CancellationToken,
+    ) -> Result<Device, EbsError> {
+        let id = self.handle_of(volume).await?.ok_or_else(|| no_storage(volume))?;
+        let me = self.node.instance(&self.api).await?;
+        let mut last = None;
+        for _ in 0..=ROUNDS {
+            let seen = self.exists(&id).await?.filter(Ec2Volume::is_there);
+            let seen = seen.ok_or_else(|| no_storage(volume))?;
+            let reservation = match place(&seen, me) {
+                Place::Elsewhere(other) => return Err(elsewhere(&id, &other)),
+                Place::Here(Attachment { state: AttachmentState::Attached, .. }) => {
+                    return self.appear(&id, cancel).await;
+                }
+                Place::Here(Attachment { state: AttachmentState::Attaching, .. }) => None,
+                Place::Here(Attachment {
+                    state: AttachmentState::Detaching | AttachmentState::Busy,
+                    ..
+                }) => {
+                    self.wait_free(&id, me, self.config.attach_timeout, Some(cancel)).await?;
+                    continue;
+                }
+                Place::Free if last.is_some_and(|round| round >= ROUNDS) => break,
+                Place::Free => {
+                    self.wait_usable(&seen, me, cancel).await?;
+                    last = Some(last.unwrap_or(0) + 1);
+                    match self.call_attach(&id, me, cancel).await? {
+                        Called::Taken(reservation) => Some(reservation),
+                        Called::Already => {
+                            self.wait_shown(&id, cancel).await?;
+                            continue;
+                        }
+                    }
+                }
+            };
+            match self.wait_attached(&id, me, cancel).await {
+                Ok(()) => return self.appear(&id, cancel).await,
+                Err(EbsError::TooLong { limit, seen, .. }) => {
+                    tracing::warn!(volume = %volume.name, ebs = id, ?limit, seen, "the attachment is stuck: it is taken back");
+                    if let Some(reservation) = &reservation {
+                        reservation.failed();
+                    }
+                    self.take_back(&id, me, cancel).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(EbsError::TooLong {
+            on: id,
+            wanted: "attached",
+            limit: self.config.attach_timeout,
+            seen: format!("{ROUNDS} attachments to {me} were stuck and were taken back; look for a device that the instance still has, or reboot it"),
+        })
+    }
+
+    /// Waits until a new volume is available, and refuses one that can never be attached here.
+    async fn wait_usable(
+        &self,
+        seen: &Ec2Volume,
+        me: &str,
+        cancel: &CancellationToken,
+    ) -> Result<(), EbsError> {
+        let zone = self.node.zone(&self.api).await?;
+        if seen.zone != zone {
+            return Err(EbsError::state(
+                &seen.id,
+                format!(
+                    "it is in {}, and {me} is in {zone}: an EBS volume cannot leave its zone; run the task in {0}, or make a volume here from a snapshot of it (snapshot=, zone={zone})",
+                    seen.zone
+                ),
+            ));
+        }
+        let limit = self.describer.pace.created;
+        let wait = Wait { volume: &seen.id, wanted: "available", limit, cancel: Some(cancel) };
+        if seen.state != VolumeState::Creating {
+            return Ok(());
+        }
+        let ready = |seen: Option<&Ec2Volume>| {
+            Ok(seen.is_some_and(|seen| seen.state != VolumeState::Creating).then_some(()))
+        };
+        self.describer.wait_until(wait, ready).await
+    }
+
+    async fn call_attach(
+        &self,
+        id: &str,
+        me: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Called, EbsError> {
+        for _ in 0..NAMES {
+            let reservation = self.reserve(id, me).await?;
+            if cancel.is_cancelled() {
+                return Err(EbsError::Cancelled);
+            }
+            let answer = self.api.attach_volume(id, me, &reservation.name.device()).await;
+            fault::point("ebs.attach.called");
+            self.describer.forget(id);
+            match answer {
+                Ok(()) => {
+                    reservation.taken_by(id);
+                    return Ok(Called::Taken(reservation));
+                }
+                Err(error) if error.is(&["VolumeInUse"]) => return Ok(Called::Already),
+                // Another name is all that is needed.
+                Err(error) if error.message.contains("already in use") => reservation.failed(),
+                // EC2 counts what this backend does not know: its word goes.
+                Err(error) => return Err(EbsError::api(id)(error)),
+            }
+        }
+        Err(EbsError::state(id, format!("EC2 says of {NAMES} device names of {me} that they are in use")))
+    }
+
+    /// A slot and a name of this instance.
+    async fn reserve(&self, id: &str, me: &str) -> Result<Reservation, EbsError> {
+        let seen = self.slots.first_look(&self.api, me).await.map_err(EbsError::api(id))?;
+        let limit = self.node.limit(&self.api, seen).await;
+        if let Some(reservation) = self.slots.reserve(limit) {
+            return Ok(reservation);
+        }
+        self.slots.look_again(&self.api, me).await.map_err(EbsError::api(id))?;
+        self.slots.reserve(limit).ok_or_else(|| {
+            let taken = self.slots.taken();
+            let limit = limit.map_or_else(|| "all its names".to_owned(), |limit| limit.to_string());
+            let why = format!(
+                "{taken} volumes are attached, of {limit} that a {} takes: free one, or use a larger instance",
+                seen.instance_type
+            );
+            EbsError::NoSlot { on: id.to_owned(), node: me.to_owned(), why }
+        })
+    }
+
+    async fn wait_attached(
+        &self,
+        id: &str,
+        me: &str,
+        cancel: &CancellationToken,
+    ) -> Result<(), EbsError> {
+        let limit = self.config.attach_timeout;
+        let wait = Wait { volume: id, wanted: "attached", limit, cancel: Some(cancel) };
+        let attached = |seen: Option<&Ec2Volume>| {
+            let Some(seen) = seen else { return Ok(None) };
+            match place(seen, me) {
+                Place::Elsewhere(other) => Err(elsewhere(id, &other)),
+                // EC2 may show an older state for a moment.
+                Place::Free => Ok(None),
+                Place::Here(attachment) => match attachment.state {
+                    AttachmentState::Attached => Ok(Some(())),
+                    AttachmentState::Attaching => Ok(None),
+                    AttachmentState::Busy | AttachmentState::Detaching => {
+                        Err(EbsError::state(id, format!("somebody detaches it: {}", shown(Some(seen)))))
+                    }
+                },
+            }
+        };
+        self.describer.wait_until(wait, attached).await
+    }
+
+    /// Waits until EC2 shows the attachment that it speaks of.
+    async fn wait_shown(&self, id: &str, cancel: &CancellationToken) -> Result<(), EbsError> {
+        let limit = self.describer.pace.invisible;
+        let wait = Wait { volume: id, wanted: "attached somewhere", limit, cancel: Some(cancel) };
+        let shown = |seen: Option<&Ec2Volume>| {
+            Ok(seen.is_some_and(|seen| !seen.attachments.is_empty()).then_some(()))
+        };
+        self.describer.wait_until(wait, shown).await
+    }
+
+    /// Takes back an attachment that never became one, and waits until the volume is free.
+    async fn take_back(
+        &self,
+        id: &str,
+        me: &str,
+        cancel: &CancellationToken,
+    ) -> Result<(), EbsError> {
+        let answer = self.api.detach_volume(id, me, Force::No).await;
+        self.describer.forget(id);
+        match answer {
+            Err(error) if !error.is(super::detach::DONE) => return Err(EbsError::api(id)(error)),
+            Ok(()) | Err(_) => {}
+        }
+        self.wait_free(id, me, self.config.attach_timeout, Some(cancel)).await?;
+        self.slots.free(id);
+        Ok(())
+    }
+
+    /// The device of a volume that is attached here: waited for, and verified.
+    async fn appear(&self, id: &str, cancel: &CancellationToken) -> Result<Device, EbsError> {
+        let deadline = tokio::time::Instant::now() + self.describer.pace.device;
+        let mut pause = self.describer.pace.first_look;
+        loop {
+            let located = self.verified(id).await;
+            match located {
+                Ok(Some(found)) => return Ok(found.device),
+                Ok(None) | Err(EbsError::Device { .. })
+                    if tokio::time::Instant::now() < deadline => {}
+                Ok(None) => {
+                    let source = WrongDevice::Missing(self.devices.dev.clone());
+                    return Err(EbsError::Device { on: id.to_owned(), source });
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = cancel.cancelled() => return Err(EbsError::Cancelled),
+            }
+            pause = (pause * 2).min(self.describer.pace.longest_look);
+        }
+    }
+
+    /// The device, if it is there and of the size that EC2 says.
+    async fn verified(&self, id: &str) -> Result<Option<Located>, EbsError> {
+        let Some(seen) = self.describer.look(id).await.map_err(EbsError::api(id))? else {
+            return Err(EbsError::NoStorage(id.to_owned()));
+        };
+        let me = self.node.instance(&self.api).await?;
+        let name = seen.attached_to(me).map(|here| here.device.clone()).unwrap_or_default();
+        let found = self.look_for_device(id, name).await?;
+        let sized = found.map(|found| found.of_size(size::bytes(seen.gib))).transpose();
+        sized.map_err(|source| EbsError::Device { on: id.to_owned(), source })
+    }
+
+    /// The volume's device by all the ways that there are.
+    pub(super) async fn look_for_device(
+        &self,
+        id: &str,
+        attached_as: String,
+    ) -> Result<Option<Located>, EbsError> {
+        let (devices, volume) = (Arc::clone(&self.devices), id.to_owned());
+        self.blocking(id, move || devices.find(&volume, &attached_as)).await
+    }
+
+    /// The volume's device by its serial number only: what says so itself.
+    pub(super) async fn device_by_serial(&self, id: &str) -> Result<Option<Located>, EbsError> {
+        let (devices, volume) = (Arc::clone(&self.devices), id.to_owned());
+        self.blocking(id, move || devices.by_serial(&volume)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        id: &str,
+        work: impl FnOnce() -> Result<T, WrongDevice> + Send + 'static,
+    ) -> Result<T, EbsError> {
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) => done.map_err(|source| EbsError::Device { on: id.to_owned(), source }),
+            Err(panic) => {
+                Err(EbsError::Look { dir: self.devices.sys.clone(), why: panic.to_string() })
+            }
+        }
+    }
+}
+
+fn place(seen: &Ec2Volume, me: &str) -> Place {
+    if let Some(here) = seen.attached_to(me) {
+        return Place::Here(here.clone());
+    }
+    seen.attached_elsewhere(me).map_or(Place::Free, |other| Place::Elsewhere(other.clone()))
+}
+
+fn elsewhere(id: &str, other: &Attachment) -> EbsError {
+    let why = format!("it is {} as {} of {}", other.state, other.device, other.instance);
+    EbsError::InUse { on: id.to_owned(), why }
+}
+
+pub(super) fn no_storage(volume: &VolumeRef) -> EbsError {
+    EbsError::NoStorage(volume.handle.as_ref().map_or_else(
+        || format!("with the tag {}={}", super::marks::ID, volume.id),
+        ToString::to_string,
+    ))
+}

@@ -1,0 +1,127 @@
+//! Looking: where a volume is, seen from this node, and which volumes this node has.
+
+use std::collections::HashSet;
+
+use super::{
+    Inner,
+    api::{AttachmentState, Ec2Volume, Filter},
+    device::WrongDevice,
+    error::EbsError,
+    marks,
+};
+use crate::{
+    backend::{Inspection, VolumeRef},
+    sys::blockdev::InUse,
+    volume::{Transit, VolumeId},
+};
+
+impl Inner {
+    pub(super) async fn inspect(&self, volume: &VolumeRef) -> Result<Inspection, EbsError> {
+        let known = volume.handle.as_ref().map(|handle| handle.as_str().to_owned());
+        if let Some(id) = &known
+            && let Some(found) = self.device_by_serial(id).await?
+            // DetachVolume is only asked for after the proof that nobody has it open: what somebody
+            // has open is not on its way out, and EC2 need not be asked.
+            && let Err(InUse::Busy { .. }) = self.claim(found.device.path.clone()).await?
+        {
+            return Ok(Inspection::Attached(found.device));
+        }
+        let seen = match known {
+            Some(id) => self.exists_by(&id, Freshness::Recent).await?,
+            None => self.find_by_tag(volume.id).await?,
+        };
+        match seen.filter(Ec2Volume::is_there) {
+            Some(seen) => self.inspect_seen(&seen).await,
+            None => Ok(Inspection::Absent),
+        }
+    }
+
+    async fn inspect_seen(&self, seen: &Ec2Volume) -> Result<Inspection, EbsError> {
+        if seen.attachments.is_empty() {
+            return Ok(Inspection::Detached);
+        }
+        let me = self.node.instance(&self.api).await?;
+        let Some(here) = seen.attached_to(me) else { return Ok(Inspection::Detached) };
+        match here.state {
+            AttachmentState::Attaching => Ok(Inspection::InTransit(Transit::Attaching)),
+            AttachmentState::Detaching | AttachmentState::Busy => {
+                Ok(Inspection::InTransit(Transit::Detaching))
+            }
+            AttachmentState::Attached => {
+                match self.look_for_device(&seen.id, here.device.clone()).await? {
+                    Some(found) => Ok(Inspection::Attached(found.device)),
+                    None => {
+                        let source = WrongDevice::Missing(self.devices.dev.clone());
+                        Err(EbsError::Device { on: seen.id.clone(), source })
+                    }
+                }
+            }
+        }
+    }
+
+    /// The volumes of this cluster that EC2 has attached to this instance.
+    pub(super) async fn attached(&self) -> Result<HashSet<VolumeId>, EbsError> {
+        let me = self.node.instance(&self.api).await?;
+        let by = [
+            Filter("attachment.instance-id".into(), vec![me.to_owned()]),
+            Filter::tag(marks::CLUSTER, &self.config.cluster),
+        ];
+        let found = self.api.find_volumes(&by).await.map_err(EbsError::api(me))?;
+        let here = found.iter().filter(|seen| seen.attached_to(me).is_some());
+        Ok(here.filter_map(|seen| marks::id(&seen.tags)).collect())
+    }
+
+    /// EC2's id of the volume; `None` where there is none.
+    pub(super) async fn handle_of(&self, volume: &VolumeRef) -> Result<Option<String>, EbsError> {
+        match &volume.handle {
+            Some(handle) => Ok(Some(handle.as_str().to_owned())),
+            None => Ok(self.find_by_tag(volume.id).await?.map(|found| found.id)),
+        }
+    }
+
+    /// The volume as it is now. That there is none is asked twice, the second time alone: EC2 may
+    /// not know yet what it has just made.
+    pub(super) async fn exists(&self, id: &str) -> Result<Option<Ec2Volume>, EbsError> {
+        self.exists_by(id, Freshness::Now).await
+    }
+
+    async fn exists_by(
+        &self,
+        id: &str,
+        freshness: Freshness,
+    ) -> Result<Option<Ec2Volume>, EbsError> {
+        let seen = match freshness {
+            Freshness::Now => self.describer.fresh(id).await,
+            Freshness::Recent => self.describer.look(id).await,
+        };
+        match seen.map_err(EbsError::api(id))? {
+            Some(seen) => Ok(Some(seen)),
+            None => self.describer.fresh(id).await.map_err(EbsError::api(id)),
+        }
+    }
+
+    /// The volume that carries the cluster's and the volume's tag.
+    pub(super) async fn find_by_tag(&self, id: VolumeId) -> Result<Option<Ec2Volume>, EbsError> {
+        let by = [
+            Filter::tag(marks::CLUSTER, &self.config.cluster),
+            Filter::tag(marks::ID, &id.to_string()),
+        ];
+        let on = format!("volume {id}");
+        let mut found = self.api.find_volumes(&by).await.map_err(EbsError::api(&on))?;
+        found.retain(Ec2Volume::is_there);
+        if found.len() > 1 {
+            let ids: Vec<_> = found.iter().map(|seen| seen.id.as_str()).collect();
+            return Err(EbsError::Several { id, found: ids.join(", ") });
+        }
+        Ok(found.pop())
+    }
+}
+
+/// How old a look may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    /// It is made now.
+    Now,
+    /// Of the last second.
+    Recent,
+}

@@ -1,0 +1,182 @@
+//! This instance's slots and device names: what EC2 says is taken, and what is on its way there.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::OnceCell, time::Instant};
+
+use super::{
+    api::{Api, ApiError, InstanceView},
+    names::{self, Name},
+};
+
+/// How long a look at the instance is taken for the present, when it says that all is taken.
+const LOOK_LASTS: Duration = Duration::from_secs(2);
+
+/// This instance's slots.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    /// The first look: parallel attachments share it.
+    first: OnceCell<InstanceView>,
+    /// Held for moments only, never across an await.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Volumes by EC2's account, and those that were attached since.
+    attached: HashMap<String, Name>,
+    in_flight: HashSet<Name>,
+    failed: HashMap<Name, Instant>,
+    looked: Option<Instant>,
+}
+
+/// A name that nobody else gets, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    slots: Arc<Slots>,
+    pub(super) name: Name,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.slots.state().in_flight.remove(&self.name);
+    }
+}
+
+impl Reservation {
+    /// EC2 took the name for that volume.
+    pub(super) fn taken_by(&self, volume: &str) {
+        self.slots.state().attached.insert(volume.to_owned(), self.name.clone());
+    }
+
+    /// It did not work with this name: it is tried last from now on.
+    pub(super) fn failed(&self) {
+        self.slots.state().failed.insert(self.name.clone(), Instant::now());
+    }
+}
+
+impl Slots {
+    /// This instance as it was seen first.
+    pub(super) async fn first_look(
+        &self,
+        api: &Api,
+        instance: &str,
+    ) -> Result<&InstanceView, ApiError> {
+        let look = || async {
+            let seen = api.describe_instance(instance).await?;
+            self.set(&seen);
+            Ok(seen)
+        };
+        self.first.get_or_try_init(look).await
+    }
+
+    /// Looks again, unless that was done just now.
+    pub(super) async fn look_again(&self, api: &Api, instance: &str) -> Result<(), ApiError> {
+        let recent = |looked: Instant| looked.elapsed() < LOOK_LASTS;
+        if self.state().looked.is_some_and(recent) {
+            return Ok(());
+        }
+        let seen = api.describe_instance(instance).await?;
+        self.set(&seen);
+        Ok(())
+    }
+
+    /// A name, or `None` where all slots or names are taken.
+    pub(super) fn reserve(self: &Arc<Self>, limit: Option<u32>) -> Option<Reservation> {
+        let mut state = self.state();
+        let mut taken: HashSet<_> = state.attached.values().cloned().collect();
+        taken.extend(state.in_flight.iter().cloned());
+        let full = |limit: u32| taken.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+        if limit.is_some_and(full) {
+            return None;
+        }
+        let name = names::choose(&taken, &state.failed)?;
+        state.in_flight.insert(name.clone());
+        drop(state);
+        Some(Reservation { slots: Arc::clone(self), name })
+    }
+
+    /// A volume is attached no more.
+    pub(super) fn free(&self, volume: &str) {
+        self.state().attached.remove(volume);
+    }
+
+    /// How many are taken.
+    pub(super) fn taken(&self) -> usize {
+        let state = self.state();
+        state.attached.len() + state.in_flight.len()
+    }
+
+    fn set(&self, seen: &InstanceView) {
+        let mut state = self.state();
+        state.attached = seen
+            .devices
+            .iter()
+            .map(|(device, volume)| {
+                // Something without a volume takes a slot, too.
+                let key = if volume.is_empty() { device } else { volume };
+                (key.clone(), Name::of(device))
+            })
+            .collect();
+        state.looked = Some(Instant::now());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(devices: &[(&str, &str)]) -> InstanceView {
+        let pair = |(device, volume): &(&str, &str)| ((*device).into(), (*volume).into());
+        InstanceView {
+            instance_type: "m5.large".into(),
+            devices: devices.iter().map(pair).collect(),
+            network_interfaces: 1,
+        }
+    }
+
+    #[test]
+    fn a_name_in_flight_or_taken_in_either_spelling_is_not_given_again() {
+        let slots = Arc::new(Slots::default());
+        slots.set(&seen(&[("/dev/sda1", "vol-0"), ("/dev/sdaa", "vol-1")]));
+        let first = slots.reserve(None).unwrap();
+        let second = slots.reserve(None).unwrap();
+        assert_eq!((first.name.device(), second.name.device()), ("/dev/xvdab".into(), "/dev/xvdac".into()));
+
+        first.taken_by("vol-2");
+        drop(first);
+        drop(second);
+        assert_eq!(slots.reserve(None).unwrap().name.device(), "/dev/xvdac");
+        slots.free("vol-2");
+        assert_eq!(slots.reserve(None).unwrap().name.device(), "/dev/xvdab");
+    }
+
+    #[test]
+    fn the_root_volume_and_what_is_in_flight_count_for_the_limit() {
+        let slots = Arc::new(Slots::default());
+        slots.set(&seen(&[("/dev/xvda", "vol-0")]));
+        let first = slots.reserve(Some(2)).unwrap();
+        assert!(slots.reserve(Some(2)).is_none());
+        drop(first);
+        assert!(slots.reserve(Some(2)).is_some());
+    }
+
+    /// k8s #31891: a name that was used a moment ago leaves a volume `attaching` for ever.
+    #[test]
+    fn a_name_that_failed_is_not_the_next_one() {
+        let slots = Arc::new(Slots::default());
+        let first = slots.reserve(None).unwrap();
+        first.failed();
+        let name = first.name.clone();
+        drop(first);
+        assert_ne!(slots.reserve(None).unwrap().name, name);
+    }
+}
