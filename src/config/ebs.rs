@@ -165,4 +165,19 @@ impl Reader {
 }
 
 #[cfg(test)]
+#[cfg(feature = "ebs")]
 mod tests;
+
+#[cfg(test)]
+#[cfg(not(feature = "ebs"))]
+mod tests {
+    use super::super::{Config, tests::values};
+
+    #[test]
+    fn a_build_without_the_backend_says_so() {
+        let file = "[daemon]\ncluster = \"prod\"\n[backends.ebs]\nenabled = true";
+        let told = Config::read(values(file, &[], &[])).unwrap_err();
+        assert_eq!(told.0.len(), 1, "{told}");
+        assert!(told.to_string().contains("built without the EBS backend"), "{told}");
+    }
+}

@@ -5,6 +5,7 @@
 
 mod ebs;
 mod log;
+pub mod rexray;
 mod settings;
 mod sources;
 

@@ -14,6 +14,7 @@ pub(super) fn values(file: &str, environment: &[(&str, &str)], options: &[(&str,
 }
 
 /// The configuration of a file that is right.
+#[cfg(feature = "ebs")]
 pub(super) fn configured(file: &str) -> Config {
     Config::read(values(file, &[], &[])).unwrap()
 }

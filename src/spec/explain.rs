@@ -100,9 +100,10 @@ fn explained(key: Key, request: &Request, defaults: &Defaults) -> Vec<Explained>
         }
         None => {
             let (backend, chosen_by) = stated.choose_backend(defaults);
-            let value = match key {
-                Key::Backend => Some(backend.to_string()),
-                _ => configured(key, request, defaults),
+            let value = if key == Key::Backend {
+                Some(backend.to_string())
+            } else {
+                configured(key, request, defaults)
             };
             let value = value.unwrap_or_else(|| key.row().default.to_owned());
             let source = match (key, chosen_by) {
