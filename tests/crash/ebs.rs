@@ -168,11 +168,11 @@ fn grow_with_another_type() {
         name: "EBS: grow",
         prepare: held,
         steps: |world| {
-            world.command_step(["volume", "grow", "v", "2GiB", "-o", "type=gp3", "-o", "iops=4000"])
+            world.command_step(["volume", "grow", "v", "2GiB", "-o", "type=gp3", "-o", "throughput=200"])
         },
         finish: |world| {
             let volume = world.ec2().volume(&world.vol("v")).unwrap();
-            assert_eq!((volume.size, volume.iops), (2, Some(4000)));
+            assert_eq!((volume.size, volume.throughput), (2, Some(200)));
             assert_eq!(volume.volume_type, "gp3");
             let info = world.inspect("v");
             assert_eq!(info["spec"]["size"], 2_u64 << 30, "{info}");
