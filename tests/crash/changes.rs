@@ -202,7 +202,11 @@ fn an_unmount_interrupted_twice() {
 
 impl World {
     /// Polls a question about the world until it is answered with yes, or the daemon dies.
-    pub(crate) fn poll(&self, what: &str, done: impl Fn(&Self) -> Option<bool>) -> Result<(), Interrupted> {
+    pub(crate) fn poll(
+        &self,
+        what: &str,
+        done: impl Fn(&Self) -> Option<bool>,
+    ) -> Result<(), Interrupted> {
         let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
         loop {
             match done(self) {

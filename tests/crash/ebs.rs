@@ -168,7 +168,16 @@ fn grow_with_another_type() {
         name: "EBS: grow",
         prepare: held,
         steps: |world| {
-            world.command_step(["volume", "grow", "v", "2GiB", "-o", "type=gp3", "-o", "throughput=200"])
+            world.command_step([
+                "volume",
+                "grow",
+                "v",
+                "2GiB",
+                "-o",
+                "type=gp3",
+                "-o",
+                "throughput=200",
+            ])
         },
         finish: |world| {
             let volume = world.ec2().volume(&world.vol("v")).unwrap();

@@ -48,7 +48,8 @@ fn a_node_where_ebs_works_passes_and_nothing_is_left() {
 #[test]
 fn programs_read_its_steps_and_times() {
     let world = world();
-    let output = world.cli(["selftest", "aws", "--yes", "--json", "--type", "gp2", "--size", "2GiB"]);
+    let output =
+        world.cli(["selftest", "aws", "--yes", "--json", "--type", "gp2", "--size", "2GiB"]);
     let (report, success) = report(&output);
     assert!(success, "{report:#}");
     assert_eq!(report["ok"], true);
@@ -108,7 +109,9 @@ fn what_cannot_be_deleted_is_named() {
 #[test]
 fn an_interruption_ends_the_step_and_cleans_up() {
     let world = world();
-    world.ec2().set_delays(Delays { attach: std::time::Duration::from_secs(30), ..Delays::default() });
+    world
+        .ec2()
+        .set_delays(Delays { attach: std::time::Duration::from_secs(30), ..Delays::default() });
     let child = world
         .command(HAWSER)
         .args(["selftest", "aws", "--yes", "--json"])

@@ -55,7 +55,8 @@ impl Devices {
         };
         let (moto, ended) = (Arc::clone(moto), Arc::clone(&stop));
         let keep = move || {
-            while !ended.load(Ordering::SeqCst) {
+            // A test that failed takes its directory away.
+            while !ended.load(Ordering::SeqCst) && keeper.dir.exists() {
                 keeper.follow(&moto);
                 sleep(PAUSE);
             }

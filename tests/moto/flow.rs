@@ -98,7 +98,7 @@ fn types_encryption_and_tags_are_what_was_asked_for() {
 fn a_volume_is_attached_grown_copied_detached_and_deleted() {
     let account = Account::start();
     let world = &account.world;
-    let path = world.mount("name=v,type=gp2,attach=follow", "a");
+    let path = world.mount("name=v,type=gp2,fs=xfs,attach=follow", "a");
     fs::write(path.join("file"), "precious").unwrap();
     assert_eq!(account.volume("v").instance.as_deref(), Some(&*account.instance));
 

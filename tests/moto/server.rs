@@ -100,8 +100,7 @@ impl Moto {
     /// All volumes but the instances' own.
     pub(crate) fn volumes(&self) -> Vec<Volume> {
         let answer = self.ask("Action=DescribeVolumes");
-        let items = answer.split("<volumeType>").skip(1).map(|item| format!("<volumeType>{item}"));
-        let volumes = items.map(|xml| Volume {
+        let volumes = items(&answer, "volumeSet").into_iter().map(|xml| Volume {
             id: element(&xml, "volumeId").unwrap(),
             gib: element(&xml, "size").unwrap().parse().unwrap(),
             snapshot: element(&xml, "snapshotId").filter(|id| !id.is_empty()),
@@ -114,8 +113,8 @@ impl Moto {
     /// The snapshots of this account's volumes: their ids and volumes. moto comes with others.
     pub(crate) fn snapshots(&self) -> Vec<(String, String)> {
         let answer = self.ask("Action=DescribeSnapshots&Owner.1=self");
-        let items = answer.split("<snapshotId>").skip(1).map(|item| format!("<snapshotId>{item}"));
-        items
+        items(&answer, "snapshotSet")
+            .into_iter()
             .map(|xml| (element(&xml, "snapshotId").unwrap(), element(&xml, "volumeId").unwrap()))
             .collect()
     }
@@ -134,6 +133,22 @@ fn program() -> PathBuf {
         Path::new(&std::env::var_os("HOME").unwrap()).join(".cache/hawser/tools")
     });
     tools.join(format!("moto-{VERSION}/bin/moto_server"))
+}
+
+/// The items of a set, without those within them.
+fn items(xml: &str, set: &str) -> Vec<String> {
+    let Some((_, mut rest)) = xml.split_once(&format!("<{set}>")) else { return Vec::new() };
+    let (mut items, mut depth, mut item) = (Vec::new(), 0, String::new());
+    while let Some((text, after)) = rest.split_once("item>") {
+        item += text;
+        item += "item>";
+        depth += if text.ends_with("</") { -1 } else { 1 };
+        if depth == 0 {
+            items.push(std::mem::take(&mut item));
+        }
+        rest = after;
+    }
+    items
 }
 
 /// The text of the first element of that name.

@@ -40,7 +40,9 @@ pub(crate) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let config = args.source.read()?;
     let Some(ebs) = backends::open_ebs(&config) else {
-        bail!("the EBS backend is off: set backends.ebs.enabled, or say --set backends.ebs.enabled=true");
+        bail!(
+            "the EBS backend is off: set backends.ebs.enabled, or say --set backends.ebs.enabled=true"
+        );
     };
     if !rustix::process::geteuid().is_root() {
         bail!("it mounts a volume: run it as root, as the daemon is");

@@ -26,7 +26,10 @@ use super::{
 use crate::{
     backend::{Backend, Inspection, VolumeRef, ebs::Ebs},
     spec::{Bytes, FsType, Spec, VolumeName},
-    sys::{format, mount},
+    sys::{
+        format::{self, GrowError},
+        mount,
+    },
     volume::{Device, Record, Transit, VolumeId},
 };
 
@@ -131,8 +134,16 @@ impl Exercise {
         self.mount(device).await?;
         let grown = format::grow_online(&device.path, &self.dir, FS).await;
         mount::unmount(&self.dir).await?;
-        grown?;
-        Ok((to, format!("to {to}, the file system too, while it was mounted")))
+        let when = match grown {
+            Ok(_) => "while it was mounted",
+            // As in the managed plugin: hawser grows such a file system at its next mount.
+            Err(GrowError::NeedsCapability { .. }) => {
+                format::grow_offline(&device.path, FS).await?;
+                "while it was not mounted (this process lacks CAP_SYS_RESOURCE)"
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok((to, format!("to {to}, the file system too, {when}")))
     }
 
     async fn snapshot(&self) -> anyhow::Result<((), String)> {
@@ -247,7 +258,9 @@ async fn identity(ebs: &Ebs) -> anyhow::Result<(crate::backend::ebs::NodeFacts, 
     let facts = ebs.node_facts().await?;
     let slots = match facts.slots {
         Some(slots) => format!("{} of {slots} slots taken", facts.slots_taken),
-        None => format!("{} volumes attached, of a number that EC2 does not tell", facts.slots_taken),
+        None => {
+            format!("{} volumes attached, of a number that EC2 does not tell", facts.slots_taken)
+        }
     };
     let detail = format!(
         "{}, {}, in {} ({}), {slots}",
