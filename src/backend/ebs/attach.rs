@@ -24,11 +24,7 @@ use super::{
     slots::Reservation,
     wait::{Wait, shown},
 };
-use crate::{
-    backend::VolumeRef,
-    fault,
-    volume::Device,
-};
+use crate::{backend::VolumeRef, fault, volume::Device};
 
 /// How often a whole attachment is tried.
 const ROUNDS: u32 = 2;
@@ -103,7 +99,9 @@ impl Inner {
             on: id,
             wanted: "attached",
             limit: self.config.attach_timeout,
-            seen: format!("{ROUNDS} attachments to {me} were stuck and were taken back; look for a device that the instance still has, or reboot it"),
+            seen: format!(
+                "{ROUNDS} attachments to {me} were stuck and were taken back; look for a device that the instance still has, or reboot it"
+            ),
         })
     }
 
@@ -161,7 +159,10 @@ impl Inner {
                 Err(error) => return Err(EbsError::api(id)(error)),
             }
         }
-        Err(EbsError::state(id, format!("EC2 says of {NAMES} device names of {me} that they are in use")))
+        Err(EbsError::state(
+            id,
+            format!("EC2 says of {NAMES} device names of {me} that they are in use"),
+        ))
     }
 
     /// A slot and a name of this instance.
@@ -200,9 +201,10 @@ impl Inner {
                 Place::Here(attachment) => match attachment.state {
                     AttachmentState::Attached => Ok(Some(())),
                     AttachmentState::Attaching => Ok(None),
-                    AttachmentState::Busy | AttachmentState::Detaching => {
-                        Err(EbsError::state(id, format!("somebody detaches it: {}", shown(Some(seen)))))
-                    }
+                    AttachmentState::Busy | AttachmentState::Detaching => Err(EbsError::state(
+                        id,
+                        format!("somebody detaches it: {}", shown(Some(seen))),
+                    )),
                 },
             }
         };

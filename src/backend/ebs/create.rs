@@ -143,7 +143,8 @@ impl Inner {
                 }
                 VolumeState::Error => Err(EbsError::Mismatch {
                     on: id.to_owned(),
-                    differences: "EC2 made it with an error (a KMS key that cannot be used?)".into(),
+                    differences: "EC2 made it with an error (a KMS key that cannot be used?)"
+                        .into(),
                 }),
             },
         });

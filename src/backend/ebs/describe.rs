@@ -126,10 +126,7 @@ impl Describer {
     }
 
     /// One call, and what must follow from it. Boxed, since it may follow upon itself.
-    fn ask(
-        self,
-        mut batch: HashMap<String, Waiting>,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn ask(self, mut batch: HashMap<String, Waiting>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let at = Instant::now();
             let answer = self.api.describe_volumes(batch.keys().cloned().collect()).await;
@@ -149,9 +146,8 @@ impl Describer {
                     }
                 }
                 Err(error) if absent => {
-                    let named: Vec<_> = words(&error.message)
-                        .filter_map(|word| batch.remove_entry(word))
-                        .collect();
+                    let named: Vec<_> =
+                        words(&error.message).filter_map(|word| batch.remove_entry(word)).collect();
                     if named.is_empty() {
                         // EC2 does not say which: the half that it is in is found by asking.
                         let half = batch.len() / 2;

@@ -104,12 +104,7 @@ impl Inner {
     }
 
     /// Waits until the volume has left this instance, and forces it after the limit.
-    async fn wait_detached(
-        &self,
-        volume: &VolumeRef,
-        id: &str,
-        me: &str,
-    ) -> Result<(), EbsError> {
+    async fn wait_detached(&self, volume: &VolumeRef, id: &str, me: &str) -> Result<(), EbsError> {
         let limit = self.config.force_detach_after;
         match self.wait_free(id, me, limit, None).await {
             Err(EbsError::TooLong { seen, .. }) => {
@@ -150,7 +145,10 @@ impl Inner {
         let mut pause = self.describer.pace.first_look;
         while let Some(found) = self.device_by_serial(id).await? {
             if Instant::now() >= deadline {
-                let seen = format!("EC2 has detached it, and {} is still there", found.device.path.display());
+                let seen = format!(
+                    "EC2 has detached it, and {} is still there",
+                    found.device.path.display()
+                );
                 return Err(EbsError::TooLong { on: id.to_owned(), wanted: "gone", limit, seen });
             }
             tokio::time::sleep(pause).await;

@@ -255,7 +255,10 @@ mod tests {
         let error = play.devices().find("vol-0aaaaaaaaaaaaaaaa", "/dev/xvdaa").unwrap_err();
 
         let text = error.to_string();
-        assert!(text.contains("vol0bbbbbbbbbbbbbbbb") && text.contains("vol0aaaaaaaaaaaaaaaa"), "{text}");
+        assert!(
+            text.contains("vol0bbbbbbbbbbbbbbbb") && text.contains("vol0aaaaaaaaaaaaaaaa"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -37,7 +37,10 @@ impl Inner {
         if !last.is_some_and(|last| leads_to(&last, wanted)) {
             match self.api.modify_volume(id, wanted).await {
                 Ok(()) => {}
-                Err(error) if error.is(&["IncorrectModificationState", "VolumeModificationRateExceeded"]) => {
+                Err(error)
+                    if error
+                        .is(&["IncorrectModificationState", "VolumeModificationRateExceeded"]) =>
+                {
                     // The answer to the first attempt may have been lost.
                     let last = self.last_modification(id).await?;
                     if !last.as_ref().is_some_and(|last| leads_to(last, wanted)) {
@@ -76,7 +79,12 @@ impl Inner {
                 Err(error) => return Err(EbsError::api(id)(error)),
             };
             if Instant::now() >= deadline {
-                return Err(EbsError::TooLong { on: id.to_owned(), wanted: "changed", limit, seen });
+                return Err(EbsError::TooLong {
+                    on: id.to_owned(),
+                    wanted: "changed",
+                    limit,
+                    seen,
+                });
             }
             pause = (pause * 3 / 2).min(self.describer.pace.longest_poll);
         }
@@ -106,8 +114,14 @@ impl Inner {
                 None => return Ok(()),
                 Some(found) if found.size >= to => return Ok(()),
                 Some(found) if Instant::now() >= deadline => {
-                    let seen = format!("{} has {}, not {to}", found.device.path.display(), found.size);
-                    return Err(EbsError::TooLong { on: id.to_owned(), wanted: "grown", limit, seen });
+                    let seen =
+                        format!("{} has {}, not {to}", found.device.path.display(), found.size);
+                    return Err(EbsError::TooLong {
+                        on: id.to_owned(),
+                        wanted: "grown",
+                        limit,
+                        seen,
+                    });
                 }
                 Some(_) => {}
             }

@@ -84,7 +84,9 @@ mod tests {
                 let is_call = word[method.len()..].starts_with("()")
                     && verbs.iter().any(|verb| method.starts_with(verb));
                 if is_call {
-                    made.insert(known(method).unwrap_or_else(|| panic!("{method} is not in Call::ALL")));
+                    made.insert(
+                        known(method).unwrap_or_else(|| panic!("{method} is not in Call::ALL")),
+                    );
                 }
             }
         }

@@ -131,7 +131,9 @@ fn in_use_by(seen: &Ec2Volume) -> String {
     let owners: Vec<_> = seen
         .attachments
         .iter()
-        .map(|attachment| format!("{} ({} as {})", attachment.instance, attachment.state, attachment.device))
+        .map(|attachment| {
+            format!("{} ({} as {})", attachment.instance, attachment.state, attachment.device)
+        })
         .collect();
     if owners.is_empty() { shown(Some(seen)) } else { owners.join(", ") }
 }

@@ -10,11 +10,7 @@
 //! they need not be deleted.
 
 use super::api::{Ec2Volume, Tags};
-use crate::{
-    backend::VolumeRef,
-    spec::Spec,
-    volume::VolumeId,
-};
+use crate::{backend::VolumeRef, spec::Spec, volume::VolumeId};
 
 pub(super) const CLUSTER: &str = "hawser:cluster";
 pub(super) const ID: &str = "hawser:id";

@@ -37,7 +37,13 @@ mod tests;
 mod verify;
 mod wait;
 
-use std::{collections::{BTreeMap, HashSet}, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;

@@ -36,9 +36,8 @@ impl Name {
 
 /// All names, in the order of preference.
 pub(super) fn all() -> impl Iterator<Item = Name> {
-    let two = |first: char, last: char| {
-        ('a'..=last).map(move |second| Name(format!("{first}{second}")))
-    };
+    let two =
+        |first: char, last: char| ('a'..=last).map(move |second| Name(format!("{first}{second}")));
     let one = ('b'..='z').map(|letter| Name(letter.to_string()));
     two('a', 'z').chain(two('b', 'z')).chain(two('d', 'x')).chain(one)
 }

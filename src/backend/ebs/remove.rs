@@ -1,6 +1,8 @@
 //! Deleting, and the tags of what stays.
 
-use super::{Inner, api::Ec2Volume, attach::no_storage, error::EbsError, marks, wait::Wait, wait::shown};
+use super::{
+    Inner, api::Ec2Volume, attach::no_storage, error::EbsError, marks, wait::Wait, wait::shown,
+};
 use crate::{backend::VolumeRef, fault};
 
 impl Inner {
@@ -22,7 +24,8 @@ impl Inner {
         }
         let limit = self.describer.pace.created;
         let wait = Wait { volume: &id, wanted: "deleted", limit, cancel: None };
-        let gone = |seen: Option<&Ec2Volume>| Ok((!seen.is_some_and(Ec2Volume::is_there)).then_some(()));
+        let gone =
+            |seen: Option<&Ec2Volume>| Ok((!seen.is_some_and(Ec2Volume::is_there)).then_some(()));
         self.describer.wait_until(wait, gone).await
     }
 

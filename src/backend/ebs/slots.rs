@@ -149,7 +149,10 @@ mod tests {
         slots.set(&seen(&[("/dev/sda1", "vol-0"), ("/dev/sdaa", "vol-1")]));
         let first = slots.reserve(None).unwrap();
         let second = slots.reserve(None).unwrap();
-        assert_eq!((first.name.device(), second.name.device()), ("/dev/xvdab".into(), "/dev/xvdac".into()));
+        assert_eq!(
+            (first.name.device(), second.name.device()),
+            ("/dev/xvdab".into(), "/dev/xvdac".into())
+        );
 
         first.taken_by("vol-2");
         drop(first);

@@ -28,10 +28,9 @@ pub(super) fn verify(
     if seen.volume_type != spec.volume_type.as_str() {
         differs("its type", &spec.volume_type, &seen.volume_type);
     }
-    for (what, wanted, is) in [
-        ("its iops", spec.iops, seen.iops),
-        ("its throughput", spec.throughput, seen.throughput),
-    ] {
+    for (what, wanted, is) in
+        [("its iops", spec.iops, seen.iops), ("its throughput", spec.throughput, seen.throughput)]
+    {
         if let Some(wanted) = wanted
             && is != Some(wanted)
         {
@@ -84,7 +83,8 @@ fn is_key(wanted: &str, arn: &str) -> bool {
 pub(super) fn filled_in(spec: &EbsSpec, seen: &Ec2Volume) -> EbsSpec {
     let chosen = matches!(spec.volume_type, EbsType::Gp3 | EbsType::Io1 | EbsType::Io2);
     let iops = spec.iops.or(seen.iops.filter(|_| chosen));
-    let throughput = spec.throughput.or(seen.throughput.filter(|_| spec.volume_type == EbsType::Gp3));
+    let throughput =
+        spec.throughput.or(seen.throughput.filter(|_| spec.volume_type == EbsType::Gp3));
     EbsSpec {
         volume_type: spec.volume_type,
         iops,

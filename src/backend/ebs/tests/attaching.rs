@@ -198,7 +198,8 @@ async fn many_attach_at_once_under_different_names_and_describes_do_not_multiply
     let devices = tasks.join_all().await;
     let distinct: HashSet<_> = devices.iter().map(|device| device.number).collect();
     assert_eq!(distinct.len(), 20);
-    let counts = world.counts(&["CreateVolume", "AttachVolume", "DescribeInstances", "DescribeVolumes"]);
+    let counts =
+        world.counts(&["CreateVolume", "AttachVolume", "DescribeInstances", "DescribeVolumes"]);
     assert_eq!(counts[..3], [20, 20, 1]);
     assert!(counts[3] <= 20, "{counts:?}");
 }

@@ -135,15 +135,20 @@ async fn a_volume_that_is_not_as_asked_is_refused_and_leaves_nothing() {
 async fn another_zone_is_no_panic_and_both_zones_are_named() {
     let world = World::new();
     let backend = world.open();
-    let volume = made(&backend, volume_of("far", EbsSpec { zone: Some("us-east-1b".into()), ..ebs() })).await;
+    let volume =
+        made(&backend, volume_of("far", EbsSpec { zone: Some("us-east-1b".into()), ..ebs() }))
+            .await;
 
     let error = attach(&backend, &volume).await.unwrap_err().to_string();
 
     assert!(error.contains("us-east-1a") && error.contains("us-east-1b"), "{error}");
     assert_eq!(world.fake.count("AttachVolume"), 0);
-    let error = Backend::create(&backend, &super::volume_of("no", EbsSpec { zone: Some("us-east-1x".into()), ..ebs() }))
-        .await
-        .unwrap_err();
+    let error = Backend::create(
+        &backend,
+        &super::volume_of("no", EbsSpec { zone: Some("us-east-1x".into()), ..ebs() }),
+    )
+    .await
+    .unwrap_err();
     assert!(error.to_string().contains("us-east-1x"), "{error}");
 }
 
@@ -152,7 +157,9 @@ async fn another_zone_is_no_panic_and_both_zones_are_named() {
 async fn a_volume_without_our_tags_is_never_deleted() {
     let world = World::new();
     let backend = world.open();
-    for tags in [&[("Name", "pgdata")][..], &[("hawser:cluster", "other")], &[("hawser:cluster", "prod")]] {
+    for tags in
+        [&[("Name", "pgdata")][..], &[("hawser:cluster", "other")], &[("hawser:cluster", "prod")]]
+    {
         let foreign = world.fake.add_volume(tags, 1, b"").unwrap();
         let mut volume = volume("pgdata");
         volume.handle = Some(crate::volume::Handle::from(foreign.clone()));
@@ -180,7 +187,8 @@ async fn the_accounts_limit_is_no_room_and_a_volume_that_was_made_before_it_is_f
 }
 
 #[tokio::test]
-async fn size_type_and_performance_are_changed_in_one_call_and_a_second_change_says_when_the_first_was() {
+async fn size_type_and_performance_are_changed_in_one_call_and_a_second_change_says_when_the_first_was()
+ {
     let world = World::new();
     let backend = world.open();
     let mut volume = made(&backend, volume("pgdata")).await;
@@ -242,7 +250,10 @@ async fn snapshots_are_listed_by_cluster_and_only_ours_are_deleted() {
     assert_eq!((made.volume, &*made.name, made.size), (volume.id, "pgdata", Bytes::gib(1)));
 
     for of in [None, Some(volume.id)] {
-        assert_eq!(snapshots.list(of).await.unwrap().iter().map(|s| &s.id).collect::<Vec<_>>(), [&made.id]);
+        assert_eq!(
+            snapshots.list(of).await.unwrap().iter().map(|s| &s.id).collect::<Vec<_>>(),
+            [&made.id]
+        );
     }
     assert_eq!(snapshots.list(Some(VolumeId::random())).await.unwrap(), []);
     let other = Ebs::open_at(EbsConfig { cluster: "other".into(), ..world.config() }, fast());
@@ -252,7 +263,11 @@ async fn snapshots_are_listed_by_cluster_and_only_ours_are_deleted() {
     while world.fake.snapshots().iter().any(|s| s.state != "completed") {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let copy = super::made(&backend, volume_of("copy", EbsSpec { snapshot: Some(made.id.clone()), ..ebs() })).await;
+    let copy = super::made(
+        &backend,
+        volume_of("copy", EbsSpec { snapshot: Some(made.id.clone()), ..ebs() }),
+    )
+    .await;
     assert_eq!(world.fake.volume(id(&copy)).unwrap().snapshot, Some(made.id.clone()));
     for _ in 0..2 {
         snapshots.remove(&made.id).await.unwrap();
@@ -265,7 +280,8 @@ async fn volumes_of_others_are_found_and_adopted_and_another_clusters_are_not() 
     let backend = world.open();
     let imports = backend.imports().unwrap();
     let rexray = world.fake.add_volume(&[("Name", "prod/pgdata")], 1, b"").unwrap();
-    let other = world.fake.add_volume(&[("hawser:cluster", "other"), ("Name", "x")], 1, b"").unwrap();
+    let other =
+        world.fake.add_volume(&[("hawser:cluster", "other"), ("Name", "x")], 1, b"").unwrap();
 
     let found = imports.candidates().await.unwrap();
     assert_eq!(found.iter().map(|c| c.handle.as_str()).collect::<Vec<_>>(), [&rexray]);
@@ -281,6 +297,7 @@ async fn volumes_of_others_are_found_and_adopted_and_another_clusters_are_not() 
     assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Detached, "known by its tag");
     let known = imports.candidate(&found[0].handle).await.unwrap().known;
     assert_eq!(known, Some((volume.id, volume.spec.clone())), "a lost record could be rebuilt");
-    let stranger = VolumeRef { id: VolumeId::random(), handle: Some(found[0].handle.clone()), ..volume };
+    let stranger =
+        VolumeRef { id: VolumeId::random(), handle: Some(found[0].handle.clone()), ..volume };
     assert_eq!(imports.adopt(&stranger).await.unwrap_err().kind, ErrorKind::InUse);
 }

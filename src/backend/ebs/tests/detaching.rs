@@ -102,6 +102,7 @@ async fn a_volume_that_was_deleted_outside_is_absent_detached_and_removed() {
     let backend = world.open();
     let gone = made(&backend, volume("gone")).await;
     Backend::remove(&world.open(), &gone).await.unwrap();
+    tokio::time::sleep(backend.inner.describer.pace.cached).await;
 
     assert_eq!(backend.inspect(&gone).await.unwrap(), Inspection::Absent);
     backend.detach(&gone).await.unwrap();

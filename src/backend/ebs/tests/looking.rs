@@ -7,7 +7,8 @@ use super::*;
 async fn two_hundred_who_look_at_once_share_two_calls() {
     let world = World::new();
     let ids: Vec<_> = (0..200).map(|_| world.fake.add_volume(&[], 1, b"").unwrap()).collect();
-    let backend = Ebs::open_at(world.config(), Pace { window: Duration::from_millis(500), ..fast() });
+    let backend =
+        Ebs::open_at(world.config(), Pace { window: Duration::from_millis(500), ..fast() });
     let look = || async {
         let mut tasks = tokio::task::JoinSet::new();
         for id in ids.clone() {
@@ -35,7 +36,10 @@ async fn one_id_that_is_gone_fails_no_other_and_is_asked_alone_from_then_on() {
         let mut tasks = tokio::task::JoinSet::new();
         for id in good.iter().map(String::as_str).chain(poison) {
             let (describer, id) = (backend.inner.describer.clone(), id.to_owned());
-            tasks.spawn(async move { describer.fresh(&id).await.unwrap().is_some() == !"vol-0123456789abcdef0 vol-00000000 not an id vol-XYZ".contains(&id) });
+            tasks.spawn(async move {
+                describer.fresh(&id).await.unwrap().is_some()
+                    == !"vol-0123456789abcdef0 vol-00000000 not an id vol-XYZ".contains(&id)
+            });
         }
         assert!(tasks.join_all().await.into_iter().all(|right| right));
         let failed = |call: &&ec2_fake::Call| matches!(call.outcome, CallOutcome::Refused(_));
