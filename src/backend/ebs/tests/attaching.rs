@@ -203,3 +203,43 @@ async fn many_attach_at_once_under_different_names_and_describes_do_not_multiply
     assert_eq!(counts[..3], [20, 20, 1]);
     assert!(counts[3] <= 20, "{counts:?}");
 }
+
+/// ebs-csi #2005: EC2 shows for a moment what was before.
+#[tokio::test]
+async fn an_attachment_that_was_called_off_before_ec2_showed_it_is_not_forgotten() {
+    let world = World::new();
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    world.fake.hide_new_volumes(Duration::from_millis(400));
+    let cancel = CancellationToken::new();
+    let attaching = tokio::spawn({
+        let (backend, volume, cancel) = (backend.clone(), volume.clone(), cancel.clone());
+        async move { backend.attach(&volume, &cancel).await }
+    });
+    while world.fake.count("AttachVolume") == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    cancel.cancel();
+    assert_eq!(attaching.await.unwrap().unwrap_err().kind, ErrorKind::Cancelled);
+
+    let seen = backend.inspect(&volume).await.unwrap();
+    assert_ne!(seen, Inspection::Detached);
+    backend.detach(&volume).await.unwrap();
+    assert_eq!(world.fake.volume(id(&volume)).unwrap().attachment, None);
+}
+
+#[tokio::test]
+async fn a_name_that_something_else_has_is_passed_over() {
+    let world = World::new();
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    let text =
+        "Invalid value '/dev/xvdaa' for unixDevice. Attachment point /dev/xvdaa is already in use";
+    world.fake.fail_next("AttachVolume", "InvalidParameterValue", text, 1);
+
+    attach(&backend, &volume).await.unwrap();
+
+    let attachment = world.fake.volume(id(&volume)).unwrap().attachment.unwrap();
+    assert_eq!(attachment.device, "/dev/xvdab");
+}
