@@ -46,7 +46,7 @@ fn what_the_readme_shows_of_hawser_spec_is_what_it_says() {
 /// Every `hawser …` in a console block is one that the program knows.
 #[test]
 fn the_documented_commands_exist() {
-    for name in ["README.md", "docs/operations.md"] {
+    for name in ["README.md", "MIGRATION.md", "docs/operations.md"] {
         for (command, _) in console(&document(name)) {
             let Some(arguments) = command.strip_prefix("hawser ") else { continue };
             let words = arguments.split_whitespace();

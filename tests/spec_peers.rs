@@ -7,7 +7,8 @@
 //! Rancher's EBS driver, the loopback plugin, HPE's, vSphere's and LINSTOR's.
 
 use hawser::spec::{
-    Asked, BackendKind, Bytes, Defaults, FsType, Provision, Request, SpecError, parse,
+    Asked, AttachPolicy, BackendKind, Bytes, Defaults, EbsDefaults, EbsType, FsType, Provision,
+    Request, SpecError, parse,
 };
 
 /// What hawser does with an example.
@@ -17,11 +18,15 @@ enum Outcome {
     /// Understands it as this canonical form; a node with only the local backend refuses it,
     /// with a message that holds this text.
     Needs(&'static str, &'static str),
+    /// Understands it as this canonical form; refused without the EBS backend, made with it.
+    Ebs(&'static str),
+    /// Understands it as this canonical form; EBS has no such volume, for this reason.
+    NotOfEbs(&'static str, &'static str),
     /// Refuses it with a message that holds this text.
     Refuses(&'static str),
 }
 
-use Outcome::{Makes, Needs, Refuses};
+use Outcome::{Ebs, Makes, Needs, NotOfEbs, Refuses};
 
 /// A name and its options.
 type Example = (&'static str, &'static [(&'static str, &'static str)], Outcome);
@@ -46,21 +51,44 @@ fn check(examples: &[Example]) {
         anonymous_size: Bytes::gib(1),
         fs: FsType::Ext4,
         provision: Provision::Thick,
+        ebs: None,
+    };
+    let with_ebs = Defaults {
+        ebs: Some(EbsDefaults {
+            volume_type: EbsType::Gp3,
+            encrypted: None,
+            kms_key: None,
+            zone: None,
+            attach: AttachPolicy::Stay,
+        }),
+        ..local.clone()
     };
     let mut wrong = Vec::new();
     for (name, options, outcome) in examples {
         let request = asked(name, options);
         let resolved = request.clone().and_then(|r| r.stated.resolve(&r.name, &local));
+        let on_ebs = request.clone().and_then(|r| r.stated.resolve(&r.name, &with_ebs));
+        let on_ebs = on_ebs.map(|spec| spec.backend.kind()).map_err(|error| error.to_string());
         let canonical = request.as_ref().map(Request::canonical).map_err(ToString::to_string);
         let why = resolved.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let right = match outcome {
             Makes(wanted) => canonical.as_deref() == Ok(*wanted) && resolved.is_ok(),
             Needs(wanted, reason) => canonical.as_deref() == Ok(*wanted) && why.contains(reason),
+            Ebs(wanted) => {
+                canonical.as_deref() == Ok(*wanted)
+                    && why.contains(NO_EBS)
+                    && on_ebs == Ok(BackendKind::Ebs)
+            }
+            NotOfEbs(wanted, reason) => {
+                canonical.as_deref() == Ok(*wanted)
+                    && why.contains(NO_EBS)
+                    && on_ebs.as_ref().is_err_and(|error| error.contains(reason))
+            }
             Refuses(reason) => canonical.is_err() && why.contains(reason),
         };
         if !right {
             wrong.push(format!(
-                "{name} {options:?}\n    read as {canonical:?}\n    refused: {why:?}"
+                "{name} {options:?}\n    read as {canonical:?}\n    refused: {why:?}\n    with EBS: {on_ebs:?}"
             ));
         }
     }
@@ -215,7 +243,7 @@ fn rexray_options() {
                 ("newfstype", "xfs"),
                 ("overwritefs", "false"),
             ],
-            Needs("name=v,size=5GiB,fs=xfs,type=io1,iops=150", NO_EBS),
+            Ebs("name=v,size=5GiB,fs=xfs,type=io1,iops=150"),
         ),
         // schedulers/mesos.md
         (
@@ -232,20 +260,32 @@ fn rexray_options() {
         // one -o with commas, which docker passes as one value
         ("test6", &[("size", "10000,type=io1,iops=10")], Refuses("not a size")),
         // every option of schedulers/docker.md
-        ("v", &[("IOPS", "100")], Needs("name=v,iops=100", NO_EBS)),
+        ("v", &[("IOPS", "100")], NotOfEbs("name=v,iops=100", "gp3 takes 3000 to 80000")),
         ("v", &[("IOPS", "0")], Refuses("write a whole number above zero")),
-        ("v", &[("volumeType", "gp2")], Needs("name=v,type=gp2", NO_EBS)),
-        ("v", &[("type", "standard")], Needs("name=v,type=standard", NO_EBS)),
+        (
+            "v",
+            &[("volumetype", "gp2"), ("iops", "100")],
+            NotOfEbs("name=v,type=gp2,iops=100", "iops needs type=gp3, io1 or io2"),
+        ),
+        (
+            "v",
+            &[("size", "1"), ("volumetype", "io1"), ("iops", "100")],
+            NotOfEbs("name=v,size=1GiB,type=io1,iops=100", "io1 takes 4GiB to 16TiB"),
+        ),
+        ("v", &[("volumetype", "io1")], NotOfEbs("name=v,type=io1", "it needs iops")),
+        ("v", &[("encryptionKey", "alias/k")], Ebs("name=v,kms_key=alias/k")),
+        ("v", &[("volumeType", "gp2")], Ebs("name=v,type=gp2")),
+        ("v", &[("type", "standard")], Ebs("name=v,type=standard")),
         ("v", &[("volumeType", "maxIO")], Refuses("not an EBS volume type")),
-        ("v", &[("volumeName", "old")], Refuses("imports no volumes yet")),
-        ("v", &[("volumeID", "vol-0abc")], Refuses("imports no volumes yet")),
+        ("v", &[("volumeName", "old")], Refuses("an operator does that once")),
+        ("v", &[("volumeID", "vol-0abc")], Refuses("an operator does that once")),
         ("v", &[("snapshotName", "s")], Refuses("names of snapshots are not unique")),
-        ("v", &[("snapshotID", "snap-0abc")], Needs("name=v,snapshot=snap-0abc", NO_EBS)),
-        ("v", &[("availabilityZone", "us-east-1a")], Needs("name=v,zone=us-east-1a", NO_EBS)),
+        ("v", &[("snapshotID", "snap-0abc")], Ebs("name=v,snapshot=snap-0abc")),
+        ("v", &[("availabilityZone", "us-east-1a")], Ebs("name=v,zone=us-east-1a")),
         (
             "v",
             &[("encrypted", "true"), ("encryptionKey", "alias/k")],
-            Needs("name=v,encrypted=true,kms_key=alias/k", NO_EBS),
+            Ebs("name=v,encrypted=true,kms_key=alias/k"),
         ),
         ("v", &[("encrypted", "maybe")], Refuses("use true or false")),
         ("v", &[("fsType", "ext4")], Makes("name=v,fs=ext4")),
@@ -262,7 +302,7 @@ fn cloudstor_options() {
         (
             "mylocalvol1",
             &[("ebstype", "io1"), ("size", "25"), ("iops", "1000"), ("backing", "relocatable")],
-            Needs("name=mylocalvol1,size=25GiB,backend=ebs,type=io1,iops=1000", NO_EBS),
+            Ebs("name=mylocalvol1,size=25GiB,backend=ebs,type=io1,iops=1000"),
         ),
         (
             "ping3-1-vol",
@@ -272,6 +312,16 @@ fn cloudstor_options() {
         ("ping3-1-vol5", &[("perfmode", "maxio")], Refuses("a setting of an EFS file system")),
         ("sharedvol1", &[], Makes("name=sharedvol1")),
         ("v", &[("ebs_tag_Team", "web")], Makes("name=v,label.Team=web")),
+        (
+            "v",
+            &[("backing", "relocatable"), ("ebs_tag_Team", "web")],
+            Ebs("name=v,backend=ebs,label.Team=web"),
+        ),
+        (
+            "v",
+            &[("ebstype", "st1"), ("size", "100")],
+            NotOfEbs("name=v,size=100GiB,type=st1", "st1 takes 125GiB to 16TiB"),
+        ),
     ]);
 }
 
@@ -281,7 +331,7 @@ fn convoy_and_rancher_options() {
         (
             "new_volume",
             &[("driver", "ebs"), ("size", "10G"), ("type", "io1"), ("iops", "200")],
-            Needs("name=new_volume,size=10GiB,backend=ebs,type=io1,iops=200", NO_EBS),
+            Ebs("name=new_volume,size=10GiB,backend=ebs,type=io1,iops=200"),
         ),
         ("v", &[("driver", "devicemapper")], Refuses("use local or ebs or nfs")),
         ("v", &[("driver", "vfs")], Refuses("use local or ebs or nfs")),
@@ -291,13 +341,13 @@ fn convoy_and_rancher_options() {
             Refuses("not restored from backups yet"),
         ),
         ("v", &[("backup", "ebs://us-west-2/snap-0abc")], Refuses("snapshot=snap-")),
-        ("v", &[("id", "vol-0abc")], Refuses("imports no volumes yet")),
+        ("v", &[("id", "vol-0abc")], Refuses("an operator does that once")),
         ("v", &[("endpoint", "x")], Refuses("in the daemon's configuration")),
-        ("v", &[("vm", "true")], Refuses("imports no volumes yet")),
+        ("v", &[("vm", "true")], Refuses("an operator does that once")),
         (
             "v",
             &[("size", "1"), ("volumeType", "gp2"), ("ec2_az", "us-west-1a"), ("kmsKeyId", "k")],
-            Needs("name=v,size=1GiB,type=gp2,kms_key=k,zone=us-west-1a", NO_EBS),
+            Ebs("name=v,size=1GiB,type=gp2,kms_key=k,zone=us-west-1a"),
         ),
     ]);
 }
@@ -338,7 +388,7 @@ fn other_plugins_options() {
         ("v", &[("provisioning", "dedup")], Refuses("write provision=thick or provision=thin")),
         ("v", &[("cloneOf", "w")], Refuses("volumes are not cloned yet")),
         ("v", &[("virtualCopyOf", "w")], Refuses("volumes are not cloned yet")),
-        ("v", &[("importVol", "w")], Refuses("imports no volumes yet")),
+        ("v", &[("importVol", "w")], Refuses("an operator does that once")),
         ("v", &[("qos-name", "gold")], Refuses("hawser has no policies")),
         ("v", &[("mountConflictDelay", "30")], Refuses("in the daemon's configuration")),
         ("v", &[("retentionHours", "4")], Refuses("not made on a schedule yet")),

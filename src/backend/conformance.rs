@@ -51,8 +51,7 @@ pub(super) async fn run<B: Backend, F: Fn() -> B>(subject: &Subject<F>) {
 impl<B: Backend, F: Fn() -> B> Subject<F> {
     fn volume(&self, name: &str) -> VolumeRef {
         let spec = Spec { size: self.size, backend: self.spec.clone(), ..testing::spec() };
-        let record =
-            Record::new(VolumeId::random(), name.parse().unwrap(), spec, Timestamp::now());
+        let record = Record::new(VolumeId::random(), name.parse().unwrap(), spec, Timestamp::now());
         VolumeRef::from(&record)
     }
 

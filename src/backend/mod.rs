@@ -183,11 +183,8 @@ pub trait Snapshots: Send + Sync {
     /// # Errors
     ///
     /// `NotFound` where there is no storage.
-    async fn create(
-        &self,
-        volume: &VolumeRef,
-        description: &str,
-    ) -> Result<Snapshot, BackendError>;
+    async fn create(&self, volume: &VolumeRef, description: &str)
+    -> Result<Snapshot, BackendError>;
 
     /// The snapshots of this cluster, newest first; those of one volume, or all.
     ///

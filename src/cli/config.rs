@@ -6,7 +6,11 @@ use anyhow::Context;
 use clap::Subcommand;
 
 use super::Exit;
-use crate::config::{Config, DEFAULT_FILE, Values, reference, sample_file};
+use crate::config::{
+    Config, DEFAULT_FILE, Values, reference,
+    rexray::{self, Secrets},
+    sample_file,
+};
 
 /// Where a command's configuration comes from.
 #[derive(Debug, Clone, clap::Args)]
@@ -59,7 +63,21 @@ pub(super) enum Command {
     Sample,
     /// Print the reference of all settings (Markdown)
     Reference,
+    /// Print the configuration that means the same as REX-Ray's, and on stderr what became of each key
+    ImportRexray {
+        /// REX-Ray's file [default: /etc/rexray/config.yml or /etc/rexray/rexray.yml]
+        file: Option<PathBuf>,
+        /// The cluster's name, the same on every node [default: REX-Ray's tag, or `rexray`]
+        #[arg(long, value_name = "NAME")]
+        cluster: Option<String>,
+        /// Write credentials too; otherwise a comment says where they go
+        #[arg(long)]
+        with_secrets: bool,
+    },
 }
+
+/// Where REX-Ray's configuration is looked for: on a host, and in its managed plugin.
+const REXRAY_FILES: [&str; 2] = ["/etc/rexray/config.yml", "/etc/rexray/rexray.yml"];
 
 pub(super) fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
@@ -72,6 +90,38 @@ pub(super) fn run(command: Command) -> anyhow::Result<Exit> {
         },
         Command::Sample => print!("{}", sample_file()),
         Command::Reference => print!("{}", reference()),
+        Command::ImportRexray { file, cluster, with_secrets } => {
+            let secrets = if with_secrets { Secrets::Write } else { Secrets::LeaveOut };
+            return import_rexray(file, cluster.as_deref(), secrets);
+        }
     }
     Ok(Exit::Success)
+}
+
+fn import_rexray(
+    file: Option<PathBuf>,
+    cluster: Option<&str>,
+    secrets: Secrets,
+) -> anyhow::Result<Exit> {
+    let default = || REXRAY_FILES.iter().map(PathBuf::from).find(|path| path.exists());
+    let Some(file) = file.or_else(default) else {
+        anyhow::bail!("there is neither {}: name REX-Ray's file", REXRAY_FILES.join(" nor "));
+    };
+    let text =
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    match rexray::import(&text, cluster, secrets) {
+        Ok(imported) => {
+            print!("{}", imported.toml);
+            for told in imported.told {
+                eprintln!("{told}");
+            }
+            Ok(Exit::Success)
+        }
+        Err(error) => {
+            for line in error.to_string().lines() {
+                eprintln!("hawser: {}: {line}", file.display());
+            }
+            Ok(Exit::Failure)
+        }
+    }
 }

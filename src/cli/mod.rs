@@ -1,6 +1,7 @@
 //! The command line: one file per command. Commands about volumes talk to the daemon through the
 //! admin socket; a table for people by default, `--json` for programs.
 
+mod backends;
 mod client;
 mod completions;
 mod config;
@@ -9,6 +10,7 @@ mod images;
 mod output;
 mod release;
 mod serve;
+mod snapshot;
 mod spec;
 mod store;
 mod volume;
@@ -66,6 +68,9 @@ enum Command {
     /// Create, list, inspect, grow and remove volumes
     #[command(subcommand)]
     Volume(volume::Command),
+    /// Create, list and delete snapshots
+    #[command(subcommand)]
+    Snapshot(snapshot::Command),
     /// Explain what a name or an inline spec means
     Spec(spec::Args),
     /// Look for what is wrong on this host, and say what to do
@@ -97,6 +102,7 @@ pub async fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
     let result = match cli.command {
         Command::Serve(args) => serve::run(args, &cli.admin_socket).await,
         Command::Volume(command) => volume::run(&client, command).await,
+        Command::Snapshot(command) => snapshot::run(&client, command).await,
         Command::Spec(args) => spec::run(&args),
         Command::Doctor(args) => doctor::run(&args, &cli.admin_socket).await,
         Command::Config(command) => config::run(command),

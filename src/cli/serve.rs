@@ -3,7 +3,6 @@
 use std::{
     io::IsTerminal,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -13,9 +12,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{Exit, config::Source, images::images_in};
+use super::{Exit, backends, config::Source, images::images_in};
 use crate::{
-    backend::{Backend, local::Local},
     cluster::Store,
     config::{Config, LogFormat},
     engine::{Engine, Host},
@@ -162,11 +160,7 @@ pub(super) async fn open_engine(
 
 /// This node's hands, with every backend; nothing is mounted or changed by it.
 pub(super) fn open_host(config: &Config) -> anyhow::Result<Host> {
-    let local = Local::open(config.local.clone()).with_context(|| {
-        format!("cannot open the image directory {}", config.local.dir.display())
-    })?;
-    let backends: Vec<Arc<dyn Backend>> = vec![Arc::new(local)];
-    Ok(Host::new(config.root.clone(), backends))
+    Ok(Host::new(config.root.clone(), backends::open(config)?))
 }
 
 /// The two sockets; those that systemd passes by the names `docker` and `admin` are used.

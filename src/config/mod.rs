@@ -3,6 +3,9 @@
 //! Later sources win: default, file, environment, command line. Unknown keys are refused, and all
 //! mistakes are reported at once, each as `source: key: value: why`.
 
+mod ebs;
+mod log;
+pub mod rexray;
 mod settings;
 mod sources;
 
@@ -10,13 +13,14 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use jiff::SignedDuration;
 
-pub use settings::{SETTINGS, Setting, reference, sample_file};
+pub use ebs::{Credentials, EbsSettings};
+pub use settings::{Privacy, SETTINGS, Setting, reference, sample_file};
 pub use sources::{Mistake, Mistakes, Values};
 
 use crate::{
     backend::local::LocalConfig,
     engine::Settings,
-    spec::{BackendKind, Bytes, Defaults, FsType, Provision},
+    spec::{BackendKind, Bytes, Defaults, EbsDefaults, FsType, Provision, minimum_size},
     sys::mount::RootKind,
 };
 
@@ -44,6 +48,8 @@ pub struct Config {
     pub engine: Settings,
     /// The local backend.
     pub local: LocalConfig,
+    /// The EBS backend; `None` where it is off.
+    pub ebs: Option<EbsSettings>,
 }
 
 /// How the log is written.
@@ -87,9 +93,14 @@ impl Reader {
         let root_kind = self.get("daemon.root_tmpfs", root_kind);
         let docker_socket = self.get("daemon.docker_socket", absolute);
         let admin_socket = self.get("daemon.admin_socket", absolute);
-        let log = self.get("daemon.log", log_filter);
+        let log = self.get("daemon.log", log::filter);
         let log_format = self.get("daemon.log_format", log_format);
-        let engine = self.engine();
+        let (ebs, ebs_defaults) = match self.ebs() {
+            Some(Some(ebs)) => (Some(Some(ebs.settings)), Some(Some(ebs.defaults))),
+            Some(None) => (Some(None), Some(None)),
+            None => (None, None),
+        };
+        let engine = self.engine(ebs_defaults);
         let local = self.local();
         let state_dir = state_dir?;
         let mut local = local?;
@@ -104,35 +115,80 @@ impl Reader {
             log_format: log_format?,
             engine: engine?,
             local,
+            ebs: ebs?,
         })
     }
 
-    fn engine(&mut self) -> Option<Settings> {
-        let backend = self.get("volumes.default_backend", configured_backend);
-        let default_size = self.get("volumes.default_size", size);
-        let anonymous_size = self.get("volumes.anonymous_size", size);
-        let fs = self.get("volumes.default_fs", parsed::<FsType>);
-        let provision = self.get("backends.local.provision", parsed::<Provision>);
+    /// `ebs` is `None` after a mistake there.
+    fn engine(&mut self, ebs: Option<Option<EbsDefaults>>) -> Option<Settings> {
+        let defaults = self.defaults(ebs);
         let linger = self.get("volumes.linger", duration);
         let orphan_after = self.get("volumes.orphan_after", signed_duration);
         let undelete = self.get("volumes.undelete", signed_duration);
         let undelete_anonymous = self.get("volumes.undelete_anonymous", signed_duration);
         let sweep = self.get("volumes.sweep", interval);
         Some(Settings {
-            defaults: Defaults {
-                backend: backend?,
-                size: default_size?,
-                anonymous_size: anonymous_size?,
-                fs: fs?,
-                provision: provision?,
-                ebs: None,
-            },
+            defaults: defaults?,
             linger: linger?,
             orphan_after: orphan_after?,
             undelete: undelete?,
             undelete_anonymous: undelete_anonymous?,
             sweep: sweep?,
         })
+    }
+
+    fn defaults(&mut self, ebs: Option<Option<EbsDefaults>>) -> Option<Defaults> {
+        let backend = self.get("volumes.default_backend", parsed::<BackendKind>);
+        let (default_size, anonymous_size) =
+            (self.get("volumes.default_size", size), self.get("volumes.anonymous_size", size));
+        let fs = self.get("volumes.default_fs", parsed::<FsType>);
+        let provision = self.get("backends.local.provision", parsed::<Provision>);
+        let defaults = Defaults {
+            backend: backend?,
+            size: default_size?,
+            anonymous_size: anonymous_size?,
+            fs: fs?,
+            provision: provision?,
+            ebs: ebs?,
+        };
+        self.check_defaults(&defaults).then_some(defaults)
+    }
+
+    /// A volume that states nothing must be possible.
+    fn check_defaults(&mut self, defaults: &Defaults) -> bool {
+        match (defaults.backend, &defaults.ebs) {
+            (BackendKind::Local, _) | (BackendKind::Ebs, Some(_)) => {}
+            (BackendKind::Ebs, None) => {
+                self.mistake(
+                    "volumes.default_backend",
+                    "the EBS backend is off: set backends.ebs.enabled, or use local",
+                );
+                return false;
+            }
+            (BackendKind::Nfs, _) => {
+                self.mistake(
+                    "volumes.default_backend",
+                    "this hawser has no nfs backend yet: use local or ebs",
+                );
+                return false;
+            }
+        }
+        let sizes = [
+            ("volumes.default_size", defaults.size),
+            ("volumes.anonymous_size", defaults.anonymous_size),
+        ];
+        let mut right = true;
+        for (key, size) in sizes {
+            let why = match (defaults.backend, &defaults.ebs) {
+                (BackendKind::Ebs, Some(ebs)) => beyond_ebs(ebs, size),
+                _ => too_small(defaults.fs, size),
+            };
+            if let Some(why) = why {
+                self.mistake(key, &why);
+                right = false;
+            }
+        }
+        right
     }
 
     fn local(&mut self) -> Option<LocalConfig> {
@@ -144,15 +200,37 @@ impl Reader {
 
     /// The value of a setting, or a mistake.
     fn get<T>(&mut self, key: &'static str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
-        let (value, source) = self.values.get(key);
+        let (value, _) = self.values.get(key);
         match parse(&value) {
             Ok(parsed) => Some(parsed),
             Err(why) => {
-                self.mistakes.push(Mistake { source, key: key.to_owned(), value, why });
+                self.mistake(key, &why);
                 None
             }
         }
     }
+
+    /// What is wrong with a setting's value, wherever that comes from.
+    fn mistake(&mut self, key: &'static str, why: &str) {
+        let (value, source) = self.values.get_shown(key);
+        self.mistakes.push(Mistake { source, key: key.to_owned(), value, why: why.to_owned() });
+    }
+}
+
+/// Why a volume of that size cannot be had on EBS.
+fn beyond_ebs(ebs: &EbsDefaults, size: Bytes) -> Option<String> {
+    let limits = ebs.volume_type.limits().size;
+    let gib = size.get().div_ceil(Bytes::gib(1).get());
+    (!limits.contains(&gib)).then(|| {
+        let (least, most) = (Bytes::gib(*limits.start()), Bytes::gib(*limits.end()));
+        format!("backends.ebs.type is {}, which takes {least} to {most}", ebs.volume_type)
+    })
+}
+
+/// Why a volume of that size cannot have that file system.
+fn too_small(fs: FsType, size: Bytes) -> Option<String> {
+    let minimum = minimum_size(fs);
+    (size < minimum).then(|| format!("volumes.default_fs is {fs}, which takes {minimum} or more"))
 }
 
 fn parsed<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
@@ -172,18 +250,16 @@ fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("must be a path".into()) } else { Ok(text.into()) }
 }
 
-fn root_kind(text: &str) -> Result<RootKind, String> {
+fn boolean(text: &str) -> Result<bool, String> {
     match text {
-        "true" => Ok(RootKind::Tmpfs),
-        "false" => Ok(RootKind::Bind),
+        "true" => Ok(true),
+        "false" => Ok(false),
         _ => Err("must be true or false".into()),
     }
 }
 
-fn log_filter(text: &str) -> Result<String, String> {
-    text.parse::<tracing_subscriber::EnvFilter>()
-        .map(|_| text.to_owned())
-        .map_err(|error| error.to_string())
+fn root_kind(text: &str) -> Result<RootKind, String> {
+    boolean(text).map(|tmpfs| if tmpfs { RootKind::Tmpfs } else { RootKind::Bind })
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {
@@ -191,15 +267,6 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         _ => Err("must be text or json".into()),
-    }
-}
-
-fn configured_backend(text: &str) -> Result<BackendKind, String> {
-    match parsed(text)? {
-        BackendKind::Local => Ok(BackendKind::Local),
-        other @ (BackendKind::Ebs | BackendKind::Nfs) => {
-            Err(format!("this hawser has no {other} backend yet: use local"))
-        }
     }
 }
 

@@ -12,7 +12,42 @@ pub struct Setting {
     pub default: &'static str,
     /// What it means.
     pub meaning: &'static str,
+    /// Other environment variables that set it: REX-Ray's names of the same thing.
+    pub aliases: &'static [&'static str],
+    /// Whether its value is shown to nobody.
+    pub privacy: Privacy,
 }
+
+/// Whether a value may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privacy {
+    /// Everywhere.
+    Open,
+    /// Nowhere: not in an error, not in a log, not in any output.
+    Secret,
+}
+
+impl Setting {
+    const fn aliases(self, aliases: &'static [&'static str]) -> Self {
+        Self { aliases, ..self }
+    }
+
+    const fn secret(self) -> Self {
+        Self { privacy: Privacy::Secret, ..self }
+    }
+
+    /// Its value, fit to be shown.
+    pub(super) fn shown<'a>(&self, value: &'a str) -> &'a str {
+        match self.privacy {
+            Privacy::Open => value,
+            Privacy::Secret if value.is_empty() => value,
+            Privacy::Secret => HIDDEN,
+        }
+    }
+}
+
+/// What stands for a value that is not shown.
+pub(super) const HIDDEN: &str = "(not shown)";
 
 const fn setting(
     key: &'static str,
@@ -20,7 +55,7 @@ const fn setting(
     default: &'static str,
     meaning: &'static str,
 ) -> Setting {
-    Setting { key, env, default, meaning }
+    Setting { key, env, default, meaning, aliases: &[], privacy: Privacy::Open }
 }
 
 /// The table.
@@ -59,14 +94,21 @@ pub const SETTINGS: &[Setting] = &[
         "daemon.log",
         "HAWSER_LOG",
         "info",
-        "What is logged: error, warn, info, debug, trace, or a filter such as `warn,hawser::engine=debug`.",
-    ),
+        "What is logged: error, warn, info, debug, trace, off, or a filter such as `warn,hawser::engine=debug`.",
+    )
+    .aliases(&["REXRAY_LOGLEVEL"]),
     setting("daemon.log_format", "HAWSER_LOG_FORMAT", "text", "text or json."),
+    setting(
+        "daemon.cluster",
+        "HAWSER_CLUSTER",
+        "",
+        "The cluster's name: the tag of everything hawser makes in a cloud; needed by the ebs backend. The same on every node, and never changed: only what carries it is seen.",
+    ),
     setting(
         "volumes.default_backend",
         "HAWSER_DEFAULT_BACKEND",
         "local",
-        "The backend of volumes that do not name one.",
+        "The backend of volumes that do not name one: local or ebs.",
     ),
     setting(
         "volumes.default_size",
@@ -85,7 +127,8 @@ pub const SETTINGS: &[Setting] = &[
         "HAWSER_DEFAULT_FS",
         "ext4",
         "The file system of volumes that do not state one: ext4 or xfs.",
-    ),
+    )
+    .aliases(&["REXRAY_FSTYPE"]),
     setting(
         "volumes.linger",
         "HAWSER_LINGER",
@@ -140,6 +183,115 @@ pub const SETTINGS: &[Setting] = &[
         "256MiB",
         "Free space in that directory's file system that is never given to a volume.",
     ),
+    setting(
+        "backends.ebs.enabled",
+        "HAWSER_EBS_ENABLED",
+        "false",
+        "Serve volumes on Amazon EBS. Needs daemon.cluster, and an instance role or other credentials that EC2 accepts.",
+    ),
+    setting(
+        "backends.ebs.region",
+        "HAWSER_EBS_REGION",
+        "",
+        "The region. Empty: AWS's own settings (AWS_REGION, a profile), or the instance's metadata.",
+    )
+    .aliases(&["EBS_REGION"]),
+    setting(
+        "backends.ebs.endpoint",
+        "HAWSER_EBS_ENDPOINT",
+        "",
+        "The URL of EC2's API, if it is not the region's own: a VPC endpoint, say.",
+    )
+    .aliases(&["EBS_ENDPOINT"]),
+    setting(
+        "backends.ebs.zone",
+        "HAWSER_EBS_ZONE",
+        "",
+        "This node's availability zone. Empty: the instance's metadata.",
+    ),
+    setting(
+        "backends.ebs.instance_id",
+        "HAWSER_EBS_INSTANCE_ID",
+        "",
+        "This node's instance id. Empty: the instance's metadata.",
+    ),
+    setting(
+        "backends.ebs.access_key",
+        "HAWSER_EBS_ACCESS_KEY",
+        "",
+        "An access key. Better an instance role, which needs neither this nor a secret key: empty, AWS's own chain of credentials is used.",
+    )
+    .aliases(&["EBS_ACCESSKEY"])
+    .secret(),
+    setting(
+        "backends.ebs.secret_key",
+        "HAWSER_EBS_SECRET_KEY",
+        "",
+        "The secret key of that access key. Never shown.",
+    )
+    .aliases(&["EBS_SECRETKEY"])
+    .secret(),
+    setting(
+        "backends.ebs.type",
+        "HAWSER_EBS_TYPE",
+        "gp3",
+        "The type of volumes that do not state one: gp3, gp2, st1, sc1 or standard (io1 and io2 need iops, so a volume states them itself).",
+    ),
+    setting(
+        "backends.ebs.encrypted",
+        "HAWSER_EBS_ENCRYPTED",
+        "account",
+        "Whether volumes that do not say it are encrypted: true, false, or account (as the account's default is).",
+    ),
+    setting(
+        "backends.ebs.kms_key",
+        "HAWSER_EBS_KMS_KEY",
+        "",
+        "The KMS key of volumes that do not state one, which are encrypted then. Empty: the account's.",
+    )
+    .aliases(&["EBS_KMSKEYID"]),
+    setting(
+        "backends.ebs.tags",
+        "HAWSER_EBS_TAGS",
+        "",
+        "Tags for every volume and snapshot that is made: KEY=VALUE,KEY=VALUE.",
+    ),
+    setting(
+        "backends.ebs.attach",
+        "HAWSER_EBS_ATTACH",
+        "stay",
+        "Volumes that do not say it: stay attached until the slot is needed, or follow the task and be detached after the linger.",
+    ),
+    setting(
+        "backends.ebs.attach_limit",
+        "HAWSER_EBS_ATTACH_LIMIT",
+        "auto",
+        "How many volumes are attached to this node at most; auto is what the instance type takes.",
+    ),
+    setting(
+        "backends.ebs.attach_timeout",
+        "HAWSER_EBS_ATTACH_TIMEOUT",
+        "90s",
+        "An attachment that takes longer is given up, and made again under another device name.",
+    ),
+    setting(
+        "backends.ebs.force_detach_after",
+        "HAWSER_EBS_FORCE_DETACH_AFTER",
+        "5m",
+        "A detachment of a cleanly unmounted volume that takes longer is forced.",
+    ),
+    setting(
+        "backends.ebs.dev_dir",
+        "HAWSER_EBS_DEV_DIR",
+        "/dev",
+        "Where the host's devices are.",
+    ),
+    setting(
+        "backends.ebs.sys_dir",
+        "HAWSER_EBS_SYS_DIR",
+        "/sys",
+        "Where the host's sysfs is.",
+    ),
 ];
 
 /// The setting with that key.
@@ -162,7 +314,8 @@ pub fn sample_file() -> String {
             section = this;
             text.push_str(&format!("\n[{section}]\n"));
         }
-        text.push_str(&format!("\n# {}\n# ({})\n", setting.meaning, setting.env));
+        let names = [&[setting.env], setting.aliases].concat().join(", ");
+        text.push_str(&format!("\n# {}\n# ({names})\n", setting.meaning));
         text.push_str(&format!("#{name} = \"{}\"\n", setting.default));
     }
     text
@@ -172,8 +325,12 @@ pub fn sample_file() -> String {
 #[must_use]
 pub fn reference() -> String {
     let mut text = String::from("| key | environment | default | meaning |\n|---|---|---|---|\n");
-    for Setting { key, env, default, meaning } in SETTINGS {
-        text.push_str(&format!("| `{key}` | `{env}` | `{default}` | {meaning} |\n"));
+    for Setting { key, env, default, meaning, aliases, privacy: _ } in SETTINGS {
+        let names: Vec<_> =
+            [env].into_iter().chain(*aliases).map(|name| format!("`{name}`")).collect();
+        let default =
+            if default.is_empty() { "(empty)".to_owned() } else { format!("`{default}`") };
+        text.push_str(&format!("| `{key}` | {} | {default} | {meaning} |\n", names.join(", ")));
     }
     text
 }

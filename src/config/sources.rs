@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
-use super::settings::{SETTINGS, by_key};
+use super::settings::{HIDDEN, Privacy, SETTINGS, by_key};
 
 /// Environment variables that are not settings: the file to read, and the crash suite's own.
 const OTHER_VARIABLES: [&str; 3] = ["HAWSER_CONFIG", "HAWSER_FAULT", "HAWSER_FAULT_TRACE"];
@@ -39,10 +39,20 @@ impl fmt::Display for Mistakes {
 }
 
 /// What was written, by key; the last source wins.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Values {
     values: BTreeMap<&'static str, (String, String)>,
     mistakes: Vec<Mistake>,
+}
+
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.values.iter().map(|(key, (value, source))| {
+            let value = by_key(key).map_or(HIDDEN, |setting| setting.shown(value));
+            (key, (value, source))
+        });
+        f.debug_map().entries(shown).finish()
+    }
 }
 
 impl Values {
@@ -55,7 +65,11 @@ impl Values {
                 source,
                 key: "(file)".into(),
                 value: "(text)".into(),
-                why: error.to_string().trim().to_owned(),
+                // Not its own text: it shows the line, which may hold a secret.
+                why: match error.span() {
+                    Some(span) => format!("line {}: {}", line(text, span.start), error.message()),
+                    None => error.message().to_owned(),
+                },
             }),
         }
     }
@@ -64,16 +78,18 @@ impl Values {
         for (name, value) in table {
             let key = format!("{prefix}{name}");
             match value {
-                toml::Value::Table(table) if is_section(&key) => {
+                // A table that is no section too: its values are told one by one, so that a secret
+                // among them is not shown.
+                toml::Value::Table(table) if is_section(&key) || !table.is_empty() => {
                     self.add_table(source, &format!("{key}."), table);
                 }
                 toml::Value::String(text) => self.add(source, &key, text),
+                toml::Value::Array(_) => self.add(source, &key, "(a list)"),
+                toml::Value::Table(_) => self.add(source, &key, "(a section)"),
                 toml::Value::Integer(_)
                 | toml::Value::Float(_)
                 | toml::Value::Boolean(_)
-                | toml::Value::Datetime(_)
-                | toml::Value::Array(_)
-                | toml::Value::Table(_) => {
+                | toml::Value::Datetime(_) => {
                     // The text that was written, near enough, for a message or a number.
                     let text = serde_json::to_string(value).unwrap_or_default();
                     self.add(source, &key, &text);
@@ -82,20 +98,30 @@ impl Values {
         }
     }
 
-    /// Adds the environment's values.
+    /// Adds the environment's values. An empty variable is how managed plugins and unit files say
+    /// "not set".
     pub fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) {
-        for (name, value) in variables {
-            if !name.starts_with("HAWSER_") || OTHER_VARIABLES.contains(&name.as_str()) {
-                continue;
+        let variables: BTreeMap<_, _> = variables.filter(|(_, value)| !value.is_empty()).collect();
+        for setting in SETTINGS {
+            let names = [&setting.env].into_iter().chain(setting.aliases);
+            let mut set = names.filter_map(|name| Some((*name, variables.get(*name)?)));
+            let Some((name, value)) = set.next() else { continue };
+            self.add("environment", setting.key, value);
+            if let Some((other, another)) = set.find(|(_, another)| *another != value) {
+                let why = format!(
+                    "{other} is set too, to something else ({}): they are names of one setting, \
+                     set one of them",
+                    setting.shown(another)
+                );
+                let (source, value) = ("environment".to_owned(), setting.shown(value).to_owned());
+                self.mistakes.push(Mistake { source, key: name.to_owned(), value, why });
             }
-            match SETTINGS.iter().find(|setting| setting.env == name) {
-                // An empty variable is how managed plugins and unit files say "not set".
-                Some(_) if value.is_empty() => {}
-                Some(setting) => self.add("environment", setting.key, &value),
-                None => {
-                    let known = SETTINGS.iter().map(|setting| setting.env);
-                    self.unknown("environment", &name, &value, known);
-                }
+        }
+        for (name, value) in &variables {
+            let known = SETTINGS.iter().any(|setting| setting.env == name);
+            if name.starts_with("HAWSER_") && !known && !OTHER_VARIABLES.contains(&name.as_str()) {
+                let known = SETTINGS.iter().map(|setting| (setting.env, setting.privacy));
+                self.unknown("environment", name, value, known);
             }
         }
     }
@@ -111,7 +137,7 @@ impl Values {
                 self.values.insert(setting.key, (value.to_owned(), source.to_owned()));
             }
             None => {
-                let known = SETTINGS.iter().map(|setting| setting.key);
+                let known = SETTINGS.iter().map(|setting| (setting.key, setting.privacy));
                 self.unknown(source, key, value, known);
             }
         }
@@ -122,11 +148,14 @@ impl Values {
         source: &str,
         key: &str,
         value: &str,
-        known: impl Iterator<Item = &'static str>,
+        known: impl Iterator<Item = (&'static str, Privacy)>,
     ) {
-        let nearest = known
-            .max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)));
-        let why = format!("unknown key, the nearest is {}", nearest.unwrap_or_default());
+        let likeness = |known: &str| strsim::jaro_winkler(key, known);
+        let nearest = known.max_by(|(a, _), (b, _)| likeness(a).total_cmp(&likeness(b)));
+        let (nearest, privacy) = nearest.unwrap_or(("", Privacy::Open));
+        let why = format!("unknown key, the nearest is {nearest}");
+        let value =
+            if privacy == Privacy::Secret || may_hold_a_secret(key) { HIDDEN } else { value };
         let (source, key, value) = (source.to_owned(), key.to_owned(), value.to_owned());
         self.mistakes.push(Mistake { source, key, value, why });
     }
@@ -139,9 +168,26 @@ impl Values {
         })
     }
 
+    /// The same, fit to be shown.
+    pub(super) fn get_shown(&self, key: &str) -> (String, String) {
+        let (value, source) = self.get(key);
+        let shown = by_key(key).map_or(HIDDEN, |setting| setting.shown(&value));
+        (shown.to_owned(), source)
+    }
+
     pub(super) fn into_mistakes(self) -> Vec<Mistake> {
         self.mistakes
     }
+}
+
+/// Whether an unknown key reads like that of a secret.
+fn may_hold_a_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["secret", "pass", "token", "credential", "access"].iter().any(|word| key.contains(word))
+}
+
+fn line(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
 fn is_section(key: &str) -> bool {

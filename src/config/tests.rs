@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 
-fn values(file: &str, environment: &[(&str, &str)], options: &[(&str, &str)]) -> Values {
+pub(super) fn values(file: &str, environment: &[(&str, &str)], options: &[(&str, &str)]) -> Values {
     let mut values = Values::default();
     values.add_file(Path::new("hawser.toml"), file);
     let pairs = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
@@ -11,6 +11,12 @@ fn values(file: &str, environment: &[(&str, &str)], options: &[(&str, &str)]) ->
         values.add_option(key, value);
     }
     values
+}
+
+/// The configuration of a file that is right.
+#[cfg(feature = "ebs")]
+pub(super) fn configured(file: &str) -> Config {
+    Config::read(values(file, &[], &[])).unwrap()
 }
 
 #[test]
@@ -53,6 +59,35 @@ fn all_mistakes_are_reported_at_once_with_their_places() {
         assert!(text.contains(line), "{line}\nis missing in\n{text}");
     }
     assert_eq!(error.0.len(), 6, "{text}");
+}
+
+#[test]
+fn a_volume_that_states_nothing_must_be_possible() {
+    for (file, told) in [
+        (
+            "default_size = \"15MiB\"",
+            "default_size: 15MiB: volumes.default_fs is ext4, which takes 16MiB or more",
+        ),
+        (
+            "anonymous_size = \"100MiB\"\ndefault_fs = \"xfs\"",
+            "anonymous_size: 100MiB: volumes.default_fs is xfs",
+        ),
+    ] {
+        let found = Config::read(values(&format!("[volumes]\n{file}"), &[], &[])).unwrap_err();
+        assert!(found.to_string().contains(told), "{found}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_by_its_line() {
+    let found = Config::read(values("[volumes]\nlinger = 5s\n", &[], &[])).unwrap_err();
+    assert!(found.to_string().starts_with("hawser.toml: (file): (text): line 2: "), "{found}");
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    let config = Config::read(values("[volumes]\nlinger = \"1s\"", &[("HAWSER_LINGER", "")], &[]));
+    assert_eq!(config.unwrap().engine.linger, Duration::from_secs(1));
 }
 
 #[test]
@@ -105,11 +140,27 @@ fn the_managed_plugin_has_every_setting_and_all_but_its_own_paths_can_be_set() {
         names
     };
     let settings = |own: bool| -> Vec<&str> {
-        let all = SETTINGS.iter().map(|setting| setting.env);
+        let all = SETTINGS.iter().flat_map(|s| [&[s.env], s.aliases].concat());
         let mut names: Vec<_> = all.filter(|name| OWN.contains(name) == own).collect();
         names.sort_unstable();
         names
     };
     assert_eq!(names(false), settings(true));
     assert_eq!(names(true), settings(false));
+    // A value here would hide a value under another of the setting's names, and for a region what the
+    // instance itself says: REX-Ray's plugin had us-east-1 there.
+    for env in plugin["env"].as_array().unwrap() {
+        let settable = env["settable"].is_array();
+        assert!(!settable || env["value"] == "", "{} has a default", env["name"]);
+    }
+}
+
+#[test]
+fn no_variable_sets_two_settings() {
+    let mut names = std::collections::BTreeSet::new();
+    for setting in SETTINGS {
+        for name in [&[setting.env], setting.aliases].concat() {
+            assert!(names.insert(name), "{name}");
+        }
+    }
 }

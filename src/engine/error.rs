@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    backend::{BackendError, ErrorKind},
     cluster::StoreError,
     spec::{Difference, SpecError, VolumeName},
     volume::{plan::Problem, transition::Refusal},
@@ -44,6 +45,31 @@ pub enum EngineError {
         /// The step, and why it failed.
         #[source]
         source: Arc<StepError>,
+    },
+    /// A backend failed at something that concerns no volume here.
+    #[error("{op}: {source}")]
+    Backend {
+        /// What was asked.
+        op: &'static str,
+        /// Why it failed.
+        #[source]
+        source: Arc<StepError>,
+    },
+    /// No backend of this node has what is asked for.
+    #[error("{op}: no backend of this node has {what} (ebs has: `backends.ebs.enabled`)")]
+    NoBackend {
+        /// What was asked.
+        op: &'static str,
+        /// What none has.
+        what: &'static str,
+    },
+    /// Storage cannot be taken over.
+    #[error("import {handle}: {why}")]
+    Import {
+        /// Which storage.
+        handle: String,
+        /// Why not.
+        why: String,
     },
     /// It could not be stored, so it was not done.
     #[error("{op} {volume}: {source}")]
@@ -116,6 +142,18 @@ pub enum StepError {
         "its file system has failed: {0}; stop its tasks, then run `hawser volume fsck --repair`"
     )]
     FileSystem(String),
+}
+
+impl StepError {
+    /// Whether a backend failed in that way.
+    pub(super) fn is(&self, kind: ErrorKind) -> bool {
+        match self {
+            Self::Step { source, .. } => {
+                source.downcast_ref::<BackendError>().is_some_and(|error| error.kind == kind)
+            }
+            Self::Stuck(_) | Self::Removed | Self::FileSystem(_) => false,
+        }
+    }
 }
 
 /// An error with its causes, each said once: what a caller is told, since nobody else prints them.

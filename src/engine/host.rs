@@ -28,7 +28,7 @@ use crate::{
     spec::{BackendKind, FsType, Mode, Ownership, VolumeName},
     sys::{
         format::{self, GrowError},
-        guard, mount,
+        freeze, guard, mount,
         mountinfo::MountTable,
         probe::{self, Content},
     },
@@ -180,6 +180,10 @@ impl Host {
             }
             Effect::Stage => self.stage(record, device_of(subject)?).await?,
             Effect::GrowOnline => return self.grow_online(record, device_of(subject)?).await,
+            Effect::Thaw => {
+                let stage = self.stage_path(record.id);
+                spawn_blocking(move || freeze::thaw(&stage)).await??;
+            }
             Effect::Publish => self.publish(record).await?,
             Effect::Unpublish => self.unpublish(&record.name).await?,
             Effect::Unstage => self.unstage(record.id).await?,

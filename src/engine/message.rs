@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::{
     error::EngineError,
     registry::{Handle, Reservation},
+    snapshots::Taken,
 };
 use crate::{
     spec::{Bytes, Stated, VolumeName},
@@ -29,8 +30,12 @@ pub(super) enum Message {
     Unmount { id: MountId, epoch: CallerEpoch, reply: Reply<()> },
     /// Drop a reference whose caller never got it; then, where it still waits, tell it why not.
     Abandon { id: MountId, epoch: CallerEpoch, answer: Option<(Reply<MountGrant>, EngineError)> },
-    /// Make it larger.
-    Grow { to: Bytes, reply: Reply<Grown> },
+    /// Make it larger (`None`: leave its size), and give its storage other settings.
+    Grow { to: Option<Bytes>, settings: Stated, reply: Reply<Grown> },
+    /// Make a snapshot.
+    Snapshot { description: String, reply: Reply<Taken> },
+    /// Detach it, if nobody wants it: its slot is needed.
+    GiveUpSlot { reply: Reply<()> },
     /// Change what can be changed.
     Set { changes: Changes, reply: Reply<()> },
     /// Do something that needs the volume to be unmounted.

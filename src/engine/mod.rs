@@ -7,10 +7,13 @@
 mod callers;
 mod error;
 mod host;
+mod imports;
 mod message;
 mod recover;
 mod registry;
 mod removed;
+mod slots;
+mod snapshots;
 mod sweep;
 mod task;
 mod view;
@@ -28,13 +31,15 @@ use tokio_util::task::TaskTracker;
 pub use callers::Callers;
 pub use error::{EngineError, StepError};
 pub use host::{Host, Subject};
+pub use imports::ImportAs;
 pub use message::{Checked, Grown, MountGrant};
 pub use recover::{StartError, ext4_online_grow};
+pub use snapshots::{Consistency, Taken};
 pub use view::{State, View};
 
 use crate::{
     cluster::Store,
-    spec::{self, Asked, Bytes, Defaults, Request, VolumeName},
+    spec::{self, Asked, Bytes, Defaults, Request, Stated, VolumeName},
     sys::format::Repair,
     volume::{
         CallerEpoch, Holder, MountId, Purge, Record, VolumeId,
@@ -232,13 +237,18 @@ impl Engine {
         Self::ask(&handle, "remove", name, SHORT, ask).await
     }
 
-    /// Grows a volume, online where it is mounted.
+    /// Grows a volume, online where it is mounted, and gives its storage other settings.
     ///
     /// # Errors
     ///
-    /// It has its old size then.
-    pub async fn grow(&self, name: &VolumeName, to: Bytes) -> Result<Grown, EngineError> {
-        let ask = |reply| Message::Grow { to, reply };
+    /// It is as before then.
+    pub async fn grow(
+        &self,
+        name: &VolumeName,
+        to: Option<Bytes>,
+        settings: Stated,
+    ) -> Result<Grown, EngineError> {
+        let ask = |reply| Message::Grow { to, settings, reply };
         Self::ask(&self.named(name)?, "grow", name, LONG, ask).await
     }
 
@@ -356,8 +366,7 @@ impl Engine {
 
 fn new_handle(record: &Record) -> (Handle, mpsc::UnboundedReceiver<Message>) {
     let (sender, inbox) = mpsc::unbounded_channel();
-    let view =
-        View { record: record.clone(), observed: None, path: None, doing: None, failure: None };
+    let view = View::new(record.clone());
     let view = Arc::new(RwLock::new(Arc::new(view)));
     (Handle { inbox: sender, view }, inbox)
 }

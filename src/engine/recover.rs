@@ -8,7 +8,10 @@
 use std::{collections::HashSet, io, sync::Arc};
 
 use jiff::Timestamp;
-use tokio::task::spawn_blocking;
+use tokio::{
+    task::{JoinHandle, spawn_blocking},
+    time::{Duration, Instant},
+};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -16,6 +19,7 @@ use super::{
     registry::Registry, task::VolumeTask,
 };
 use crate::{
+    backend::Backend,
     cluster::Store,
     sys::{caps, mountinfo::MountTable},
     volume::{
@@ -24,6 +28,9 @@ use crate::{
         transition::{self, Event},
     },
 };
+
+/// How long a start waits for a backend's list of what is attached.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +75,7 @@ impl Engine {
         if let Err(error) = shared.host.sweep_directories(&mounts) {
             tracing::warn!(%error, "cannot clear directories left by an earlier run");
         }
-        let attached = attached_volumes(&shared, &records).await;
+        let (attached, late) = attached_volumes(&shared, &records).await;
         let mut woken = 0_usize;
         for record in records {
             let awake = needs_attention(&record, &attached, &mounts, &shared);
@@ -76,6 +83,9 @@ impl Engine {
             start_task(&shared, record, awake.then(|| Arc::clone(&mounts)));
         }
         tracing::info!(volumes = shared.registry.all().len(), woken, "started");
+        for look in late {
+            tokio::spawn(wake_late(Arc::clone(&shared), look));
+        }
         let engine = Self { shared };
         tokio::spawn(engine.clone().sweep_for_ever());
         Ok(engine)
@@ -88,19 +98,48 @@ pub fn ext4_online_grow() -> Ext4OnlineGrow {
     if caps::has_sys_resource() { Ext4OnlineGrow::Possible } else { Ext4OnlineGrow::NotPossible }
 }
 
-/// The attached volumes; all of them, where a backend cannot tell.
-async fn attached_volumes(shared: &Shared, records: &[Record]) -> HashSet<VolumeId> {
-    let mut attached = HashSet::new();
-    for backend in shared.host.backends() {
-        match backend.attached().await {
-            Ok(ids) => attached.extend(ids),
-            Err(error) => {
-                tracing::warn!(%error, "looking at every volume, one by one");
-                attached.extend(records.iter().map(|record| record.id));
-            }
+type Look = JoinHandle<HashSet<VolumeId>>;
+
+/// The attached volumes; all of a backend's, where it cannot tell. The looks that took too long go
+/// on: a cloud that does not answer must not keep Docker from the volumes that are mounted.
+async fn attached_volumes(
+    shared: &Arc<Shared>,
+    records: &[Record],
+) -> (HashSet<VolumeId>, Vec<Look>) {
+    let deadline = Instant::now() + PATIENCE;
+    let looks: Vec<_> = shared.host.backends().map(|backend| look(backend, records)).collect();
+    let (mut attached, mut late) = (HashSet::new(), Vec::new());
+    for mut look in looks {
+        match tokio::time::timeout_at(deadline, &mut look).await {
+            Ok(ids) => attached.extend(ids.unwrap_or_default()),
+            Err(_) => late.push(look),
         }
     }
-    attached
+    (attached, late)
+}
+
+fn look(backend: &Arc<dyn Backend>, records: &[Record]) -> Look {
+    let backend = Arc::clone(backend);
+    let of_kind = |record: &&Record| record.spec.backend.kind() == backend.kind();
+    let all: HashSet<_> = records.iter().filter(of_kind).map(|record| record.id).collect();
+    tokio::spawn(async move {
+        if all.is_empty() {
+            return all;
+        }
+        backend.attached().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "looking at every volume, one by one");
+            all
+        })
+    })
+}
+
+/// Wakes what was found attached after the start.
+async fn wake_late(shared: Arc<Shared>, look: Look) {
+    for id in look.await.unwrap_or_default() {
+        if let Some(handle) = shared.registry.by_id(id) {
+            handle.tell(Message::Wake);
+        }
+    }
 }
 
 fn needs_attention(
@@ -112,6 +151,8 @@ fn needs_attention(
     record.phase != Phase::Ready
         || record.contents == Contents::Formatting
         || record.growing_to.is_some()
+        || record.changing_to.is_some()
+        || record.frozen
         || record.is_held()
         || attached.contains(&record.id)
         || mounts.at(&shared.host.stage_path(record.id)).is_some()

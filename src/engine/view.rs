@@ -1,7 +1,7 @@
 //! What a volume looks like from outside: the snapshot that `Get`, `List` and `inspect` answer
 //! from without asking anybody.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ pub struct View {
     pub doing: Option<&'static str>,
     /// Why it cannot be served, or why the last step failed.
     pub failure: Option<String>,
+    /// Since when it is attached here though nobody wants it.
+    pub idle_since: Option<Instant>,
 }
 
 /// A volume's state in one word.
@@ -53,6 +55,12 @@ impl State {
 }
 
 impl View {
+    /// A volume of which only the record is known.
+    #[must_use]
+    pub const fn new(record: Record) -> Self {
+        Self { record, observed: None, path: None, doing: None, failure: None, idle_since: None }
+    }
+
     /// The state in one word.
     #[must_use]
     pub fn state(&self) -> State {

@@ -5,7 +5,9 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{BackendSpec, Bytes, Key, LocalSpec, Spec, Stated, Value, VolumeName};
+use super::{
+    BackendKind, BackendSpec, Bytes, Key, LocalSpec, Spec, Stated, Value, VolumeName, ebs::same_key,
+};
 
 /// A stated field that disagrees with the volume that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +63,8 @@ fn difference(
         let (label, text) =
             wanted.iter().find(|(key, text)| spec.labels.get(*key) != Some(*text))?;
         let present = spec.labels.get(label).cloned().unwrap_or_default();
-        return Some(differs(name, key, &format!("label.{label}"), text, present));
+        let (label, kind) = (format!("label.{label}"), spec.backend.kind());
+        return Some(differs(name, (key, kind), &label, text, present));
     }
     let present = present(key, spec, present_size);
     let agrees = match (value, &present) {
@@ -70,28 +73,41 @@ fn difference(
         (Value::MountOptions(wanted), Some(Value::MountOptions(present))) => {
             wanted.iter().collect::<BTreeSet<_>>() == present.iter().collect()
         }
+        (wanted, Some(present)) if key == Key::KmsKey => same_key(wanted, present),
         (wanted, present) => Some(wanted) == present.as_ref(),
     };
     if agrees {
         return None;
     }
     let present = present.map(|value| value.to_string()).unwrap_or_default();
-    Some(differs(name, key, key.as_str(), &value.to_string(), present))
+    let kind = spec.backend.kind();
+    Some(differs(name, (key, kind), key.as_str(), &value.to_string(), present))
 }
 
 fn differs(
     volume: &VolumeName,
-    key: Key,
+    (key, backend): (Key, BackendKind),
     shown: &str,
     wanted: &str,
     present: String,
 ) -> Difference {
     let advice = match key {
         Key::Size => format!("grow it with `hawser volume grow {volume} {wanted}`"),
-        Key::MountOptions | Key::OnRemove | Key::Sticky | Key::Label => format!(
-            "remove {shown} from the spec, or change the volume with `hawser volume set {volume} \
+        Key::MountOptions
+        | Key::OnRemove
+        | Key::Sticky
+        | Key::Label
+        | Key::Type
+        | Key::Iops
+        | Key::Throughput
+        | Key::Attach
+            if changes(key, backend) =>
+        {
+            format!(
+                "remove {shown} from the spec, or change the volume with `hawser volume set {volume} \
              '{shown}={wanted}'`"
-        ),
+            )
+        }
         Key::Backend
         | Key::Fs
         | Key::Shared
@@ -101,6 +117,10 @@ fn differs(
         | Key::Gid
         | Key::Mode
         | Key::Provision
+        | Key::MountOptions
+        | Key::OnRemove
+        | Key::Sticky
+        | Key::Label
         | Key::Type
         | Key::Iops
         | Key::Throughput
@@ -121,7 +141,7 @@ fn differs(
 
 /// What the spec says about `key`, as if it had been stated; `None` if it has no such thing.
 fn present(key: Key, spec: &Spec, present_size: Bytes) -> Option<Value> {
-    let (local, _ebs) = match &spec.backend {
+    let (local, ebs) = match &spec.backend {
         BackendSpec::Local(local) => (Some(local), None),
         BackendSpec::Ebs(ebs) => (None, Some(ebs)),
     };
@@ -139,19 +159,21 @@ fn present(key: Key, spec: &Spec, present_size: Bytes) -> Option<Value> {
         Key::OnRemove => spec.on_remove.map(Value::OnRemove),
         Key::Sticky => Some(Value::Sticky(spec.sticky)),
         Key::Label => Some(Value::Labels(spec.labels.clone())),
-        Key::Scale
-        | Key::Type
+        Key::Type
         | Key::Iops
         | Key::Throughput
         | Key::Encrypted
         | Key::KmsKey
         | Key::Zone
         | Key::Snapshot
-        | Key::Attach
-        | Key::Server
-        | Key::Export
-        | Key::Path => None,
+        | Key::Attach => ebs.and_then(|ebs| ebs.present(key)),
+        Key::Scale | Key::Server | Key::Export | Key::Path => None,
     }
+}
+
+/// Whether `hawser volume set` can change it: of a volume on a backend that has such a key.
+fn changes(key: Key, backend: BackendKind) -> bool {
+    key.backend().is_none_or(|of| of == backend)
 }
 
 #[cfg(test)]

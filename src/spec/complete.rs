@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, OnRemove, Ownership, Provision, Sharing, Sticky};
+use super::{
+    AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, OnRemove, Ownership, Provision,
+    Sharing, SpecError, Stated, Sticky, error::Shown,
+};
 
 /// What a volume is to be, completely.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +58,24 @@ impl BackendSpec {
         match self {
             Self::Local(_) => BackendKind::Local,
             Self::Ebs(_) => BackendKind::Ebs,
+        }
+    }
+
+    /// These settings after the change that is stated, for storage of `size`.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be changed.
+    pub fn changed(&self, stated: &Stated, size: Bytes) -> Result<Self, SpecError> {
+        match self {
+            Self::Ebs(ebs) => ebs.changed(stated, size).map(Self::Ebs),
+            Self::Local(_) => match stated.iter().next() {
+                None => Ok(self.clone()),
+                Some((key, _)) => Err(SpecError::Refused {
+                    key: Shown::new(stated.written(key)),
+                    why: "it cannot be changed of a local volume, only its size can".into(),
+                }),
+            },
         }
     }
 
@@ -125,6 +146,20 @@ impl Defaults {
             ebs: None,
         }
     }
+
+    /// The same, of a node with an EBS backend.
+    pub(super) fn with_ebs() -> Self {
+        Self {
+            ebs: Some(EbsDefaults {
+                volume_type: super::EbsType::Gp3,
+                encrypted: None,
+                kms_key: None,
+                zone: None,
+                attach: AttachPolicy::Stay,
+            }),
+            ..Self::of_tests()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +174,21 @@ mod tests {
         assert_eq!(spec.backend, BackendSpec::Local(LocalSpec { provision: Provision::Thin }));
         assert_eq!(spec.backend.kind(), BackendKind::Local);
         assert_eq!(serde_json::to_string(&spec).unwrap(), GOLDEN);
+    }
+
+    const GOLDEN_EBS: &str = r#"{"size":21474836480,"fs":"xfs","sharing":"exclusive","owner":{},"sticky":"yes","backend":{"type":"ebs","volume_type":"gp3","iops":4000,"throughput":500,"encrypted":true,"kms_key":"alias/k","zone":"us-east-1a","snapshot":"snap-0123456789abcdef0","attach":"follow"}}"#;
+
+    #[test]
+    fn the_stored_form_of_an_ebs_spec_does_not_change() {
+        let spec: Spec = serde_json::from_str(GOLDEN_EBS).unwrap();
+        assert_eq!(spec.backend.kind(), BackendKind::Ebs);
+        assert!(spec.backend.comes_with_data() && !spec.backend.stays_attached());
+        assert_eq!(serde_json::to_string(&spec).unwrap(), GOLDEN_EBS);
+        let least = r#"{"type":"ebs","volume_type":"standard"}"#;
+        let ebs: BackendSpec = serde_json::from_str(least).unwrap();
+        assert!(ebs.stays_attached());
+        let stored = r#"{"type":"ebs","volume_type":"standard","attach":"stay"}"#;
+        assert_eq!(serde_json::to_string(&ebs).unwrap(), stored);
     }
 
     #[test]

@@ -1,4 +1,11 @@
 //! What a volume on Amazon EBS is: its type, performance, encryption, place and attachment.
+//!
+//! `limits` is what AWS documents of each type; `stated` makes such a spec of what a user wrote, for
+//! a new volume and for a change of one that exists.
+
+mod limits;
+mod stated;
+mod tags;
 
 use std::{fmt, str::FromStr};
 
@@ -8,6 +15,11 @@ use super::{
     choice::{Choice, choose},
     error::Why,
 };
+
+pub use limits::{EbsLimits, IopsLimits, ThroughputLimits};
+pub(super) use stated::{WITH_SNAPSHOT, same_key};
+pub use tags::CONFIGURED_MAX as CONFIGURED_TAGS_MAX;
+pub(super) use tags::check as check_tags;
 
 /// An EBS volume type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

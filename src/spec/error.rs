@@ -88,8 +88,8 @@ pub enum SpecError {
     },
     /// A key, or a choice, of a backend that this node does not have.
     #[error(
-        "`{key}` needs the {backend} backend, which is not configured on this node (this hawser \
-         has only local): remove it"
+        "`{key}` needs the {backend} backend, which is not configured on this node: {}",
+        missing(*backend)
     )]
     Backend {
         /// The key, as written where it was written.
@@ -97,6 +97,18 @@ pub enum SpecError {
         /// The backend that is missing.
         backend: BackendKind,
     },
+}
+
+/// How a backend that is missing is had.
+fn missing(backend: BackendKind) -> &'static str {
+    match backend {
+        BackendKind::Local => "remove it",
+        BackendKind::Ebs => {
+            "remove it, or turn the backend on with backends.ebs.enabled in the daemon's \
+             configuration"
+        }
+        BackendKind::Nfs => "this hawser has none yet: remove it",
+    }
 }
 
 /// The longest piece of a user's text in a message, in characters.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{BackendKind, Defaults, Key, Request, Sharing, Value, key::KEYS};
+use super::{BackendKind, BackendSpec, Defaults, Key, Request, Sharing, Value, key::KEYS};
 
 /// A request, explained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -76,7 +76,7 @@ pub fn explain(request: &Request, defaults: &Defaults) -> Explanation {
         canonical: request.canonical(),
         backend,
         fields,
-        notes: notes(request, backend),
+        notes: notes(request, defaults, backend),
         refused: request.stated.resolve(&request.name, defaults).err().map(|why| why.to_string()),
     }
 }
@@ -100,14 +100,12 @@ fn explained(key: Key, request: &Request, defaults: &Defaults) -> Vec<Explained>
         }
         None => {
             let (backend, chosen_by) = stated.choose_backend(defaults);
-            let configured = [
-                (Key::Size, defaults.size_of(&request.name).to_string()),
-                (Key::Fs, defaults.fs.to_string()),
-                (Key::Backend, backend.to_string()),
-                (Key::Provision, defaults.provision.to_string()),
-            ];
-            let value = configured.into_iter().find(|(configured, _)| *configured == key);
-            let value = value.map_or_else(|| key.row().default.to_owned(), |(_, value)| value);
+            let value = if key == Key::Backend {
+                Some(backend.to_string())
+            } else {
+                configured(key, request, defaults)
+            };
+            let value = value.unwrap_or_else(|| key.row().default.to_owned());
             let source = match (key, chosen_by) {
                 (Key::Backend, Some(by)) => Source::ChosenBy(stated.written(by).to_owned()),
                 _ => Source::Default,
@@ -117,7 +115,59 @@ fn explained(key: Key, request: &Request, defaults: &Defaults) -> Vec<Explained>
     }
 }
 
-fn notes(request: &Request, backend: BackendKind) -> Vec<String> {
+/// What stands in for a field that was not stated; `None` if nothing was configured.
+fn configured(key: Key, request: &Request, defaults: &Defaults) -> Option<String> {
+    let stated = &request.stated;
+    match (key, &defaults.ebs) {
+        (Key::Fs, _) if stated.get(Key::Snapshot).is_some() => Some("the snapshot's".to_owned()),
+        (Key::Uid | Key::Gid | Key::Mode, _) if stated.get(Key::Snapshot).is_some() => {
+            Some("the snapshot's".to_owned())
+        }
+        (Key::Size, _) => Some(defaults.size_of(&request.name).to_string()),
+        (Key::Fs, _) => Some(defaults.fs.to_string()),
+        (Key::Provision, _) => Some(defaults.provision.to_string()),
+        (Key::Type, Some(ebs)) => Some(ebs.volume_type.to_string()),
+        (Key::Attach, Some(ebs)) => Some(ebs.attach.to_string()),
+        (Key::Zone, Some(ebs)) => ebs.zone.clone(),
+        (Key::Iops | Key::Throughput | Key::Encrypted | Key::KmsKey, Some(_)) => {
+            // What comes of the defaults together, which a refused spec has not.
+            let spec = stated.resolve(&request.name, defaults).ok()?;
+            let BackendSpec::Ebs(ebs) = spec.backend else { return None };
+            match (ebs.present(key), key) {
+                (Some(value), _) => Some(value.to_string()),
+                (None, Key::Iops | Key::Throughput) => Some("none to choose".to_owned()),
+                (None, _) => None,
+            }
+        }
+        (
+            Key::Backend
+            | Key::Shared
+            | Key::Scale
+            | Key::MountOptions
+            | Key::MkfsOptions
+            | Key::Uid
+            | Key::Gid
+            | Key::Mode
+            | Key::OnRemove
+            | Key::Sticky
+            | Key::Label
+            | Key::Type
+            | Key::Iops
+            | Key::Throughput
+            | Key::Encrypted
+            | Key::KmsKey
+            | Key::Zone
+            | Key::Snapshot
+            | Key::Attach
+            | Key::Server
+            | Key::Export
+            | Key::Path,
+            _,
+        ) => None,
+    }
+}
+
+fn notes(request: &Request, defaults: &Defaults, backend: BackendKind) -> Vec<String> {
     let stated = &request.stated;
     let mut notes = Vec::new();
     if request.name.is_anonymous() {
@@ -133,8 +183,40 @@ fn notes(request: &Request, backend: BackendKind) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if backend == BackendKind::Ebs {
+        notes.extend(ebs_notes(request, defaults));
+    }
     for option in &stated.satisfied {
         notes.push(format!("{option} asks for nothing beyond what holds anyway"));
+    }
+    notes
+}
+
+fn ebs_notes(request: &Request, defaults: &Defaults) -> Vec<String> {
+    let stated = &request.stated;
+    let mut notes = Vec::new();
+    let size = stated.size().unwrap_or_else(|| defaults.size_of(&request.name));
+    if let Ok(spec) = stated.resolve(&request.name, defaults)
+        && spec.size != size
+    {
+        notes.push(format!("EBS has whole GiB: the volume is made with {}", spec.size));
+    }
+    if stated.sharing() == Some(Sharing::Shared) {
+        notes.push(
+            "shared=true lets many tasks use it on the node that it is attached to; other nodes \
+             do not reach it yet"
+                .to_owned(),
+        );
+    }
+    if stated.get(Key::KmsKey).is_some() && stated.get(Key::Encrypted).is_none() {
+        notes.push("a KMS key encrypts the volume: encrypted=true follows from it".to_owned());
+    }
+    if stated.get(Key::Snapshot).is_some() {
+        notes.push(
+            "the file system and its data come with the snapshot: nothing is formatted, and the \
+             size must be the snapshot's or more"
+                .to_owned(),
+        );
     }
     notes
 }

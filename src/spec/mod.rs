@@ -38,7 +38,10 @@ pub use bytes::{Bytes, ParseBytesError};
 pub use choice::{BackendKind, OnRemove, Provision, Sharing, Sticky, UnknownBackend};
 pub use compare::Difference;
 pub use complete::{BackendSpec, Defaults, LocalSpec, Spec};
-pub use ebs::{AttachPolicy, EbsDefaults, EbsSpec, EbsType};
+pub use ebs::{
+    AttachPolicy, CONFIGURED_TAGS_MAX, EbsDefaults, EbsLimits, EbsSpec, EbsType, IopsLimits,
+    ThroughputLimits,
+};
 pub use error::{Shown, SpecError};
 pub use explain::{Explained, Explanation, Source, explain};
 pub use fs::FsType;

@@ -188,7 +188,9 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
     ),
     (
         &["volumename", "volumeid", "id", "importvol", "vm"],
-        Refuse("it adopts a volume that exists, and hawser imports no volumes yet"),
+        Refuse(
+            "it adopts a volume that exists: an operator does that once, by `hawser volume import`",
+        ),
     ),
     (
         &["overwritefs"],

@@ -4,8 +4,9 @@
 //! where `backend=ebs` is not written. So no such key is ever ignored.
 
 use super::{
-    BackendKind, BackendSpec, Bytes, Defaults, FsType, Key, LocalSpec, Ownership, Spec, SpecError,
-    Stated, VolumeName,
+    BackendKind, BackendSpec, Bytes, Defaults, EbsSpec, FsType, Key, LocalSpec, Ownership, Spec,
+    SpecError, Stated, VolumeName,
+    ebs::check_tags,
     error::{Shown, Why},
     mkfs, mount,
 };
@@ -35,19 +36,22 @@ impl Stated {
         if self.get(Key::Scale).is_some() {
             return Err(SpecError::Refused { key: Shown::new("scale"), why: SCALE_WHY.into() });
         }
-        let backend = self.resolve_backend(defaults)?;
+        let asked = self.size().unwrap_or_else(|| defaults.size_of(name));
+        let backend = self.resolve_backend(defaults, asked)?;
+        let size = backend.round_up(asked);
         let fs = self.fs().unwrap_or(defaults.fs);
-        let size = self.size().unwrap_or_else(|| defaults.size_of(name));
         let minimum = minimum_size(fs);
         if size < minimum {
             return Err(SpecError::TooSmall { size, fs, minimum });
         }
-        Ok(Spec {
+        // What is on a snapshot shows when it is mounted; here it is known by nobody.
+        let known_fs = Some(fs).filter(|_| !backend.comes_with_data());
+        let spec = Spec {
             size,
             fs,
             sharing: self.sharing().unwrap_or_default(),
             mount_options: self.checked(Key::MountOptions, self.mount_options(), |options| {
-                mount::check_for(fs, options)
+                known_fs.map_or(Ok(()), |fs| mount::check_for(fs, options))
             })?,
             mkfs_options: self.checked(Key::MkfsOptions, self.mkfs_options(), |options| {
                 mkfs::check_for(fs, options)
@@ -57,7 +61,11 @@ impl Stated {
             sticky: self.sticky().unwrap_or_default(),
             labels: self.labels().cloned().unwrap_or_default(),
             backend,
-        })
+        };
+        match &spec.backend {
+            BackendSpec::Ebs(_) => check_tags(&spec).map(|()| spec),
+            BackendSpec::Local(_) => Ok(spec),
+        }
     }
 
     /// The backend that was stated, or the only one that has a key which was stated, or the
@@ -68,13 +76,14 @@ impl Stated {
         stated.or(implied).unwrap_or((defaults.backend, None))
     }
 
-    fn resolve_backend(&self, defaults: &Defaults) -> Result<BackendSpec, SpecError> {
+    fn resolve_backend(&self, defaults: &Defaults, size: Bytes) -> Result<BackendSpec, SpecError> {
         let (backend, because_of) = self.choose_backend(defaults);
-        match backend {
-            BackendKind::Local => Ok(BackendSpec::Local(LocalSpec {
+        match (backend, &defaults.ebs) {
+            (BackendKind::Local, _) => Ok(BackendSpec::Local(LocalSpec {
                 provision: self.provision().unwrap_or(defaults.provision),
             })),
-            BackendKind::Ebs | BackendKind::Nfs => {
+            (BackendKind::Ebs, Some(ebs)) => EbsSpec::new(self, ebs, size).map(BackendSpec::Ebs),
+            (BackendKind::Ebs, None) | (BackendKind::Nfs, _) => {
                 let key = self.written(because_of.unwrap_or(Key::Backend));
                 Err(SpecError::Backend { key: Shown::new(key), backend })
             }

@@ -1,6 +1,6 @@
 //! What the user stated: only the fields that were written, and how they were written.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
 
 use super::{
     BackendKind, Bytes, FsType, Key, Mode, OnRemove, Provision, Sharing, Sticky, Value, VolumeName,
@@ -36,6 +36,18 @@ impl Stated {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
+    }
+
+    /// The fields that only a backend knows, and the others.
+    #[must_use]
+    pub fn split_backend_settings(mut self) -> (Self, Self) {
+        let mut settings = Self::default();
+        let keys: Vec<Key> = self.fields.keys().copied().collect();
+        for key in keys.into_iter().filter(|key| key.backend().is_some()) {
+            settings.fields.extend(self.fields.remove_entry(&key));
+            settings.written.extend(self.written.remove_entry(&key));
+        }
+        (settings, self)
     }
 
     /// The value of one field, if it was written.
@@ -150,6 +162,35 @@ impl Stated {
             return None;
         };
         Some(labels)
+    }
+
+    /// `key` is `iops` or `throughput`.
+    pub(super) fn number(&self, key: Key) -> Option<u32> {
+        let Some(Value::Number(number)) = self.get(key) else {
+            return None;
+        };
+        Some(*number)
+    }
+
+    /// `key` is `encrypted`.
+    pub(super) fn flag(&self, key: Key) -> Option<bool> {
+        let Some(Value::Flag(flag)) = self.get(key) else {
+            return None;
+        };
+        Some(*flag)
+    }
+
+    /// `key` is one that holds a word.
+    pub(super) fn text(&self, key: Key) -> Option<&str> {
+        let Some(Value::Text(text)) = self.get(key) else {
+            return None;
+        };
+        Some(text)
+    }
+
+    /// `key` is `type` or `attach`: words that the parser has read as a `T` before.
+    pub(super) fn word<T: FromStr>(&self, key: Key) -> Option<T> {
+        self.text(key).and_then(|text| text.parse().ok())
     }
 
     /// The name under which a field was written.

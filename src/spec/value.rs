@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    BackendKind, Bytes, FsType, Mode, OnRemove, ParseBytesError, Provision, Sharing, Sticky,
+    AttachPolicy, BackendKind, Bytes, EbsType, FsType, Mode, OnRemove, ParseBytesError, Provision,
+    Sharing, Sticky,
     choice::{choose, flag},
     error::Why,
     mkfs, mount,
@@ -170,19 +171,16 @@ pub(super) fn label(_: &str) -> Result<Value, Why> {
 }
 
 pub(super) fn ebs_type(text: &str) -> Result<Value, Why> {
-    let text = text.to_ascii_lowercase();
-    if ["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"].contains(&text.as_str()) {
-        return Ok(Value::Text(text));
+    match text.parse::<EbsType>() {
+        Ok(volume_type) => Ok(Value::Text(volume_type.to_string())),
+        Err(_) => {
+            Err("not an EBS volume type: use gp3, gp2, io2, io1, st1, sc1 or standard".into())
+        }
     }
-    Err("not an EBS volume type: use gp3, gp2, io2, io1, st1, sc1 or standard".into())
 }
 
 pub(super) fn attach(text: &str) -> Result<Value, Why> {
-    let text = text.to_ascii_lowercase();
-    if ["stay", "follow"].contains(&text.as_str()) {
-        return Ok(Value::Text(text));
-    }
-    Err("use stay or follow".into())
+    text.parse::<AttachPolicy>().map(|policy| Value::Text(policy.to_string()))
 }
 
 pub(super) fn count(text: &str) -> Result<Value, Why> {
@@ -194,6 +192,15 @@ pub(super) fn count(text: &str) -> Result<Value, Why> {
 
 pub(super) fn switch(text: &str) -> Result<Value, Why> {
     flag(text).map(Value::Flag)
+}
+
+/// A snapshot's id. Checked here, for EC2 says of anything else only that it is malformed.
+pub(super) fn snapshot(text: &str) -> Result<Value, Why> {
+    let id = text.strip_prefix("snap-").unwrap_or_default();
+    if (1..=32).contains(&id.len()) && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(Value::Text(text.to_owned()));
+    }
+    Err("not the id of a snapshot: write it as EC2 does, such as snap-0123456789abcdef0".into())
 }
 
 pub(super) fn word(text: &str) -> Result<Value, Why> {

@@ -8,7 +8,7 @@
 //! - [`process`] is the one place that starts programs;
 //! - [`mount`], [`mountinfo`], [`namespaces`], [`guard`]: what is mounted where, and for whom;
 //! - [`loopdev`], [`blockdev`]: block devices, by number rather than by name;
-//! - [`probe`], [`mod@format`], [`health`], [`usage`]: file systems;
+//! - [`probe`], [`mod@format`], [`freeze`], [`health`], [`usage`]: file systems;
 //! - [`durable`], [`boot`], [`caps`], [`errno`]: files that survive a crash, identity, rights, errors.
 
 pub mod blockdev;
@@ -17,6 +17,7 @@ pub mod caps;
 pub mod durable;
 pub mod errno;
 pub mod format;
+pub mod freeze;
 pub mod guard;
 pub mod health;
 pub mod loopdev;

@@ -29,6 +29,8 @@ pub enum Effect {
     Stage,
     /// Grow the file system while it is mounted.
     GrowOnline,
+    /// Let the writers of a file system that was held still go on.
+    Thaw,
     /// Bind the data directory to the published path.
     Publish,
     /// Undo [`Effect::Publish`].
@@ -56,6 +58,7 @@ impl Effect {
             | Self::GrowOffline
             | Self::Stage
             | Self::GrowOnline
+            | Self::Thaw
             | Self::Publish
             | Self::Destroy => false,
         }
@@ -74,6 +77,7 @@ impl Effect {
             Self::GrowOffline => "grow-offline",
             Self::Stage => "stage",
             Self::GrowOnline => "grow-online",
+            Self::Thaw => "thaw",
             Self::Publish => "publish",
             Self::Unpublish => "unpublish",
             Self::Unstage => "unstage",
@@ -129,6 +133,7 @@ impl Outcome {
             | Effect::GrowOffline
             | Effect::Stage
             | Effect::GrowOnline
+            | Effect::Thaw
             | Effect::Publish
             | Effect::Unpublish
             | Effect::Unstage
@@ -154,6 +159,7 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
         Effect::GrowOffline => event = Some(Event::FileSystemGrown),
         Effect::Stage => seen.staged = true,
         Effect::GrowOnline => event = Some(Event::FileSystemGrown),
+        Effect::Thaw => event = Some(Event::Thawed),
         Effect::Publish => seen.published = true,
         Effect::Unpublish => seen.published = false,
         Effect::Unstage => {

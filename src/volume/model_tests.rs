@@ -13,8 +13,9 @@ mod world;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use super::plan::Ext4OnlineGrow;
+use crate::spec::AttachPolicy;
 use daemon::{Fate, StoreFate};
-use life::Life;
+use life::{Kind, Life};
 use world::Extent;
 
 /// The empty one is Mesos.
@@ -36,6 +37,7 @@ enum Op {
     Remove { after: Option<i64> },
     Undelete,
     Purge,
+    Snapshot,
 }
 
 fn extents() -> impl Strategy<Value = Extent> {
@@ -78,6 +80,7 @@ fn operations() -> impl Strategy<Value = Op> {
         1 => proptest::option::of(0..3000_i64).prop_map(|after| Op::Remove { after }),
         1 => Just(Op::Undelete),
         1 => Just(Op::Purge),
+        1 => Just(Op::Snapshot),
     ]
 }
 
@@ -85,12 +88,20 @@ fn ext4() -> impl Strategy<Value = Ext4OnlineGrow> {
     prop_oneof![Just(Ext4OnlineGrow::Possible), Just(Ext4OnlineGrow::NotPossible)]
 }
 
-fn lives() -> impl Strategy<Value = (Ext4OnlineGrow, Vec<Op>)> {
-    (ext4(), proptest::collection::vec(operations(), 0..120))
+fn kinds() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        Just(Kind::Local),
+        Just(Kind::Cloud(AttachPolicy::Stay)),
+        Just(Kind::Cloud(AttachPolicy::Follow)),
+    ]
 }
 
-fn live(ext4: Ext4OnlineGrow, ops: &[Op]) -> Life {
-    let mut life = Life::new(ext4);
+fn lives() -> impl Strategy<Value = (Ext4OnlineGrow, Kind, Vec<Op>)> {
+    (ext4(), kinds(), proptest::collection::vec(operations(), 0..120))
+}
+
+fn live(ext4: Ext4OnlineGrow, kind: Kind, ops: &[Op]) -> Life {
+    let mut life = Life::new(ext4, kind);
     for op in ops {
         life.run(op);
     }
@@ -100,11 +111,11 @@ fn live(ext4: Ext4OnlineGrow, ops: &[Op]) -> Life {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_life_of_a_volume_loses_data_or_leaves_anything((ext4, ops) in lives()) {
-        live(ext4, &ops);
+    fn no_life_of_a_volume_loses_data_or_leaves_anything((ext4, kind, ops) in lives()) {
+        live(ext4, kind, &ops);
     }
 }
 
@@ -114,8 +125,8 @@ fn the_lives_are_full() {
     let mut runner = TestRunner::deterministic();
     let (mut grants, mut formats, mut purged_with_data) = (0, 0, 0);
     for _ in 0..300 {
-        let (ext4, ops) = lives().new_tree(&mut runner).unwrap().current();
-        let life = live(ext4, &ops);
+        let (ext4, kind, ops) = lives().new_tree(&mut runner).unwrap().current();
+        let life = live(ext4, kind, &ops);
         grants += life.grants;
         formats += life.world.formats;
         purged_with_data += u32::from(life.written > Some(0) && life.forgotten);

@@ -90,6 +90,10 @@ pub fn next(
         // Asked for, and not to be taken back: whoever wants it waits for the end of it.
         return Step::Do(Effect::Detach);
     }
+    if record.frozen {
+        // Before all else: tasks may be waiting. Not mounted, there is nothing that could be frozen.
+        return if seen.staged { Step::Do(Effect::Thaw) } else { Step::Record(Event::Thawed) };
+    }
     if let Phase::Removed { purge, .. } = record.phase {
         return release(seen).map_or_else(|| removal(record, purge, seen, now), Step::Do);
     }

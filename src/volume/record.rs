@@ -52,6 +52,9 @@ pub struct Record {
     /// The backend's settings that a change is on its way to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changing_to: Option<BackendSpec>,
+    /// Its file system is held still for a snapshot, or was when hawser ended.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub frozen: bool,
     /// The size that a grow is on its way to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub growing_to: Option<Bytes>,
@@ -106,6 +109,11 @@ pub enum Contents {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_not(flag: &bool) -> bool {
+    !*flag
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 const fn is_first(generation: &u32) -> bool {
     *generation == 0
 }
@@ -126,6 +134,7 @@ impl Record {
             file_system_uuid: None,
             data_dir: None,
             changing_to: None,
+            frozen: false,
             growing_to: None,
             file_system_behind: false,
             holders: Vec::new(),

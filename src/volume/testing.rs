@@ -2,9 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CallerEpoch, Contents, MountId, Phase, Purge, Record};
+use super::{CallerEpoch, Contents, MountId, Phase, Purge, Record, transition::Event};
 use crate::spec::{
-    BackendSpec, Bytes, FsType, LocalSpec, Ownership, Provision, Sharing, Spec, Sticky,
+    AttachPolicy, BackendSpec, Bytes, EbsSpec, EbsType, FsType, LocalSpec, Ownership, Provision,
+    Sharing, Spec, Sticky,
 };
 
 /// When the tests begin: 2026-01-02T03:04:05Z.
@@ -45,6 +46,41 @@ pub(crate) fn used_record() -> Record {
 /// Such a volume, removed at [`START`].
 pub(crate) fn removed_record(purge: Purge) -> Record {
     Record { phase: Phase::Removed { at: START, purge }, ..used_record() }
+}
+
+/// Settings of a gp3 volume.
+pub(crate) fn ebs(attach: AttachPolicy) -> BackendSpec {
+    BackendSpec::Ebs(EbsSpec {
+        volume_type: EbsType::Gp3,
+        iops: None,
+        throughput: None,
+        encrypted: None,
+        kms_key: None,
+        zone: None,
+        snapshot: None,
+        attach,
+    })
+}
+
+/// The same record, on EBS, where its storage has a name of its own once it is made.
+pub(crate) fn on_ebs(record: Record, attach: AttachPolicy) -> Record {
+    let handle = (record.phase != Phase::Creating).then(|| "vol-1".to_owned().into());
+    Record { spec: Spec { backend: ebs(attach), ..record.spec }, handle, ..record }
+}
+
+/// The storage was made, as a local backend makes it.
+pub(crate) fn made() -> Event {
+    Event::Provisioned { handle: None, backend: spec().backend }
+}
+
+/// A grow is asked for.
+pub(crate) fn grow(gib: u64) -> Event {
+    Event::Grow { to: Bytes::gib(gib), backend: None }
+}
+
+/// The storage was grown.
+pub(crate) fn grown(gib: u64) -> Event {
+    Event::StorageGrown { to: Bytes::gib(gib), backend: spec().backend }
 }
 
 /// The n-th dockerd since the boot.

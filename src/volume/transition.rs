@@ -115,6 +115,10 @@ pub enum Event {
     GrowFailed,
     /// The file system fills the storage.
     FileSystemGrown,
+    /// Its file system is about to be held still for a snapshot.
+    FreezeBegun,
+    /// It is not held still any more.
+    Thawed,
     /// The volume is removed by its user.
     Remove {
         /// What becomes of the data where the spec does not say.
@@ -200,7 +204,11 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
                 next.contents = Contents::Formatting;
             }
         }
-        Event::Formatted => next.contents = Contents::Formatted,
+        Event::Formatted => {
+            if record.contents != Contents::Inherited {
+                next.contents = Contents::Formatted;
+            }
+        }
         Event::StorageGone => {
             next.generation += u32::from(record.handle.is_some());
             next.handle = None;
@@ -247,6 +255,11 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
             next.changing_to = None;
         }
         Event::FileSystemGrown => next.file_system_behind = false,
+        Event::FreezeBegun => {
+            refuse_removed(record)?;
+            next.frozen = true;
+        }
+        Event::Thawed => next.frozen = false,
         Event::Remove { purge } => remove(&mut next, purge, now)?,
         Event::Purge => match record.phase {
             Phase::Removed { at, .. } => next.phase = Phase::Removed { at, purge: Purge::At(now) },
@@ -270,8 +283,11 @@ fn provisioned(record: &mut Record, handle: Option<Handle>, backend: BackendSpec
     if record.phase == Phase::Creating {
         record.phase = Phase::Ready;
     }
-    if record.contents == Contents::Blank && backend.comes_with_data() {
-        record.contents = Contents::Inherited;
+    match record.contents {
+        // It has storage, and data on it.
+        Contents::Formatted | Contents::Inherited => return,
+        Contents::Blank if backend.comes_with_data() => record.contents = Contents::Inherited,
+        Contents::Blank | Contents::Formatting => {}
     }
     record.handle = handle;
     record.spec.backend = backend;

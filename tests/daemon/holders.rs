@@ -162,7 +162,7 @@ fn a_caller_that_hangs_up_during_the_mount_holds_nothing() {
 
     let mut connection = world.connect();
     connection.send("VolumeDriver.Mount", "Host: x\r\n", &body).unwrap();
-    until("the mount is under way", || world.logged(["step=\"observe\"", "done"]) > 0);
+    until("the mount is under way", || world.logged(["step=\"provision\"", "done"]) > 0);
     drop(connection);
 
     until("the volume is there", || world.cli(["volume", "inspect", "v"]).status.success());

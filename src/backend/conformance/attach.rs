@@ -3,7 +3,8 @@
 use std::{collections::HashSet, future::Future};
 
 use super::{
-    Backend, ErrorKind, Inspection, Subject, attach, clear, create, open_exclusive, read_marker, write_marker,
+    Backend, ErrorKind, Inspection, Subject, attach, clear, create, open_exclusive, read_marker,
+    write_marker,
 };
 
 pub(super) async fn the_device_is_the_volumes_own<B: Backend, F: Fn() -> B>(subject: &Subject<F>) {
@@ -97,8 +98,7 @@ pub(super) async fn volumes_are_handled_in_parallel<B: Backend, F: Fn() -> B>(
     subject: &Subject<F>,
 ) {
     let backend = (subject.make)();
-    let mut volumes: Vec<_> =
-        (0..8).map(|n| subject.volume(&format!("parallel-{n}"))).collect();
+    let mut volumes: Vec<_> = (0..8).map(|n| subject.volume(&format!("parallel-{n}"))).collect();
 
     let devices = all(volumes.iter_mut().map(|volume| async {
         create(&backend, volume).await.unwrap();

@@ -19,11 +19,14 @@ pub(in crate::cli) struct GrowArgs {
     name: String,
     /// Its new size, such as 20GiB (a bare number is GiB)
     size: String,
+    /// A setting of its storage to change with it, such as iops=6000 (EBS)
+    #[arg(short = 'o', long = "opt", value_name = "KEY=VALUE", value_parser = key_value)]
+    options: Vec<(String, String)>,
 }
 
 pub(super) async fn grow(client: &Client, args: GrowArgs) -> anyhow::Result<Exit> {
     let size: Bytes = args.size.parse()?;
-    let request = GrowRequest { size: args.size };
+    let request = GrowRequest { size: args.size, options: args.options };
     let GrowResponse { grown } = client.post(&super::path(&args.name, "/grow")?, &request).await?;
     match grown {
         Grown::Now => println!("{} has {size} now.", args.name),

@@ -6,7 +6,7 @@ use crate::{
     cli::{Client, Exit, output},
     engine::State,
     http::admin::wire::VolumeInfo,
-    spec::{Bytes, Sticky},
+    spec::{BackendSpec, Bytes, Sticky},
 };
 
 #[derive(Debug, clap::Args)]
@@ -77,6 +77,26 @@ fn brief(duration: SignedDuration) -> String {
     }
 }
 
+/// What only its backend knows.
+fn storage(volume: &VolumeInfo) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    rows.extend(volume.storage.clone().map(|storage| ("storage", storage)));
+    match &volume.spec.backend {
+        BackendSpec::Local(local) => rows.push(("provision", local.provision.to_string())),
+        BackendSpec::Ebs(ebs) => {
+            rows.push(("type", ebs.volume_type.to_string()));
+            rows.extend(ebs.iops.map(|iops| ("iops", iops.to_string())));
+            rows.extend(ebs.throughput.map(|mib| ("throughput", format!("{mib} MiB/s"))));
+            rows.extend(ebs.encrypted.map(|yes| ("encrypted", yes.to_string())));
+            rows.extend(ebs.kms_key.clone().map(|key| ("kms key", key)));
+            rows.extend(ebs.zone.clone().map(|zone| ("zone", zone)));
+            rows.extend(ebs.snapshot.clone().map(|id| ("made from", id)));
+            rows.push(("attach", ebs.attach.to_string()));
+        }
+    }
+    rows
+}
+
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct InspectArgs {
     /// The volume
@@ -101,6 +121,7 @@ pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Resul
         ("backend", volume.spec.backend.kind().to_string()),
         ("created", volume.created_at.to_string()),
     ];
+    rows.extend(storage(&volume));
     let mut optional = |key, value: Option<String>| rows.extend(value.map(|value| (key, value)));
     optional("used", volume.used_bytes.map(|used| Bytes::new(used).rounded().to_string()));
     optional("sticky", (volume.spec.sticky == Sticky::Yes).then(|| "cannot be removed".to_owned()));

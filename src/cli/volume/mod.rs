@@ -2,6 +2,7 @@
 
 mod change;
 mod create;
+mod import;
 mod list;
 mod remove;
 
@@ -22,12 +23,14 @@ pub(super) enum Command {
     Grow(change::GrowArgs),
     /// Rename a volume that is not in use
     Rename(change::RenameArgs),
-    /// Change sticky, on_remove, mount_options and labels
+    /// Change sticky, on_remove, mount_options, labels and settings of the storage
     Set(change::SetArgs),
     /// Check the file system of a volume that is not in use
     Fsck(change::FsckArgs),
     /// Give unused blocks of a thin volume back to the disk
     Trim(change::TrimArgs),
+    /// Take over a volume that another plugin made, or whose record was lost
+    Import(import::Args),
     /// Remove volumes
     Rm(remove::RmArgs),
     /// Bring a removed volume back
@@ -46,6 +49,7 @@ pub(super) async fn run(client: &Client, command: Command) -> anyhow::Result<Exi
         Command::Set(args) => change::set(client, args).await,
         Command::Fsck(args) => change::fsck(client, args).await,
         Command::Trim(args) => change::trim(client, args).await,
+        Command::Import(args) => import::run(client, args).await,
         Command::Rm(args) => remove::rm(client, args).await,
         Command::Undelete(args) => remove::undelete(client, args).await,
         Command::Purge(args) => remove::purge(client, args).await,

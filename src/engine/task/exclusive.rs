@@ -120,6 +120,7 @@ impl VolumeTask {
         if let Some(reserved) = reserved {
             reserved.keep();
         }
+        self.undescribed = true;
         let gave_up = self.record.is_removed() || self.record.name != before;
         if gave_up && !was_removed {
             self.shared.registry.release(&before, self.record.id);

@@ -14,6 +14,7 @@
 mod exclusive;
 mod record;
 mod requests;
+mod snapshot;
 mod steps;
 mod waiters;
 
@@ -25,7 +26,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     Shared,
     error::StepError,
-    message::{Exclusive, Message},
+    message::{Exclusive, Message, Reply},
     registry::Handle,
     view::View,
 };
@@ -33,7 +34,7 @@ use crate::{
     cluster::Urgency,
     sys::mountinfo::MountTable,
     volume::{
-        Observed, Record,
+        Observed, Phase, Record,
         plan::{self, Step, Want},
     },
 };
@@ -60,6 +61,12 @@ pub(super) struct VolumeTask {
     health: Result<(), String>,
     /// What is on the disk may not be what is in memory: storing it is tried again.
     unsaved: bool,
+    /// Those who need its slot, if nobody wants it.
+    slot_wanted: Vec<Reply<()>>,
+    /// Since when it is attached though nobody wants it.
+    idle_since: Option<std::time::Instant>,
+    /// What is written beside its storage is older than the record.
+    undescribed: bool,
     /// A removed volume's next date.
     wait_until: Option<Timestamp>,
     /// The mounts as recovery read them, for the first observation.
@@ -94,6 +101,9 @@ impl VolumeTask {
             failure: None,
             health: Ok(()),
             unsaved: false,
+            slot_wanted: Vec::new(),
+            idle_since: None,
+            undescribed: false,
             wait_until: None,
             mounts,
         }
@@ -109,6 +119,10 @@ impl VolumeTask {
             return self.refuse_all(&error);
         }
         tracing::info!(volume = %self.record.name, id = %self.record.id, "state changed: new");
+        if self.record.phase == Phase::Creating {
+            // Its id is new in the world: there is nothing to look at.
+            self.observed = Some(Observed::default());
+        }
         self.run().await;
     }
 
@@ -136,10 +150,11 @@ impl VolumeTask {
     async fn advance(&mut self) -> Life {
         loop {
             self.settle();
+            self.call_off();
             if self.running.is_some() || self.is_backing_off() || self.shared.steps.is_closed() {
                 return Life::GoesOn;
             }
-            if self.next_exclusive().await || self.next_trim() {
+            if self.next_exclusive().await || self.next_snapshot().await || self.next_trim() {
                 continue;
             }
             self.wait_until = None;
@@ -168,7 +183,9 @@ impl VolumeTask {
                 Step::Idle => {
                     self.failure = None;
                     self.settle();
-                    return Life::GoesOn;
+                    if !self.describe() {
+                        return Life::GoesOn;
+                    }
                 }
                 Step::Forget => return self.forget().await,
             }
@@ -182,7 +199,13 @@ impl VolumeTask {
     }
 
     fn want(&self) -> Want {
-        if self.exclusive.is_empty() && self.is_wanted() { Want::Mounted } else { Want::Released }
+        if self.exclusive.is_empty() && self.is_wanted() {
+            Want::Mounted
+        } else if self.slot_wanted.is_empty() {
+            Want::Released
+        } else {
+            Want::Detached
+        }
     }
 
     fn next_alarm(&self) -> Option<Instant> {
@@ -209,7 +232,14 @@ impl VolumeTask {
         }
     }
 
-    fn publish_view(&self) {
+    fn publish_view(&mut self) {
+        let attached = self
+            .observed
+            .as_ref()
+            .is_some_and(|seen| seen.device.is_some() && !seen.staged && self.running.is_none());
+        let idle = attached && !self.is_wanted();
+        self.idle_since =
+            self.idle_since.filter(|_| idle).or_else(|| idle.then(std::time::Instant::now));
         let path = self
             .observed
             .as_ref()
@@ -222,6 +252,7 @@ impl VolumeTask {
             path,
             doing: self.running.as_ref().map(|running| running.work.name()),
             failure: failure.or_else(|| self.health.clone().err()),
+            idle_since: self.idle_since,
         });
     }
 }

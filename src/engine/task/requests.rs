@@ -7,6 +7,7 @@ use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{
     VolumeTask,
+    snapshot::Wanted,
     waiters::{MountWaiter, not_stored, tell},
 };
 use crate::{
@@ -53,9 +54,15 @@ impl VolumeTask {
                     tell(reply, Err(error));
                 }
             }
-            Message::Grow { to, reply } => self.grow(to, reply).await,
+            Message::Grow { to, settings, reply } => self.grow(to, &settings, reply).await,
+            Message::Snapshot { description, reply } => {
+                self.try_again_now();
+                self.waiters.snapshots.push_back(Wanted { description, reply });
+            }
+            Message::GiveUpSlot { reply } => self.slot_wanted.push(reply),
             Message::Set { changes, reply } => {
                 let result = self.request("set", Event::Set(changes)).await;
+                self.undescribed |= result.is_ok();
                 tell(reply, result);
             }
             Message::Exclusive(exclusive) => self.ask_exclusive(exclusive).await,
@@ -85,6 +92,8 @@ impl VolumeTask {
                 Message::Unmount { .. }
                 | Message::Abandon { .. }
                 | Message::Grow { .. }
+                | Message::Snapshot { .. }
+                | Message::GiveUpSlot { .. }
                 | Message::Set { .. }
                 | Message::Exclusive(_)
                 | Message::Purge { .. }
@@ -226,9 +235,16 @@ impl VolumeTask {
         self.waiters.trim.push(reply);
     }
 
-    async fn grow(&mut self, to: Bytes, reply: Reply<Grown>) {
-        match self.request("grow", Event::Grow { to, backend: None }).await {
+    async fn grow(&mut self, to: Option<Bytes>, settings: &Stated, reply: Reply<Grown>) {
+        let backend = &self.record.spec.backend;
+        let to = to.map_or_else(|| self.record.wanted_size(), |to| backend.round_up(to));
+        let backend = match backend.changed(settings, to) {
+            Ok(backend) => backend,
+            Err(error) => return tell(reply, Err(error.into())),
+        };
+        match self.request("grow", Event::Grow { to, backend: Some(backend) }).await {
             Ok(()) => {
+                self.undescribed = true;
                 self.try_again_now();
                 self.waiters.grown.push((to, reply));
             }

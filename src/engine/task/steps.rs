@@ -8,11 +8,13 @@ use tracing::Instrument;
 
 use super::VolumeTask;
 use crate::{
+    backend::{ErrorKind, VolumeRef},
     cluster::StoreError,
     engine::{error::StepError, host::Subject},
     volume::{
         Contents, Phase,
         effect::{self, Effect, Outcome},
+        plan::Want,
         transition::Event,
     },
 };
@@ -81,10 +83,47 @@ impl VolumeTask {
         let cancel = subject.cancel.clone();
         let shared = Arc::clone(&self.shared);
         let span = tracing::info_span!("step", volume = %self.record.name, step = effect.name());
-        let work = async move { shared.host.execute(effect, &subject).await };
+        let work = async move {
+            let mut result = shared.host.execute(effect, &subject).await;
+            while result.as_ref().is_err_and(|error| error.is(ErrorKind::NoSlot)) {
+                let kind = subject.record.spec.backend.kind();
+                if subject.cancel.is_cancelled() || !shared.free_a_slot(kind).await {
+                    break;
+                }
+                result = shared.host.execute(effect, &subject).await;
+            }
+            result
+        };
         let job = self.shared.steps.spawn(work.instrument(span));
         self.running = Some(Running { work: Work::Step(effect), job, cancel });
         self.publish_view();
+    }
+
+    /// Calls an attachment off that nobody wants any more.
+    pub(super) fn call_off(&self) {
+        if let Some(Running { work: Work::Step(Effect::Attach), cancel, .. }) = &self.running
+            && self.want() != Want::Mounted
+        {
+            cancel.cancel();
+        }
+    }
+
+    /// Brings what is written beside the storage up to date. True if that was begun.
+    pub(super) fn describe(&mut self) -> bool {
+        if !std::mem::take(&mut self.undescribed) || self.record.handle.is_none() {
+            return false;
+        }
+        let (shared, record) = (Arc::clone(&self.shared), self.record.clone());
+        self.start_aside("describe", async move {
+            let Some(backend) = shared.host.backend(record.spec.backend.kind()) else { return };
+            if let Err(error) = backend.describe(&VolumeRef::from(&record)).await {
+                tracing::warn!(
+                    volume = %record.name, %error,
+                    "the storage's own description is older than the record"
+                );
+            }
+        });
+        true
     }
 
     /// Keeps the volume busy with something that answers by itself. Requests are taken meanwhile,
@@ -125,6 +164,10 @@ impl VolumeTask {
         };
         // Whatever the step did or did not do is found out by looking.
         self.observed = None;
+        if error.is(ErrorKind::Cancelled) {
+            tracing::info!(volume = %self.record.name, step = effect.name(), "called off");
+            return;
+        }
         let can_mount = self.record.phase == Phase::Ready
             && self.record.contents != Contents::Formatting
             && self.exclusive.is_empty();

@@ -1,10 +1,10 @@
 //! Those who wait for a volume to get somewhere, and what each is told.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use tokio::task::spawn_blocking;
 
-use super::VolumeTask;
+use super::{VolumeTask, snapshot::Wanted};
 use crate::{
     engine::{
         error::{Cause, EngineError, StepError},
@@ -21,6 +21,7 @@ pub(super) struct Waiters {
     pub(super) mounted: Vec<MountWaiter>,
     pub(super) grown: Vec<(Bytes, Reply<Grown>)>,
     pub(super) trim: Vec<Reply<Bytes>>,
+    pub(super) snapshots: VecDeque<Wanted>,
     pub(super) purged: Vec<Reply<()>>,
 }
 
@@ -61,6 +62,24 @@ impl VolumeTask {
             self.settle_mounted();
         }
         self.settle_grown();
+        self.settle_slot();
+    }
+
+    /// Its slot is free, or it is wanted again.
+    fn settle_slot(&mut self) {
+        let free = self.observed.as_ref().is_some_and(crate::volume::Observed::is_released);
+        let answer = match (free, self.is_wanted()) {
+            (true, _) => Ok(()),
+            (false, true) => Err(self.gone("give up the slot of")),
+            (false, false) => return,
+        };
+        for reply in self.slot_wanted.drain(..) {
+            tell(reply, answer.clone());
+        }
+    }
+
+    fn gone(&self, op: &'static str) -> EngineError {
+        EngineError::Gone { op, volume: self.record.name.clone() }
     }
 
     fn is_mounted(&self) -> bool {
@@ -113,7 +132,7 @@ impl VolumeTask {
             (true, true) => Some(Grown::AtNextMount),
             (true, false) => None,
         };
-        let Some(grown) = grown else { return };
+        let Some(grown) = grown.filter(|_| self.record.changing_to.is_none()) else { return };
         let (reached, waiting) =
             std::mem::take(&mut self.waiters.grown).into_iter().partition(|(to, _)| *to <= size);
         self.waiters.grown = waiting;
@@ -136,6 +155,12 @@ impl VolumeTask {
         }
         for reply in self.waiters.trim.drain(..) {
             tell(reply, Err(failed("trim")));
+        }
+        for wanted in self.waiters.snapshots.drain(..) {
+            tell(wanted.reply, Err(failed("snapshot")));
+        }
+        for reply in self.slot_wanted.drain(..) {
+            tell(reply, Err(failed("give up the slot of")));
         }
         for reply in self.waiters.purged.drain(..) {
             tell(reply, Err(failed("purge")));

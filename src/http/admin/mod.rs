@@ -6,8 +6,12 @@
 //! | `POST /volumes` | creates |
 //! | `DELETE /volumes/{name}?now=true` | removes |
 //! | `POST /volumes/{name}/{grow,rename,set,fsck,trim}` | changes one volume |
+//! | `POST /volumes/{name}/snapshots`, `GET /snapshots?volume=`, `DELETE /snapshots/{id}` | snapshots |
+//! | `GET /imports`, `POST /imports` | takes over storage that has no record |
 //! | `POST /removed/{name or id}/{undelete,purge}` | decides about a removed one |
 
+mod imports;
+mod snapshots;
 pub mod wire;
 
 use std::sync::Arc;
@@ -47,6 +51,8 @@ pub fn router(engine: Engine) -> Router {
         .route("/volumes/{name}/trim", post(trim))
         .route("/removed/{which}/undelete", post(undelete))
         .route("/removed/{which}/purge", post(purge))
+        .merge(snapshots::router())
+        .merge(imports::router())
         .with_state(engine)
 }
 
@@ -70,11 +76,14 @@ impl IntoResponse for ApiError {
                 EngineError::NameTaken(_)
                 | EngineError::Differs(_)
                 | EngineError::Refused { .. }
+                | EngineError::Import { .. }
+                | EngineError::NoBackend { .. }
                 | EngineError::Ambiguous { .. },
             ) => StatusCode::CONFLICT,
             Self::Engine(
                 EngineError::Failed { .. }
                 | EngineError::Store { .. }
+                | EngineError::Backend { .. }
                 | EngineError::Deadline { .. }
                 | EngineError::Gone { .. },
             ) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -161,7 +170,8 @@ async fn grow(
         .size
         .parse()
         .map_err(|error: spec::ParseBytesError| ApiError::Request(error.to_string()))?;
-    let grown = engine.grow(&volume_name(&name)?, to).await?;
+    let settings = options(&request.options)?;
+    let grown = engine.grow(&volume_name(&name)?, Some(to), settings).await?;
     Ok(Json(GrowResponse { grown }))
 }
 
@@ -179,9 +189,19 @@ async fn set(
     Path(name): Path<String>,
     Body(request): Body<SetRequest>,
 ) -> Answer<()> {
-    let options = request.options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let stated = spec::parse_options(options).map_err(EngineError::from)?;
-    Ok(Json(engine.set(&volume_name(&name)?, changes(&stated)?).await?))
+    let (stated, name) = (options(&request.options)?, volume_name(&name)?);
+    let (settings, rest) = stated.split_backend_settings();
+    // Everything is refused together, or the storage is changed first: that may fail.
+    let changes = changes(&rest)?;
+    if !settings.is_empty() {
+        engine.grow(&name, None, settings).await?;
+    }
+    Ok(Json(engine.set(&name, changes).await?))
+}
+
+fn options(pairs: &[(String, String)]) -> Result<Stated, ApiError> {
+    let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    Ok(spec::parse_options(pairs).map_err(EngineError::from)?)
 }
 
 /// The keys that can be changed; any other is refused.

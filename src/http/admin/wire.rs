@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::{Grown, State, View},
+    backend::Snapshot,
+    engine::{Consistency, Grown, State, View},
     spec::Spec,
     volume::{Contents, Holder, Phase, Purge, VolumeId},
 };
@@ -27,6 +28,8 @@ pub struct VolumeInfo {
     pub created_at: Timestamp,
     /// Whether it has a file system yet.
     pub contents: Contents,
+    /// What the backend calls its storage.
+    pub storage: Option<String>,
     /// Where tasks see it, while it is mounted.
     pub path: Option<PathBuf>,
     /// The device that it is attached as.
@@ -65,6 +68,7 @@ impl VolumeInfo {
             state: view.state(),
             created_at: record.created_at,
             contents: record.contents,
+            storage: record.handle.map(|handle| handle.to_string()),
             path: view.path.clone(),
             device: view
                 .observed
@@ -101,6 +105,9 @@ pub struct CreateRequest {
 pub struct GrowRequest {
     /// The new size, as users write it.
     pub size: String,
+    /// New settings of its storage, in the same change.
+    #[serde(default)]
+    pub options: Vec<(String, String)>,
 }
 
 /// What a grow came to.
@@ -108,6 +115,38 @@ pub struct GrowRequest {
 pub struct GrowResponse {
     /// When tasks see it.
     pub grown: Grown,
+}
+
+/// Asks for a snapshot.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotRequest {
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// A snapshot that was begun.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SnapshotResponse {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// What its file system is like.
+    pub consistency: Consistency,
+}
+
+/// Asks for storage to be taken over.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportRequest {
+    /// What the backend calls it.
+    pub handle: String,
+    /// The volume's name; none is the one that it has.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The directory of its file system that tasks see.
+    #[serde(default)]
+    pub data_dir: Option<String>,
 }
 
 /// Asks for another name; for `undelete`, none is the old one.
@@ -166,11 +205,10 @@ mod tests {
         let record = include_str!("../../../tests/golden/record-v1.json");
         let device = Device { path: "/dev/loop7".into(), number: (7, 7) };
         let view = View {
-            record: serde_json::from_str(record).unwrap(),
             observed: Some(Observed { device: Some(device), ..Observed::default() }),
             path: Some("/mnt/volumes/v".into()),
             doing: Some("stage"),
-            failure: None,
+            ..View::new(serde_json::from_str(record).unwrap())
         };
 
         let json = serde_json::to_string_pretty(&VolumeInfo::new(&view, Some(4096))).unwrap();

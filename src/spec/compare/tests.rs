@@ -63,3 +63,55 @@ fn the_first_difference_is_told_with_what_to_do() {
         assert!(found.contains(told), "{found}");
     }
 }
+
+fn differs_on_ebs(existing: &[(&str, &str)], asked: &[(&str, &str)]) -> Option<String> {
+    let name = "pg".parse().unwrap();
+    let existing = [&[("backend", "ebs")], existing].concat();
+    let existing = parse_options(existing).unwrap().resolve(&name, &Defaults::with_ebs());
+    let asked = parse_options(asked.iter().copied()).unwrap();
+    let difference = asked.first_difference(&name, &existing.unwrap(), Bytes::gib(10));
+    difference.map(|difference| difference.to_string())
+}
+
+#[test]
+fn the_keys_of_ebs_are_compared() {
+    let existing = [
+        ("type", "gp3"),
+        ("iops", "4000"),
+        ("throughput", "500"),
+        ("kms_key", "arn:aws:kms:us-east-1:123456789012:key/1234abcd"),
+        ("zone", "us-east-1a"),
+        ("snapshot", "snap-01234567"),
+        ("attach", "follow"),
+    ];
+    assert_eq!(differs_on_ebs(&existing, &existing), None);
+    assert_eq!(differs_on_ebs(&existing, &[("kms_key", "1234abcd"), ("encrypted", "on")]), None);
+    // What the type has without a word is what it has when it is stated.
+    assert_eq!(differs_on_ebs(&[], &[("iops", "3000"), ("throughput", "125")]), None);
+    for (asked, told) in [
+        (
+            ("type", "io2"),
+            "exists with type=gp3, and type=io2 is asked: remove type from the spec, or change the volume with `hawser volume set pg 'type=io2'`",
+        ),
+        (("iops", "5000"), "`hawser volume set pg 'iops=5000'`"),
+        (("throughput", "600"), "`hawser volume set pg 'throughput=600'`"),
+        (("attach", "stay"), "`hawser volume set pg 'attach=stay'`"),
+        (
+            ("encrypted", "no"),
+            "exists with encrypted=true, and encrypted=false is asked: remove encrypted from the spec, or use another",
+        ),
+        (("kms_key", "other"), "or use another volume name"),
+        (
+            ("zone", "us-east-1b"),
+            "exists with zone=us-east-1a, and zone=us-east-1b is asked: remove zone",
+        ),
+        (("snapshot", "snap-76543210"), "or use another volume name"),
+        (("size", "20"), "`hawser volume grow pg 20GiB`"),
+    ] {
+        let found = differs_on_ebs(&existing, &[asked]).unwrap();
+        assert!(found.contains(told), "{found}");
+    }
+    // A local volume has no such key to change.
+    let found = differs(&[], &[("iops", "4000")]).unwrap();
+    assert!(found.contains("exists with no `iops`") && found.contains("another volume name"));
+}

@@ -52,3 +52,34 @@ fn the_explanation_is_text_and_json() {
     let json = serde_json::to_value(explained("pg,fsType=xfs")).unwrap();
     assert_eq!(json["fields"][2]["source"], serde_json::json!({ "stated_as": "fsType" }));
 }
+
+#[test]
+fn an_ebs_volume_is_explained_with_what_was_configured() {
+    let mut defaults = Defaults::with_ebs();
+    defaults.ebs.as_mut().unwrap().kms_key = Some("alias/k".to_owned());
+    let explained = |text: &str| match parse(text, []) {
+        Ok(Asked::Volume(request)) => explain(&request, &defaults),
+        other => panic!("{text}: {other:?}"),
+    };
+    let explanation = explained("pg,size=1536M,attach=follow,shared=true");
+    assert_eq!(explanation.refused, None);
+    assert_eq!(field(&explanation, "type"), ("gp3", "default".to_owned()));
+    assert_eq!(field(&explanation, "iops"), ("3000", "default".to_owned()));
+    assert_eq!(field(&explanation, "throughput"), ("125", "default".to_owned()));
+    assert_eq!(field(&explanation, "encrypted"), ("true", "default".to_owned()));
+    assert_eq!(field(&explanation, "kms_key"), ("alias/k", "default".to_owned()));
+    assert_eq!(field(&explanation, "zone"), ("this node's", "default".to_owned()));
+    assert_eq!(field(&explanation, "attach"), ("follow", "stated".to_owned()));
+    assert_eq!(explanation.notes[0], "EBS has whole GiB: the volume is made with 2GiB");
+    assert!(explanation.notes[1].contains("other nodes do not reach it yet"));
+    let explanation = explained("pg,encrypted=false,type=st1,size=200");
+    assert_eq!(field(&explanation, "kms_key"), ("the account's", "default".to_owned()));
+    assert_eq!(field(&explanation, "iops"), ("none to choose", "default".to_owned()));
+    let explanation = explained("pg,snapshot=snap-01234567");
+    assert_eq!(field(&explanation, "fs"), ("the snapshot's", "default".to_owned()));
+    assert!(explanation.notes[0].contains("the size must be the snapshot's or more"));
+    let explanation = explained("pg,kms_key=alias/l");
+    assert!(explanation.notes[0].contains("encrypted=true follows"));
+    let explanation = explained("pg,type=io1");
+    assert!(explanation.refused.unwrap().contains("it needs iops"));
+}

@@ -1,6 +1,6 @@
 //! What cannot hold together, whatever the defaults are.
 
-use crate::spec::{BackendKind, Key, Sharing, SpecError, Stated, Value};
+use crate::spec::{BackendKind, Key, Sharing, SpecError, Stated, Value, ebs::WITH_SNAPSHOT};
 
 /// Fields that cannot both hold, whatever the defaults are.
 pub(super) fn check_combinations(stated: &Stated) -> Result<(), SpecError> {
@@ -21,6 +21,17 @@ pub(super) fn check_combinations(stated: &Stated) -> Result<(), SpecError> {
             other: stated.written(Key::KmsKey).to_owned(),
             why: "the key would encrypt nothing: remove one of them",
         });
+    }
+    if stated.get(Key::Snapshot).is_some() {
+        let (keys, why) = WITH_SNAPSHOT;
+        if let Some(key) = keys.into_iter().find(|key| stated.get(*key).is_some()) {
+            let (one, other) = (stated.written(Key::Snapshot), stated.written(key));
+            return Err(SpecError::Contradiction {
+                one: one.to_owned(),
+                other: other.to_owned(),
+                why,
+            });
+        }
     }
     // `backend` comes before the keys of a backend, so it is the first that chooses.
     let mut chosen: Option<(BackendKind, String)> = None;

@@ -1,5 +1,7 @@
 use super::*;
-use crate::spec::{Asked, OnRemove, Provision, Request, Sharing, Sticky, parse};
+use crate::spec::{
+    Asked, AttachPolicy, EbsType, OnRemove, Provision, Request, Sharing, Sticky, parse,
+};
 
 fn request(text: &str) -> Request {
     match parse(text, []) {
@@ -73,4 +75,49 @@ fn a_key_of_another_backend_is_never_ignored() {
     assert!(by_default.unwrap_err().to_string().contains("`backend` needs the ebs backend"));
     let thin = request("a,provision=thin").stated.resolve(&"a".parse().unwrap(), &ebs).unwrap();
     assert_eq!(thin.backend.kind(), BackendKind::Local);
+}
+
+#[test]
+fn a_node_with_ebs_makes_what_is_asked_of_it() {
+    let defaults = Defaults::with_ebs();
+    let made = |text: &str| request(text).stated.resolve(&"a".parse().unwrap(), &defaults);
+    let spec = made("a,iops=4000,throughput=500,attach=follow,zone=us-east-1a").unwrap();
+    let BackendSpec::Ebs(ebs) = &spec.backend else { panic!("{spec:?}") };
+    assert_eq!((ebs.volume_type, ebs.iops, ebs.throughput), (EbsType::Gp3, Some(4000), Some(500)));
+    assert_eq!((ebs.zone.as_deref(), ebs.attach), (Some("us-east-1a"), AttachPolicy::Follow));
+    assert_eq!(made("a").unwrap().backend.kind(), BackendKind::Local);
+    assert_eq!(made("a,backend=ebs,shared=true").unwrap().sharing, Sharing::Shared);
+    let told = made("a,backend=nfs").unwrap_err().to_string();
+    assert!(told.contains("this hawser has none yet"), "{told}");
+}
+
+#[test]
+fn ebs_volumes_are_of_whole_gib_rounded_up() {
+    let defaults = Defaults::with_ebs();
+    let size = |text: &str| {
+        request(text).stated.resolve(&"a".parse().unwrap(), &defaults).map(|spec| spec.size)
+    };
+    assert_eq!(size("a,type=gp3,size=1536M"), Ok(Bytes::gib(2)));
+    assert_eq!(size("a,type=gp3,size=1B"), Ok(Bytes::gib(1)));
+    assert_eq!(size("a,type=io1,iops=100,size=3500M"), Ok(Bytes::gib(4)));
+    assert_eq!(size("a,size=1536M"), Ok(Bytes::mib(1536)));
+}
+
+#[test]
+fn a_missing_ebs_backend_says_what_turns_it_on() {
+    let told = resolved("a,type=gp3").unwrap_err().to_string();
+    assert!(told.contains("turn the backend on with backends.ebs.enabled"), "{told}");
+}
+
+#[test]
+fn an_ebs_volume_has_no_more_labels_than_ec2_has_tags() {
+    let resolved = |count: usize| {
+        let labels: String =
+            (0..count).map(|n| format!(",label.k{n}={}", "x".repeat(20))).collect();
+        let request = request(&format!("a,type=gp3{labels}"));
+        request.stated.resolve(&request.name, &Defaults::with_ebs())
+    };
+    assert!(resolved(30).is_ok());
+    let told = resolved(40).unwrap_err().to_string();
+    assert!(told.contains("40 labels, and 7 tags for the spec"), "{told}");
 }

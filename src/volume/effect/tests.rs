@@ -1,6 +1,7 @@
 //! What is known after each step.
 
 use super::*;
+use crate::volume::{Transit, testing};
 
 fn device() -> Device {
     Device { path: "/dev/loop7".into(), number: (7, 7) }
@@ -11,6 +12,7 @@ fn everything() -> Observed {
     Observed {
         provisioned: true,
         device: Some(device()),
+        transit: Some(Transit::Attaching),
         content: Some(DeviceContent::Blank),
         half_made: true,
         staged: true,
@@ -23,17 +25,25 @@ fn everything() -> Observed {
 fn each_step_makes_its_own_part_known_and_nothing_else() {
     let nothing = Observed::default;
     let to = Bytes::gib(20);
-    let grown = Some(Event::StorageGrown { to });
-    for (effect, seen, event) in [
-        (Effect::Provision, Observed { provisioned: true, ..nothing() }, None),
-        (Effect::Format, Observed { staged: true, ..nothing() }, Some(Event::Formatted)),
-        (Effect::GrowStorage { to }, nothing(), grown),
-        (Effect::GrowOffline, nothing(), Some(Event::FileSystemGrown)),
-        (Effect::Stage, Observed { staged: true, ..nothing() }, None),
-        (Effect::GrowOnline, nothing(), Some(Event::FileSystemGrown)),
-        (Effect::Publish, Observed { published: true, ..nothing() }, None),
+    let backend = testing::spec().backend;
+    let made = Outcome::Provisioned { handle: None, backend: backend.clone() };
+    let grown = Outcome::Grown { to, backend };
+    let done = || Outcome::Done;
+    for (effect, outcome, seen, event) in [
+        (
+            Effect::Provision,
+            made,
+            Observed { provisioned: true, ..nothing() },
+            Some(testing::made()),
+        ),
+        (Effect::Format, done(), Observed { staged: true, ..nothing() }, Some(Event::Formatted)),
+        (Effect::GrowStorage { to }, grown, nothing(), Some(testing::grown(20))),
+        (Effect::GrowOffline, done(), nothing(), Some(Event::FileSystemGrown)),
+        (Effect::Stage, done(), Observed { staged: true, ..nothing() }, None),
+        (Effect::GrowOnline, done(), nothing(), Some(Event::FileSystemGrown)),
+        (Effect::Publish, done(), Observed { published: true, ..nothing() }, None),
     ] {
-        assert_eq!(absorb(nothing(), effect, Outcome::Done), (seen, event), "{effect:?}");
+        assert_eq!(absorb(nothing(), effect, outcome), (seen, event), "{effect:?}");
     }
 }
 
@@ -44,7 +54,7 @@ fn each_undoing_step_takes_its_own_part_away_and_nothing_else() {
         (Effect::Unpublish, Observed { published: false, ..everything() }),
         (Effect::Unstage, Observed { staged: false, grow_at_next_mount: false, ..everything() }),
         // What was probed was this attachment's device.
-        (Effect::Detach, Observed { device: None, content: None, ..everything() }),
+        (Effect::Detach, Observed { device: None, transit: None, content: None, ..everything() }),
         (Effect::Destroy, Observed { provisioned: false, half_made: false, ..everything() }),
         (Effect::GrowStorage { to }, Observed { grow_at_next_mount: false, ..everything() }),
     ] {

@@ -83,6 +83,10 @@ impl Daemon {
         }
     }
 
+    pub(super) const fn is_idle(&self) -> bool {
+        self.running.is_none()
+    }
+
     fn want(&self) -> Want {
         if !self.exclusive.is_empty() {
             Want::Released
@@ -243,7 +247,10 @@ impl Daemon {
         match self.want() {
             _ if record.is_removed() => {}
             Want::Mounted => assert!(seen.is_mounted() && record.contents == Contents::Formatted),
-            Want::Released => assert!(seen.is_released()),
+            Want::Released if record.spec.backend.stays_attached() => {
+                assert!(!seen.staged && !seen.published);
+            }
+            Want::Released | Want::Detached => assert!(seen.is_released()),
         }
     }
 }

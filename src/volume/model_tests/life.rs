@@ -10,14 +10,21 @@ use super::{
     world::World,
 };
 use crate::{
-    spec::Bytes,
+    spec::{AttachPolicy, Bytes},
     volume::{
-        CallerEpoch, Purge, Record,
+        CallerEpoch, Purge, Record, Transit,
         plan::Ext4OnlineGrow,
-        testing::{START, id, new_record},
+        testing::{START, grow, id, new_record, on_ebs},
         transition::Event,
     },
 };
+
+/// What the volume is stored on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Kind {
+    Local,
+    Cloud(AttachPolicy),
+}
 
 /// One volume, Docker and Mesos around it, and what they were promised.
 pub(super) struct Life {
@@ -35,13 +42,19 @@ pub(super) struct Life {
 }
 
 impl Life {
-    pub(super) fn new(ext4: Ext4OnlineGrow) -> Self {
-        let stored = new_record();
+    pub(super) fn new(ext4: Ext4OnlineGrow, kind: Kind) -> Self {
+        let stored = match kind {
+            Kind::Local => new_record(),
+            Kind::Cloud(attach) => on_ebs(new_record(), attach),
+        };
         let daemon = Daemon::new(&stored, "boot-1");
         let world = World {
             storage: None,
             attached: false,
+            transit: None,
+            cloud: kind != Kind::Local,
             staged: false,
+            frozen: false,
             published: false,
             containers: [].into(),
             ext4,
@@ -92,7 +105,7 @@ impl Life {
             }
             Op::Unmount(n) => self.unmount(IDS[n])?,
             Op::Write => {
-                if !world.containers.is_empty() {
+                if !world.containers.is_empty() && !world.frozen {
                     let next = self.written.unwrap_or_default() + 1;
                     world.write(next);
                     self.written = Some(next);
@@ -118,6 +131,9 @@ impl Life {
                 self.daemon.ask_exclusive(world, Exclusive::Remove(purge));
             }
             Op::Undelete => self.daemon.ask_exclusive(world, Exclusive::Undelete),
+            Op::Snapshot => {
+                self.daemon.snapshot(world)?;
+            }
             Op::Purge => drop(self.daemon.request(world, Event::Purge)?),
         }
         self.forgotten = self.daemon.advance(&mut self.world)? == Halt::Forgotten;
@@ -194,9 +210,22 @@ impl Life {
         let Record { holders, .. } = &self.daemon.record;
         let mounted = self.world.staged && self.world.published;
         match self.daemon.record.is_removed() || holders.is_empty() {
-            true => assert!(self.world.is_released(), "nobody holds it, and it is not released"),
-            false => assert!(mounted, "it is held by {holders:?} and not mounted"),
+            true => self.assert_rests(),
+            false => {
+                assert!(mounted, "it is held by {holders:?} and not mounted");
+                assert!(!self.world.frozen, "its tasks wait for ever");
+            }
         }
+    }
+
+    /// Nobody holds it: it is released, or as far as it is to be.
+    fn assert_rests(&self) {
+        let (world, record) = (&self.world, &self.daemon.record);
+        assert!(!world.staged && !world.published, "nobody holds it, and it is mounted");
+        assert!(!record.frozen, "it is called frozen, and is not mounted");
+        assert_ne!(world.transit, Some(Transit::Detaching), "a detach is left to itself");
+        let stays = record.spec.backend.stays_attached() && !record.is_removed();
+        assert!(stays || world.is_released(), "nobody holds it, and it is not released");
     }
 
     /// Everybody goes home: nothing may be left of anybody.
@@ -220,8 +249,4 @@ impl Life {
         self.settle();
         assert!(self.forgotten, "removed, purged, and not forgotten: {:?}", self.daemon);
     }
-}
-
-fn grow(gib: u64) -> Event {
-    Event::Grow { to: Bytes::gib(gib) }
 }

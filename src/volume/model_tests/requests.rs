@@ -96,6 +96,15 @@ impl Daemon {
         self.lingers |= !self.record.is_held() && mounted;
     }
 
+    /// The intent is stored, and the file system is frozen; a crash here leaves it so.
+    pub(super) fn snapshot(&mut self, world: &mut World) -> Result<(), Crashed> {
+        let idle = self.is_idle() && self.observed.as_ref().is_some_and(|seen| seen.staged);
+        if idle && self.request(world, Event::FreezeBegun)? == Ok(true) {
+            world.frozen = true;
+        }
+        Ok(())
+    }
+
     /// What needs the volume unmounted: refused at once while somebody has it.
     pub(super) fn ask_exclusive(&mut self, world: &World, exclusive: Exclusive) {
         if !self.record.is_held() && world.outside() == Outside::Free {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::{
     spec::Bytes,
     volume::{
-        Contents, Device, DeviceContent, Observed, Phase, Purge, Record,
+        Contents, Device, DeviceContent, Observed, Phase, Purge, Record, Transit,
         effect::{Effect, Outcome},
         plan::Ext4OnlineGrow,
         transition::Outside,
@@ -30,6 +30,8 @@ pub(super) enum FileSystem {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Storage {
+    /// How often it had been made before: what a cloud's token says.
+    pub(super) generation: u32,
     pub(super) size: Bytes,
     pub(super) file_system: Option<FileSystem>,
 }
@@ -46,7 +48,14 @@ pub(super) enum Extent {
 pub(super) struct World {
     pub(super) storage: Option<Storage>,
     pub(super) attached: bool,
+    /// Of a cloud: an attachment on its way.
+    pub(super) transit: Option<Transit>,
+    /// Storage is made by a cloud, which calls it by names of its own, and attaches and detaches in
+    /// its own time.
+    pub(super) cloud: bool,
     pub(super) staged: bool,
+    /// Writers are held for a snapshot.
+    pub(super) frozen: bool,
     pub(super) published: bool,
     /// The containers that run and have the file system in their mount namespaces.
     pub(super) containers: BTreeSet<String>,
@@ -65,7 +74,7 @@ impl World {
     }
 
     pub(super) fn is_released(&self) -> bool {
-        !self.attached && !self.staged && !self.published
+        !self.attached && self.transit.is_none() && !self.staged && !self.published
     }
 
     pub(super) fn data(&self) -> Option<u32> {
@@ -77,7 +86,10 @@ impl World {
 
     /// A container writes.
     pub(super) fn write(&mut self, new: u32) {
-        assert!(self.staged && self.published, "a running container's volume is not mounted");
+        assert!(
+            self.staged && self.published && !self.frozen,
+            "a running container's volume is not mounted"
+        );
         let storage = self.storage.as_mut().expect("a running container's storage is gone");
         match &mut storage.file_system {
             Some(FileSystem::Whole { data, .. }) => *data = new,
@@ -86,7 +98,9 @@ impl World {
     }
 
     pub(super) fn reboot(&mut self) {
-        (self.attached, self.staged, self.published) = (false, false, false);
+        // A cloud's attachment outlives the machine.
+        (self.staged, self.published, self.frozen) = (false, false, false);
+        self.attached &= self.cloud;
         self.containers.clear();
     }
 
@@ -95,6 +109,7 @@ impl World {
         Observed {
             provisioned: self.storage.is_some(),
             device: self.attached.then_some(device),
+            transit: self.transit,
             content: None,
             half_made: record.contents == Contents::Formatting && self.storage.is_some(),
             staged: self.staged,
@@ -117,12 +132,20 @@ impl World {
         match effect {
             Effect::Observe => return Some(Outcome::Observed(self.observe(record))),
             Effect::Provision => {
-                let size = record.spec.size;
-                self.storage.get_or_insert(Storage { size, file_system: None });
+                let (size, generation) = (record.spec.size, record.generation);
+                let new = Storage { size, generation, file_system: None };
+                let made = self.storage.get_or_insert(new);
+                assert_eq!(made.generation, generation, "the name of what was deleted");
+                let handle = self.cloud.then(|| format!("vol-{generation}").into());
+                return Some(Outcome::Provisioned { handle, backend: record.spec.backend.clone() });
             }
             Effect::Attach => {
                 self.storage.as_ref()?;
-                self.attached = true;
+                if self.cloud && extent == Extent::Half && !self.attached {
+                    self.transit = Some(Transit::Attaching);
+                    return None;
+                }
+                (self.attached, self.transit) = (true, None);
                 let device = Device { path: "/dev/loop7".into(), number: (7, 7) };
                 return Some(Outcome::Attached(device));
             }
@@ -142,6 +165,7 @@ impl World {
             Effect::GrowStorage { to } => {
                 let storage = self.storage.as_mut()?;
                 storage.size = storage.size.max(to);
+                return Some(Outcome::Grown { to, backend: record.spec.backend.clone() });
             }
             Effect::GrowOffline => self.grow_file_system()?,
             Effect::Stage => {
@@ -152,10 +176,15 @@ impl World {
                 return Some(Outcome::Deferred);
             }
             Effect::GrowOnline => self.grow_file_system()?,
+            Effect::Thaw => self.frozen = false,
             Effect::Publish => self.published = true,
             Effect::Unpublish => self.published = false,
             Effect::Unstage => self.staged = false,
-            Effect::Detach => self.attached = false,
+            Effect::Detach if self.cloud && extent == Extent::Half => {
+                self.attached = false;
+                self.transit = Some(Transit::Detaching);
+            }
+            Effect::Detach => (self.attached, self.transit) = (false, None),
             Effect::Destroy => {
                 self.destroyed += u32::from(self.storage.is_some());
                 self.storage = None;
@@ -175,16 +204,21 @@ impl World {
         match effect {
             Effect::Observe => {}
             Effect::Provision => self.assert_nothing_is_provisioned_in_place_of_data(),
-            Effect::Attach | Effect::GrowStorage { .. } => {}
+            Effect::Attach => {
+                assert_ne!(self.transit, Some(Transit::Detaching), "attached while it detaches");
+            }
+            Effect::GrowStorage { .. } => {}
             Effect::Probe => assert!(self.attached && !self.staged),
             Effect::Format => self.assert_mkfs_is_on_a_blank_device_with_the_intent_stored(),
             Effect::GrowOffline | Effect::Stage => assert!(self.attached && !self.staged),
             Effect::GrowOnline => assert!(self.staged && self.published),
+            Effect::Thaw => assert!(self.staged),
             Effect::Publish => assert!(self.staged && !self.published),
             Effect::Unpublish | Effect::Unstage | Effect::Detach => {
                 let users = &self.containers;
                 assert!(users.is_empty(), "{effect:?} under running containers {users:?}");
                 assert!(effect != Effect::Unstage || !self.published, "{effect:?}");
+                assert!(!self.frozen, "{effect:?} of a frozen file system");
                 assert!(effect != Effect::Detach || !self.staged, "{effect:?}");
             }
             Effect::Destroy => self.assert_only_unused_and_unwanted_storage_is_destroyed(),

@@ -1,11 +1,13 @@
 //! The plan for each state, and what it must never ask for.
 
 use super::*;
+use uuid::Uuid;
+
 use crate::{
-    spec::Bytes,
+    spec::{AttachPolicy, Bytes},
     volume::{
         Device,
-        testing::{START, at, new_record, removed_record, used_record},
+        testing::{self, START, at, new_record, on_ebs, removed_record, used_record},
     },
 };
 
@@ -71,7 +73,7 @@ fn a_new_volume_that_somebody_waits_for_is_made_step_by_step() {
     let blank = ready(Contents::Blank);
     for (record, seen, step) in [
         (new_record(), nothing(), Step::Do(Effect::Provision)),
-        (new_record(), provisioned(), Step::Record(Event::Provisioned)),
+        (new_record(), provisioned(), Step::Do(Effect::Provision)),
         (blank.clone(), provisioned(), Step::Do(Effect::Attach)),
         (blank.clone(), attached(), Step::Do(Effect::Probe)),
         (blank, probed(DeviceContent::Blank), Step::Record(Event::FormatBegun)),
@@ -158,7 +160,7 @@ fn a_released_volume_is_taken_down_from_the_top_and_kept() {
 #[test]
 fn a_new_volume_that_nobody_mounts_is_made_and_not_attached() {
     assert_eq!(released(&new_record(), &nothing()), Step::Do(Effect::Provision));
-    assert_eq!(released(&new_record(), &provisioned()), Step::Record(Event::Provisioned));
+    assert_eq!(released(&new_record(), &provisioned()), Step::Do(Effect::Provision));
     assert_eq!(released(&ready(Contents::Blank), &provisioned()), Step::Idle);
 }
 
@@ -236,4 +238,97 @@ fn a_retained_volume_is_released_and_never_destroyed() {
         assert_eq!((step(START), step(Timestamp::MAX)), (Step::Idle, Step::Idle));
     }
     assert_eq!(released(&retained, &staged()), Step::Do(Effect::Unstage));
+}
+
+#[test]
+fn what_stays_attached_is_unmounted_and_keeps_its_slot_until_the_slot_is_needed() {
+    let stays = on_ebs(used_record(), AttachPolicy::Stay);
+    let follows = on_ebs(used_record(), AttachPolicy::Follow);
+    for record in [&stays, &follows] {
+        assert_eq!(released(record, &mounted()), Step::Do(Effect::Unpublish));
+        assert_eq!(released(record, &staged()), Step::Do(Effect::Unstage));
+    }
+    assert_eq!(released(&stays, &attached()), Step::Idle);
+    assert_eq!(released(&follows, &attached()), Step::Do(Effect::Detach));
+    let detached = next(&stays, Some(&attached()), Want::Detached, Ext4OnlineGrow::Possible, START);
+    assert_eq!(detached, Step::Do(Effect::Detach));
+    let removed = on_ebs(removed_record(Purge::At(START)), AttachPolicy::Stay);
+    assert_eq!(released(&removed, &attached()), Step::Do(Effect::Detach), "a removed one goes");
+}
+
+/// DetachVolume cannot be taken back: a device that is on its way out must not be mounted again.
+#[test]
+fn a_detach_under_way_is_waited_for_whoever_wants_the_volume() {
+    let seen = Observed { transit: Some(Transit::Detaching), ..provisioned() };
+    for attach in [AttachPolicy::Stay, AttachPolicy::Follow] {
+        let record = on_ebs(used_record(), attach);
+        for want in [Want::Mounted, Want::Released, Want::Detached] {
+            let step = next(&record, Some(&seen), want, Ext4OnlineGrow::Possible, START);
+            assert_eq!(step, Step::Do(Effect::Detach));
+        }
+    }
+}
+
+#[test]
+fn an_attach_that_a_crash_interrupted_is_finished_or_undone() {
+    let seen = Observed { transit: Some(Transit::Attaching), ..provisioned() };
+    let follows = on_ebs(used_record(), AttachPolicy::Follow);
+    assert_eq!(wanted(&follows, &seen), Step::Do(Effect::Attach));
+    assert_eq!(released(&follows, &seen), Step::Do(Effect::Detach));
+}
+
+#[test]
+fn storage_with_a_name_of_its_own_is_deleted_by_it_even_where_it_is_not_seen() {
+    let removed = on_ebs(removed_record(Purge::At(START)), AttachPolicy::Stay);
+    assert_eq!(released(&removed, &nothing()), Step::Do(Effect::Destroy));
+    let nameless = Record { handle: None, ..removed };
+    assert_eq!(released(&nameless, &nothing()), Step::Forget);
+}
+
+/// The cloud answers the same request with the volume that was deleted: it must be told apart.
+#[test]
+fn storage_that_vanished_before_it_was_used_is_recorded_as_gone_and_made_anew() {
+    for contents in [Contents::Blank, Contents::Formatting] {
+        let blank = on_ebs(ready(contents), AttachPolicy::Stay);
+        assert_eq!(wanted(&blank, &nothing()), Step::Record(Event::StorageGone));
+        let gone = transition::apply(&blank, Event::StorageGone, START).unwrap();
+        assert_eq!((&gone.handle, gone.generation), (&None, 1));
+        assert_eq!(wanted(&gone, &nothing()), Step::Do(Effect::Provision));
+    }
+}
+
+#[test]
+fn a_file_system_that_came_with_the_storage_is_recognised_and_never_formatted() {
+    let inherited = ready(Contents::Inherited);
+    let uuid = Uuid::from_u128(7);
+    let found = probed(DeviceContent::FileSystem { fs: FsType::Xfs, uuid });
+    assert_eq!(wanted(&inherited, &attached()), Step::Do(Effect::Probe));
+    assert_eq!(
+        wanted(&inherited, &found),
+        Step::Record(Event::Recognised { fs: FsType::Xfs, uuid })
+    );
+    for content in [DeviceContent::Blank, DeviceContent::Something] {
+        assert_eq!(wanted(&inherited, &probed(content)), Step::Stuck(Problem::NothingInherited));
+    }
+    assert_eq!(wanted(&inherited, &nothing()), Step::Stuck(Problem::StorageMissing));
+
+    let known =
+        transition::apply(&inherited, Event::Recognised { fs: FsType::Xfs, uuid }, START).unwrap();
+    assert_eq!(known.file_system_uuid, Some(uuid));
+    assert_eq!(wanted(&known, &found), Step::Do(Effect::Stage));
+    assert_eq!(wanted(&known, &mounted()), Step::Do(Effect::GrowOnline), "it may be smaller");
+}
+
+#[test]
+fn other_settings_are_brought_to_the_storage_without_a_new_size() {
+    let changing = Record {
+        changing_to: Some(testing::ebs(AttachPolicy::Follow)),
+        ..on_ebs(used_record(), AttachPolicy::Stay)
+    };
+    let to = changing.spec.size;
+    assert_eq!(wanted(&changing, &mounted()), Step::Do(Effect::GrowStorage { to }));
+    let backend = testing::ebs(AttachPolicy::Follow);
+    let changed = transition::apply(&changing, Event::StorageGrown { to, backend }, START).unwrap();
+    assert!(!changed.file_system_behind && changed.changing_to.is_none());
+    assert_eq!(wanted(&changed, &mounted()), Step::Idle);
 }

@@ -35,6 +35,8 @@ pub(super) fn apply(record: &mut Record, event: Event, now: Timestamp) {
         | Event::StorageGrown { .. }
         | Event::GrowFailed
         | Event::FileSystemGrown
+        | Event::FreezeBegun
+        | Event::Thawed
         | Event::Remove { .. }
         | Event::Purge
         | Event::Undelete { .. }

@@ -44,6 +44,9 @@ impl World {
         left.extend(self.images());
         left.extend(entries(&self.path("mnt/stage")));
         left.extend(entries(&self.path("mnt/volumes")));
+        if let Some(fake) = &self.cloud {
+            left.extend(fake.volumes().into_iter().map(|volume| PathBuf::from(volume.id)));
+        }
         left
     }
 }

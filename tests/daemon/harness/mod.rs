@@ -7,6 +7,8 @@
 //! devices have no namespace: they are freed on drop.
 
 mod callers;
+#[allow(dead_code, reason = "by the EBS suites, which share this harness")]
+mod cloud;
 mod daemon;
 mod http;
 mod kernel;
@@ -19,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ec2_fake::Fake;
 use rustix::{
     mount::{MountPropagationFlags, mount_change},
     thread::UnshareFlags,
@@ -26,6 +29,7 @@ use rustix::{
 
 #[allow(unused_imports, reason = "not by the crash suite, which shares this harness")]
 pub(crate) use callers::Caller;
+#[allow(unused_imports, reason = "not by the EBS suites, which share this harness")]
 pub(crate) use daemon::Start;
 pub(crate) use http::{Connection, Reply};
 #[allow(unused_imports, reason = "not by the crash suite, which shares this harness")]
@@ -44,6 +48,7 @@ pub(crate) struct World {
     pub(crate) environment: BTreeMap<String, String>,
     daemon: Option<Child>,
     others: Vec<Child>,
+    cloud: Option<Fake>,
 }
 
 impl World {
@@ -61,6 +66,7 @@ impl World {
             environment: BTreeMap::new(),
             daemon: None,
             others: Vec::new(),
+            cloud: None,
         };
         let path = |name: &str| world.path(name).display().to_string();
         let paths = [
@@ -177,6 +183,10 @@ impl Drop for World {
         }
         if std::thread::panicking() {
             self.print_log();
+        }
+        if let Some(fake) = self.cloud.take() {
+            self.undo_mounts();
+            drop(fake);
         }
         kernel::undo_everything(&self.dir);
     }

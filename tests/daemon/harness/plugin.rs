@@ -103,6 +103,18 @@ impl World {
         });
     }
 
+    /// Waits until the volume is not mounted; it may stay attached.
+    #[track_caller]
+    #[allow(dead_code, reason = "by the EBS suites, which share this harness")]
+    pub(crate) fn until_unmounted(&self, name: &str) {
+        let stage = self.path("mnt/stage").join(self.inspect(name)["id"].as_str().unwrap());
+        let released = || {
+            let info = self.inspect(name);
+            !super::is_mount_point(&stage) && info["path"].is_null() && info["doing"].is_null()
+        };
+        until("the volume is unmounted", released);
+    }
+
     /// Waits until nothing is left of any volume, restarts, and finds that it is still so.
     #[track_caller]
     pub(crate) fn finish(&mut self) {

@@ -1,15 +1,11 @@
 //! Creation, growth, removal and what brings a volume back.
 
 use super::*;
-use crate::volume::testing::{new_record, removed_record};
-
-fn grow(gib: u64) -> Event {
-    Event::Grow { to: Bytes::gib(gib) }
-}
+use crate::volume::testing::{grow, grown, made, new_record, removed_record};
 
 #[test]
 fn a_volume_is_made_formatted_and_then_has_users_data() {
-    let volume = Volume(new_record()).then(Event::Provisioned);
+    let volume = Volume(new_record()).then(made());
     assert_eq!((&volume.0.phase, volume.0.contents), (&Phase::Ready, Contents::Blank));
     let volume = volume.then(Event::FormatBegun);
     assert_eq!(volume.0.contents, Contents::Formatting);
@@ -24,7 +20,7 @@ fn a_volume_whose_storage_could_not_be_made_is_due_for_deletion_at_once() {
 
 #[test]
 fn no_engine_event_turns_a_used_volume_into_one_that_may_be_deleted() {
-    for event in [Event::FormatBegun, Event::CreationFailed, Event::Provisioned] {
+    for event in [Event::FormatBegun, Event::CreationFailed, made()] {
         assert_eq!(Volume::free().then(event).0, used_record());
     }
 }
@@ -32,7 +28,7 @@ fn no_engine_event_turns_a_used_volume_into_one_that_may_be_deleted() {
 #[test]
 fn a_late_engine_event_does_not_bring_a_removed_volume_back() {
     let removed = removed_record(Purge::At(at(60)));
-    for event in [Event::Provisioned, Event::CreationFailed] {
+    for event in [made(), Event::CreationFailed] {
         assert_eq!(Volume(removed.clone()).at(5, event).0, removed);
     }
 }
@@ -42,7 +38,7 @@ fn a_grow_is_wanted_first_and_then_reached_and_then_the_file_system_follows() {
     let volume = Volume::free().then(grow(20));
     assert_eq!(volume.0.growing_to, Some(Bytes::gib(20)));
     assert_eq!((volume.0.spec.size, volume.0.wanted_size()), (Bytes::gib(10), Bytes::gib(20)));
-    let volume = volume.then(Event::StorageGrown { to: Bytes::gib(20) });
+    let volume = volume.then(grown(20));
     assert_eq!((volume.0.spec.size, volume.0.growing_to), (Bytes::gib(20), None));
     assert!(volume.0.file_system_behind);
     assert!(!volume.then(Event::FileSystemGrown).0.file_system_behind);
@@ -51,14 +47,14 @@ fn a_grow_is_wanted_first_and_then_reached_and_then_the_file_system_follows() {
 #[test]
 fn a_volume_that_was_never_formatted_has_no_file_system_to_grow() {
     let volume = Volume(new_record()).then(grow(20));
-    let volume = volume.then(Event::StorageGrown { to: Bytes::gib(20) });
+    let volume = volume.then(grown(20));
     assert!(!volume.0.file_system_behind);
 }
 
 #[test]
 fn a_larger_grow_that_came_meanwhile_is_not_forgotten() {
     let volume = Volume::free().then(grow(20)).then(grow(30));
-    let volume = volume.then(Event::StorageGrown { to: Bytes::gib(20) });
+    let volume = volume.then(grown(20));
     assert_eq!(volume.0.growing_to, Some(Bytes::gib(30)));
 }
 

@@ -3,39 +3,46 @@
 use std::fmt::Write;
 
 use super::*;
-use crate::volume::testing::{new_record, removed_record};
+use crate::{
+    spec::AttachPolicy,
+    volume::testing::{grow, grown, made, new_record, on_ebs, removed_record},
+};
 
 const TABLE: &str = "
-                 creating    blank  halfway     free  growing   behind     held   parked   sticky  removed retained      due
-Provisioned             +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-CreationFailed          +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-FormatBegun             +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Formatted               +        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Mount                   +        +        +        +        +        +        +        +        +  removed  removed  removed
-Unmount                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·
-Unmount, held           ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·
-Abandon                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·
-Swept                   ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·
-Booted                  ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·
-Grow                    +        +        +        +        ·        +        +        +        +  removed  removed  removed
-Grow, smaller      shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink  removed  removed  removed
-StorageGrown            +        +        +        +        +        +        +        +        +        +        +        +
-GrowFailed              ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·
-FileSystemGrown         ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·
-Remove                  +        +        +        +        +        +     held     held   sticky        ·        ·        ·
-Purge              not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +        ·
-Undelete           not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +   purged
-Rename                  +        +        +        +        +        +     held     held        +  removed  removed  removed
-Set                     +        +        +        +        +        +        +        +        +  removed  removed  removed";
+                 creating    blank  halfway     free  growing   behind     held   parked   sticky  removed retained      due      ebs   frozen  inherit
+Provisioned             +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+CreationFailed          +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+FormatBegun             +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Formatted               +        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Mount                   +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +        +
+Unmount                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·
+Unmount, held           ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·
+Abandon                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·
+Swept                   ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·
+Booted                  ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·
+Grow                    +        +        +        +        ·        +        +        +        +  removed  removed  removed        +        +        +
+Grow, smaller      shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink  removed  removed  removed   shrink   shrink   shrink
+StorageGrown            +        +        +        +        +        +        +        +        +        +        +        +        +        +        +
+GrowFailed              ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+FileSystemGrown         ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·
+StorageGone             ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·
+Recognised              ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +
+FreezeBegun             +        +        +        +        +        +        +        +        +  removed  removed  removed        +        ·        +
+Thawed                  ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·
+Remove                  +        +        +        +        +        +     held     held   sticky        ·        ·        ·        +        +        +
+Purge              not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +        ·   not-rm   not-rm   not-rm
+Undelete           not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +   purged   not-rm   not-rm   not-rm
+Rename                  +        +        +        +        +        +     held     held        +  removed  removed  removed        +        +        +
+Set                     +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +        +";
 
 fn states() -> Vec<(&'static str, Record)> {
     let sticky = Changes { sticky: Some(Sticky::Yes), ..Changes::default() };
     vec![
         ("creating", new_record()),
-        ("blank", Volume(new_record()).then(Event::Provisioned).0),
+        ("blank", Volume(new_record()).then(made()).0),
         ("halfway", Record { contents: Contents::Formatting, ..used_record() }),
         ("free", used_record()),
-        ("growing", Volume::free().then(Event::Grow { to: Bytes::gib(20) }).0),
+        ("growing", Volume::free().then(grow(20)).0),
         ("behind", Record { file_system_behind: true, ..used_record() }),
         ("held", Volume::free().then(mount("web")).0),
         ("parked", Volume::free().then(mount("web")).then(unmount("web", Outside::Held)).0),
@@ -43,13 +50,16 @@ fn states() -> Vec<(&'static str, Record)> {
         ("removed", removed_record(Purge::At(at(60)))),
         ("retained", removed_record(Purge::Never)),
         ("due", removed_record(Purge::At(START))),
+        ("ebs", on_ebs(used_record(), AttachPolicy::Stay)),
+        ("frozen", Record { frozen: true, ..used_record() }),
+        ("inherit", Record { contents: Contents::Inherited, ..used_record() }),
     ]
 }
 
 fn events() -> Vec<(&'static str, Event)> {
     let labels = BTreeMap::from([("team".to_owned(), "web".to_owned())]);
     vec![
-        ("Provisioned", Event::Provisioned),
+        ("Provisioned", made()),
         ("CreationFailed", Event::CreationFailed),
         ("FormatBegun", Event::FormatBegun),
         ("Formatted", Event::Formatted),
@@ -59,11 +69,15 @@ fn events() -> Vec<(&'static str, Event)> {
         ("Abandon", abandon("web", Outside::Free)),
         ("Swept", sweep(&["web"], Outside::Free, 0)),
         ("Booted", Event::Booted { boot_id: "boot-2".into() }),
-        ("Grow", Event::Grow { to: Bytes::gib(20) }),
-        ("Grow, smaller", Event::Grow { to: Bytes::gib(5) }),
-        ("StorageGrown", Event::StorageGrown { to: Bytes::gib(20) }),
+        ("Grow", grow(20)),
+        ("Grow, smaller", grow(5)),
+        ("StorageGrown", grown(20)),
         ("GrowFailed", Event::GrowFailed),
         ("FileSystemGrown", Event::FileSystemGrown),
+        ("StorageGone", Event::StorageGone),
+        ("Recognised", Event::Recognised { fs: FsType::Xfs, uuid: Uuid::nil() }),
+        ("FreezeBegun", Event::FreezeBegun),
+        ("Thawed", Event::Thawed),
         ("Remove", remove()),
         ("Purge", Event::Purge),
         ("Undelete", Event::Undelete { name: "back".parse().unwrap() }),
@@ -75,10 +89,12 @@ fn events() -> Vec<(&'static str, Event)> {
 /// A new event does not compile here until it has a row above.
 const fn has_a_row(event: &Event) {
     match event {
-        Event::Provisioned | Event::CreationFailed | Event::FormatBegun | Event::Formatted => {}
+        Event::Provisioned { .. } | Event::StorageGone | Event::Recognised { .. } => {}
+        Event::CreationFailed | Event::FormatBegun | Event::Formatted => {}
         Event::Mount { .. } | Event::Unmount { .. } | Event::Abandon { .. } => {}
         Event::Swept { .. } | Event::Booted { .. } | Event::Grow { .. } => {}
         Event::StorageGrown { .. } | Event::GrowFailed | Event::FileSystemGrown => {}
+        Event::FreezeBegun | Event::Thawed => {}
         Event::Remove { .. } | Event::Purge | Event::Undelete { .. } => {}
         Event::Rename { .. } | Event::Set(_) => {}
     }

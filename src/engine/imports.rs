@@ -1,0 +1,127 @@
+//! Taking over storage that exists and has no record here: other plugins' volumes, and hawser's own
+//! after its store was lost. One by one, and never by itself.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    Engine, EngineError, LONG, Message, View, new_handle, snapshots::failed, task::VolumeTask,
+};
+use crate::{
+    backend::{Backend, Candidate, Imports, Maker, VolumeRef},
+    spec::{Spec, Stated, VolumeName},
+    volume::{Contents, Handle, Phase, Record, VolumeId},
+};
+
+/// The name and the place of the data that an import is to have.
+#[derive(Debug, Clone, Default)]
+pub struct ImportAs {
+    /// The volume's name; `None` is the one that it has.
+    pub name: Option<VolumeName>,
+    /// The directory of its file system that tasks see; `None` is what its maker used.
+    pub data_dir: Option<String>,
+}
+
+impl Engine {
+    /// What could be imported: what no record here is about.
+    ///
+    /// # Errors
+    ///
+    /// Where a backend cannot tell.
+    pub async fn importable(&self) -> Result<Vec<Candidate>, EngineError> {
+        let mut all = Vec::new();
+        for (_, imports) in self.importing() {
+            all.extend(imports.candidates().await.map_err(failed("look for volumes"))?);
+        }
+        all.retain(|candidate| self.known_as(&candidate.handle).is_none());
+        Ok(all)
+    }
+
+    /// Takes storage over: marks it as this cluster's, and makes a record of it.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none of that handle, it is in use, or its name is taken. Nothing was changed
+    /// then.
+    pub async fn import(
+        &self,
+        handle: &Handle,
+        import_as: ImportAs,
+    ) -> Result<Arc<View>, EngineError> {
+        let refused = |why: String| EngineError::Import { handle: handle.to_string(), why };
+        if let Some(name) = self.known_as(handle) {
+            return Err(refused(format!("it is the volume `{name}` already")));
+        }
+        let (backend, imports) = self.importing().next().ok_or(EngineError::NoBackend {
+            op: "import",
+            what: "volumes that could be imported",
+        })?;
+        let candidate = imports.candidate(handle).await.map_err(failed("import"))?;
+        if let Some(user) = &candidate.in_use_by {
+            return Err(refused(format!("it is in use by {user}: stop its task there first")));
+        }
+        let record = self.record_of(candidate, import_as).map_err(|error| match error {
+            EngineError::Spec(why) => refused(format!("{why}: give it another name with --name")),
+            other => other,
+        })?;
+        if self.shared.registry.by_id(record.id).is_some() {
+            return Err(refused("a volume with its id is there already".into()));
+        }
+        let name = record.name.clone();
+        let (task, inbox) = new_handle(&record);
+        self.shared
+            .registry
+            .insert_new(&name, record.id, &task)
+            .map_err(|_| EngineError::NameTaken(name.clone()))?;
+        // Marked before it is recorded: a record whose storage is not marked could not be removed.
+        let adopted = imports.adopt(&VolumeRef::from(&record)).await;
+        if let Err(error) = adopted {
+            self.shared.registry.forget(&name, record.id);
+            return Err(failed("import")(error));
+        }
+        tracing::info!(volume = %name, %handle, backend = %backend.kind(), "imported");
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(VolumeTask::new(shared, task.clone(), inbox, record, None).run_new());
+        let ask = |reply| Message::Ensure { stated: Stated::default(), reply };
+        Self::ask(&task, "import", &name, LONG, ask).await?;
+        self.get(&name)
+    }
+
+    fn record_of(&self, candidate: Candidate, import_as: ImportAs) -> Result<Record, EngineError> {
+        let name = match import_as.name {
+            Some(name) => name,
+            None => candidate.name.parse().map_err(EngineError::from)?,
+        };
+        let (id, spec) = match candidate.known {
+            Some(known) => known,
+            None => {
+                let spec = Stated::default().resolve(&name, self.defaults());
+                let spec = spec.map_err(EngineError::from)?;
+                (VolumeId::random(), spec)
+            }
+        };
+        let spec = Spec { size: candidate.size, backend: candidate.backend, ..spec };
+        let dir = import_as.data_dir.unwrap_or(candidate.data_dir);
+        // hawser's own directory is not worth a field.
+        let data_dir = (candidate.made_by != Maker::Hawser || !dir.is_empty()).then_some(dir);
+        Ok(Record {
+            phase: Phase::Ready,
+            contents: Contents::Inherited,
+            handle: Some(candidate.handle),
+            data_dir,
+            ..Record::new(id, name, spec, Timestamp::now())
+        })
+    }
+
+    fn importing(&self) -> impl Iterator<Item = (&Arc<dyn Backend>, &dyn Imports)> {
+        self.shared.host.backends().filter_map(|backend| Some((backend, backend.imports()?)))
+    }
+
+    /// The volume that has that storage.
+    fn known_as(&self, handle: &Handle) -> Option<VolumeName> {
+        let views = self.shared.registry.all().into_iter().map(|task| task.view());
+        let mut views = views.filter(|view| view.record.handle.as_ref() == Some(handle));
+        views.next().map(|view| view.record.name.clone())
+    }
+}

@@ -1,0 +1,64 @@
+//! A world whose volumes are on EBS: an EC2 of its own beside the daemon, with real devices.
+
+use ec2_fake::{Fake, FakeConfig};
+
+use super::World;
+
+impl World {
+    /// A daemon on an instance of a fake EC2, with EBS as its default; not started yet.
+    #[track_caller]
+    pub(crate) fn on_ebs() -> Self {
+        let world = Self::new();
+        let config = FakeConfig::new(world.path("ec2"));
+        world.on(config)
+    }
+
+    /// The same with an EC2 of the test's own making, in the directory `ec2`.
+    #[track_caller]
+    pub(crate) fn on(mut self, config: FakeConfig) -> Self {
+        let fake = Fake::start(config);
+        let instance = fake.first_instance();
+        let play = fake.play_dir(&instance.id);
+        let (dev, sys) = (play.join("dev"), play.join("sys"));
+        for (key, value) in [
+            ("daemon.cluster", "test"),
+            ("backends.ebs.enabled", "true"),
+            ("backends.ebs.region", "us-east-1"),
+            ("backends.ebs.endpoint", &fake.endpoint()),
+            ("backends.ebs.access_key", "AKIATEST"),
+            ("backends.ebs.secret_key", "secret"),
+            ("backends.ebs.instance_id", &instance.id),
+            ("backends.ebs.zone", &instance.zone),
+            ("backends.ebs.dev_dir", &dev.display().to_string()),
+            ("backends.ebs.sys_dir", &sys.display().to_string()),
+            ("volumes.default_backend", "ebs"),
+            ("volumes.default_size", "1GiB"),
+        ] {
+            self.set(key, value);
+        }
+        self.cloud = Some(fake);
+        self
+    }
+
+    /// The EC2.
+    #[track_caller]
+    pub(crate) fn ec2(&self) -> &Fake {
+        self.cloud.as_ref().expect("this world has an EC2")
+    }
+
+    /// What EC2 calls a volume.
+    #[track_caller]
+    pub(crate) fn vol(&self, name: &str) -> String {
+        self.inspect(name)["storage"].as_str().expect("it is on EBS").to_owned()
+    }
+
+    /// How often each of EC2's actions was asked for since [`ec2_fake::Controls::reset_calls`],
+    /// those that were not, left out.
+    pub(crate) fn ec2_calls(&self) -> std::collections::BTreeMap<String, usize> {
+        let mut counts = std::collections::BTreeMap::new();
+        for call in self.ec2().calls() {
+            *counts.entry(call.action).or_default() += 1;
+        }
+        counts
+    }
+}
