@@ -193,6 +193,8 @@ fn a_volume_that_is_mounted_is_not_taken_over() {
         run("umount", [mount.to_str().unwrap()]);
     }
     world.hawser(["volume", "import", &vol, "--yes"]);
+    world.mount("v", "b");
+    world.unmount("v", "b");
     world.remove("v");
     world.finish();
 }
