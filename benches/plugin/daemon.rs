@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_micros(200);
 pub(crate) struct Daemon {
     dir: PathBuf,
     socket: PathBuf,
-    environment: Vec<(String, String)>,
+    settings: Vec<(&'static str, String)>,
     process: Option<Child>,
 }
 
@@ -29,11 +29,11 @@ impl Daemon {
         Self::with(dir, Vec::new())
     }
 
-    /// The same, with these variables besides.
+    /// The same, with these settings besides.
     #[track_caller]
-    pub(crate) fn with(dir: &Path, environment: Vec<(String, String)>) -> Self {
+    pub(crate) fn with(dir: &Path, settings: Vec<(&'static str, String)>) -> Self {
         let socket = dir.join("hawser.sock");
-        let mut daemon = Self { dir: dir.into(), socket, environment, process: None };
+        let mut daemon = Self { dir: dir.into(), socket, settings, process: None };
         daemon.start("none");
         daemon
     }
@@ -48,7 +48,9 @@ impl Daemon {
         command.arg("--root").arg(self.dir.join("mnt")).arg("--docker-socket").arg(&self.socket);
         command.arg("--admin-socket").arg(self.dir.join("admin.sock"));
         command.env("HAWSER_UNDELETE", "0s").env("HAWSER_LOCAL_OVERCOMMIT", "1000");
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        for (key, value) in &self.settings {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let start = Instant::now();
         let mut process = command.spawn().expect("hawser can be started");

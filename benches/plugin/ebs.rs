@@ -8,6 +8,7 @@ use ec2_fake::{Delays, Fake, FakeConfig, Throttle, Transition};
 use crate::{
     client::{named, with_id},
     daemon::Daemon,
+    on_ebs,
     report::{Report, Samples, timed},
 };
 
@@ -40,7 +41,10 @@ fn live(dir: &Path, day: Day, report: &mut Report) {
         ..Delays::all(Duration::ZERO)
     };
     let fake = Fake::start(config);
-    let mut daemon = Daemon::with(dir, environment(&fake));
+    let mut settings = on_ebs::settings(&fake);
+    // Each unmount is a detach.
+    settings.push(("volumes.linger", "0s".to_owned()));
+    let mut daemon = Daemon::with(dir, settings);
     make(&daemon);
     if day == Day::Bad {
         fake.throttle("*", Throttle::Percent(5));
@@ -58,26 +62,6 @@ fn live(dir: &Path, day: Day, report: &mut Report) {
     eprintln!("EBS: {describes} DescribeVolumes for {VOLUMES} mounts and unmounts{what}");
     daemon.kill();
     drop(stuck);
-}
-
-fn environment(fake: &Fake) -> Vec<(String, String)> {
-    let instance = fake.first_instance();
-    let play = fake.play_dir(&instance.id);
-    let set = |key: &str, value: String| (format!("HAWSER_{key}"), value);
-    vec![
-        set("CLUSTER", "bench".into()),
-        set("EBS_ENABLED", "true".into()),
-        set("EBS_REGION", "us-east-1".into()),
-        set("EBS_ENDPOINT", fake.endpoint()),
-        set("EBS_ACCESS_KEY", "AKIATEST".into()),
-        set("EBS_SECRET_KEY", "secret".into()),
-        set("EBS_INSTANCE_ID", instance.id),
-        set("EBS_ZONE", instance.zone),
-        set("EBS_DEV_DIR", play.join("dev").display().to_string()),
-        set("EBS_SYS_DIR", play.join("sys").display().to_string()),
-        set("DEFAULT_BACKEND", "ebs".into()),
-        set("LINGER", "0s".into()),
-    ]
 }
 
 fn name(i: usize) -> String {

@@ -22,6 +22,8 @@ mod ebs;
 #[allow(dead_code, unused_imports, reason = "shared with the tests that start a Docker engine")]
 mod harness;
 mod many;
+#[path = "../../tests/on_ebs.rs"]
+mod on_ebs;
 mod report;
 
 use daemon::Daemon;
