@@ -4,8 +4,11 @@ use std::{collections::HashMap, fmt, time::Duration};
 
 use aws_config::{
     BehaviorVersion, ConfigLoader,
-    default_provider::region::DefaultRegionChain,
+    environment::EnvironmentVariableRegionProvider,
     imds::{self, credentials::ImdsCredentialsProvider},
+    meta::region::RegionProviderChain,
+    profile::ProfileFileRegionProvider,
+    provider_config::ProviderConfig,
 };
 use aws_sdk_ec2::{
     Client,
@@ -71,7 +74,9 @@ impl Api {
     /// The client of the instance's metadata service (IMDSv2).
     pub(super) async fn metadata(&self) -> Result<&imds::Client, String> {
         let make = || async {
+            let config = ProviderConfig::without_region().with_http_client(http_client());
             let mut builder = imds::Client::builder()
+                .configure(&config)
                 .max_attempts(2)
                 .connect_timeout(METADATA)
                 .read_timeout(METADATA)
@@ -133,9 +138,9 @@ impl Api {
         if let Some(region) = &self.settings.region {
             return Ok(Region::new(region.clone()));
         }
-        if self.settings.metadata_endpoint.is_none()
-            && let Some(region) = DefaultRegionChain::builder().build().region().await
-        {
+        let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(ProfileFileRegionProvider::new());
+        if let Some(region) = chain.region().await {
             return Ok(region);
         }
         let asked = self.metadata().await?.get("/latest/meta-data/placement/region").await;
