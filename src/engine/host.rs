@@ -227,6 +227,7 @@ impl Host {
             provisioned: inspection != Inspection::Absent,
             staged: shows(&stage)?,
             published: shows(&published)?,
+            destroyed: false,
             // In the middle of formatting, and not by this process: see volume::plan.
             half_made: record.contents == Contents::Formatting && inspection != Inspection::Absent,
             device,

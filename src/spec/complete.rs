@@ -79,6 +79,16 @@ impl BackendSpec {
         }
     }
 
+    /// Whether its storage is called by a name of the backend's own, which is lost with the answer
+    /// to its creation.
+    #[must_use]
+    pub const fn names_its_storage(&self) -> bool {
+        match self {
+            Self::Local(_) => false,
+            Self::Ebs(_) => true,
+        }
+    }
+
     /// Whether its storage is made with something on it.
     #[must_use]
     pub fn comes_with_data(&self) -> bool {

@@ -1,6 +1,8 @@
 //! The steps that a volume's life is made of, and what the knowledge of it becomes after each.
 
-use super::{Device, DeviceContent, Handle, Observed, Record, transition::Event};
+use uuid::Uuid;
+
+use super::{Contents, Device, DeviceContent, Handle, Observed, Record, transition::Event};
 use crate::spec::{BackendSpec, Bytes};
 
 /// One step, done by the engine. Every one can be repeated: after a crash the plan asks for it
@@ -127,6 +129,9 @@ impl Outcome {
             }
             Effect::GrowStorage { to } => Self::Grown { to, backend: backend() },
             Effect::Attach => Self::Attached(Device { path: "/dev/loop".into(), number: (7, 0) }),
+            Effect::Probe if record.contents == Contents::Inherited => {
+                Self::Probed(DeviceContent::FileSystem { fs: record.spec.fs, uuid: Uuid::nil() })
+            }
             Effect::Probe => Self::Probed(DeviceContent::Blank),
             Effect::Observe
             | Effect::Format
@@ -149,7 +154,10 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
     let mut event = None;
     match effect {
         Effect::Observe => {}
-        Effect::Provision => seen.provisioned = true,
+        Effect::Provision => {
+            seen.provisioned = true;
+            seen.destroyed = false;
+        }
         Effect::Attach | Effect::Probe => {}
         Effect::Format => {
             seen.staged = true;
@@ -173,6 +181,7 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
         }
         Effect::Destroy => {
             seen.provisioned = false;
+            seen.destroyed = true;
             seen.half_made = false;
             event = Some(Event::StorageGone);
         }

@@ -55,6 +55,8 @@ pub struct Observed {
     pub transit: Option<Transit>,
     /// What is on the device; looked at only while the record does not say `Formatted`.
     pub content: Option<DeviceContent>,
+    /// The storage was deleted since the last look, whether it was seen or not.
+    pub destroyed: bool,
     /// The storage holds a half-made file system of our own and must be made anew.
     pub half_made: bool,
     /// The file system is mounted at the stage.

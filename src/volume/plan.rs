@@ -190,6 +190,10 @@ fn removal(record: &Record, purge: Purge, seen: &Observed, now: Timestamp) -> St
         Purge::Never => Step::Idle,
         Purge::At(at) if at > now && (exists || has_data) => Step::Wait(at),
         Purge::At(_) if exists => Step::Do(Effect::Destroy),
+        // It may have been made without an answer, and not be seen yet: deleted all the same.
+        Purge::At(_) if record.spec.backend.names_its_storage() && !seen.destroyed => {
+            Step::Do(Effect::Destroy)
+        }
         Purge::At(_) => Step::Forget,
     }
 }

@@ -325,7 +325,11 @@ fn undelete(record: &mut Record, name: VolumeName, now: Timestamp) -> Result<(),
         // Its storage may be gone already, or be on its way.
         Phase::Removed { purge: Purge::At(due), .. } if due <= now => Err(Refusal::Purged),
         Phase::Removed { .. } => {
-            record.phase = Phase::Ready;
+            // Removed while it was being made: it is made now.
+            let unmade = record.spec.backend.names_its_storage()
+                && record.handle.is_none()
+                && record.contents == Contents::Blank;
+            record.phase = if unmade { Phase::Creating } else { Phase::Ready };
             record.name = name;
             Ok(())
         }

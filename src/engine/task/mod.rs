@@ -34,7 +34,7 @@ use crate::{
     cluster::Urgency,
     sys::mountinfo::MountTable,
     volume::{
-        Observed, Phase, Record,
+        Observed, Phase, Record, Transit,
         plan::{self, Step, Want},
     },
 };
@@ -233,10 +233,10 @@ impl VolumeTask {
     }
 
     fn publish_view(&mut self) {
-        let attached = self
-            .observed
-            .as_ref()
-            .is_some_and(|seen| seen.device.is_some() && !seen.staged && self.running.is_none());
+        let attached = self.observed.as_ref().is_some_and(|seen| {
+            let has_slot = seen.device.is_some() || seen.transit == Some(Transit::Attaching);
+            has_slot && !seen.staged && self.running.is_none()
+        });
         let idle = attached && !self.is_wanted();
         self.idle_since =
             self.idle_since.filter(|_| idle).or_else(|| idle.then(std::time::Instant::now));

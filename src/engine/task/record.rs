@@ -15,8 +15,11 @@ use crate::{
 impl VolumeTask {
     /// Changes the record and stores it; in memory it changes only when that succeeded.
     pub(super) async fn store_event(&mut self, event: Event) -> Result<(), StoreError> {
+        // What follows these frees something: on a full disk, too.
+        let frees = matches!(event, Event::Thawed | Event::StorageGone);
+        let urgency = if frees { Urgency::Release } else { Urgency::NewWork };
         match transition::apply(&self.record, event, Timestamp::now()) {
-            Ok(next) => self.store(next, Urgency::NewWork).await,
+            Ok(next) => self.store(next, urgency).await,
             // The engine's own events are never refused: see transition::apply.
             Err(refusal) => {
                 tracing::error!(volume = %self.record.name, %refusal, "an engine event was refused");

@@ -236,7 +236,8 @@ impl VolumeTask {
     }
 
     async fn grow(&mut self, to: Option<Bytes>, settings: &Stated, reply: Reply<Grown>) {
-        let backend = &self.record.spec.backend;
+        // What is on its way already is kept.
+        let backend = self.record.changing_to.as_ref().unwrap_or(&self.record.spec.backend);
         let to = to.map_or_else(|| self.record.wanted_size(), |to| backend.round_up(to));
         let backend = match backend.changed(settings, to) {
             Ok(backend) => backend,

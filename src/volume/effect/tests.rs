@@ -14,6 +14,7 @@ fn everything() -> Observed {
         device: Some(device()),
         transit: Some(Transit::Attaching),
         content: Some(DeviceContent::Blank),
+        destroyed: false,
         half_made: true,
         staged: true,
         published: true,
@@ -55,7 +56,7 @@ fn each_undoing_step_takes_its_own_part_away_and_nothing_else() {
         (Effect::Unstage, Observed { staged: false, grow_at_next_mount: false, ..everything() }),
         // What was probed was this attachment's device.
         (Effect::Detach, Observed { device: None, transit: None, content: None, ..everything() }),
-        (Effect::Destroy, Observed { provisioned: false, half_made: false, ..everything() }),
+        (Effect::Destroy, Observed { provisioned: false, destroyed: true, half_made: false, ..everything() }),
         (Effect::GrowStorage { to }, Observed { grow_at_next_mount: false, ..everything() }),
     ] {
         assert_eq!(absorb(everything(), effect, Outcome::Done).0, seen, "{effect:?}");

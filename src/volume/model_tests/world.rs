@@ -111,6 +111,7 @@ impl World {
             device: self.attached.then_some(device),
             transit: self.transit,
             content: None,
+            destroyed: false,
             half_made: record.contents == Contents::Formatting && self.storage.is_some(),
             staged: self.staged,
             published: self.published,

@@ -281,8 +281,11 @@ fn an_attach_that_a_crash_interrupted_is_finished_or_undone() {
 fn storage_with_a_name_of_its_own_is_deleted_by_it_even_where_it_is_not_seen() {
     let removed = on_ebs(removed_record(Purge::At(START)), AttachPolicy::Stay);
     assert_eq!(released(&removed, &nothing()), Step::Do(Effect::Destroy));
+    // Made, perhaps, without an answer, and not seen yet.
     let nameless = Record { handle: None, ..removed };
-    assert_eq!(released(&nameless, &nothing()), Step::Forget);
+    assert_eq!(released(&nameless, &nothing()), Step::Do(Effect::Destroy));
+    let destroyed = Observed { destroyed: true, ..nothing() };
+    assert_eq!(released(&nameless, &destroyed), Step::Forget);
 }
 
 /// The cloud answers the same request with the volume that was deleted: it must be told apart.
