@@ -157,6 +157,14 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Not knowing is an error.
     async fn attached(&self) -> Result<HashSet<VolumeId>, BackendError>;
 
+    /// Looks, on this node alone, whether a device that was attached before is still the volume's: a
+    /// name such as `nvme1n1` is given to the next device once it is free.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where it is not: what there is must be looked at again.
+    async fn confirm(&self, volume: &VolumeRef, device: &Device) -> Result<(), BackendError>;
+
     /// Writes the name and the spec beside the storage, where the backend keeps them there, so that
     /// a lost record can be rebuilt. Done after a change of either.
     ///

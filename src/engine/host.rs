@@ -164,6 +164,17 @@ impl Host {
             .backend(record.spec.backend.kind())
             .ok_or_else(|| PathError::NoBackend(record.spec.backend.kind()))?;
         match effect {
+            // What was attached some time ago may be gone, and its name be another's.
+            Effect::Probe | Effect::Format | Effect::GrowOffline | Effect::Stage => {
+                backend.confirm(&volume, device_of(subject)?).await?;
+            }
+            #[allow(
+                clippy::wildcard_enum_match_arm,
+                reason = "no other touches what is on the device"
+            )]
+            _ => {}
+        }
+        match effect {
             Effect::Observe => return self.observe(backend, subject).await.map(Outcome::Observed),
             Effect::Provision => {
                 let Created { handle, backend } = backend.create(&volume).await?;
@@ -179,6 +190,7 @@ impl Host {
                 return Ok(Outcome::Grown { to, backend: volume.spec.backend });
             }
             Effect::GrowOffline => {
+                refuse_other_volume(record, device_of(subject)?).await?;
                 format::grow_offline(&device_of(subject)?.path, record.spec.fs).await?;
             }
             Effect::Stage => self.stage(record, device_of(subject)?).await?,
@@ -250,9 +262,7 @@ impl Host {
     }
 
     async fn stage(&self, record: &Record, device: &Device) -> Result<(), Cause> {
-        let (path, fs) = (device.path.clone(), record.spec.fs);
-        let uuid = record.file_system_uuid.unwrap_or(*record.id.uuid());
-        spawn_blocking(move || refuse_other_volume(&path, fs, uuid)).await??;
+        refuse_other_volume(record, device).await?;
         let stage = self.mount_stage(record, device).await?;
         let (top, data) = (stage.clone(), data_dir(record));
         match spawn_blocking(move || Beneath::open(&top, &data)).await? {
@@ -349,12 +359,14 @@ impl Host {
 
 /// The last look before a file system is given to tasks: that it is this volume's own. hawser makes
 /// every file system with its volume's id as UUID; another's was recorded when it was first seen.
-fn refuse_other_volume(device: &Path, fs: FsType, uuid: Uuid) -> Result<(), PathError> {
-    let found = format::file_system_uuid(device, fs).map_err(path_error("look at", device))?;
-    if found == uuid {
+async fn refuse_other_volume(record: &Record, device: &Device) -> Result<(), Cause> {
+    let (path, fs) = (device.path.clone(), record.spec.fs);
+    let look = move || format::file_system_uuid(&path, fs).map_err(path_error("look at", &path));
+    let found = spawn_blocking(look).await??;
+    if found == record.file_system_uuid.unwrap_or(*record.id.uuid()) {
         return Ok(());
     }
-    Err(PathError::OtherVolume { device: device.into(), found })
+    Err(PathError::OtherVolume { device: device.path.clone(), found }.into())
 }
 
 /// The directory of the file system that tasks see.

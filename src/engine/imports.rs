@@ -44,11 +44,31 @@ impl Engine {
     ///
     /// Where there is none of that handle, it is in use, or its name is taken. Nothing was changed
     /// then.
+    ///
+    /// # Cancellation
+    ///
+    /// It goes on: half an import would be storage that is marked and has no record.
     pub async fn import(
+        &self,
+        handle: Handle,
+        import_as: ImportAs,
+    ) -> Result<Arc<View>, EngineError> {
+        let engine = self.clone();
+        let name = import_as.name.clone();
+        let import = tokio::spawn(async move { engine.import_now(&handle, import_as).await });
+        import.await.unwrap_or_else(|_| {
+            let name = name.map_or_else(|| "a volume".to_owned(), |name| name.to_string());
+            Err(EngineError::NotFound(name))
+        })
+    }
+
+    async fn import_now(
         &self,
         handle: &Handle,
         import_as: ImportAs,
     ) -> Result<Arc<View>, EngineError> {
+        // One at a time: two of the same storage would make two records of it.
+        let _turn = self.shared.importing.lock().await;
         let refused = |why: String| EngineError::Import { handle: handle.to_string(), why };
         if let Some(name) = self.known_as(handle) {
             return Err(refused(format!("it is the volume `{name}` already")));
@@ -68,16 +88,15 @@ impl Engine {
         if self.shared.registry.by_id(record.id).is_some() {
             return Err(refused("a volume with its id is there already".into()));
         }
-        let name = record.name.clone();
+        let (name, id) = (record.name.clone(), record.id);
         let (task, inbox) = new_handle(&record);
         self.shared
             .registry
-            .insert_new(&name, record.id, &task)
+            .insert_new(&name, id, &task)
             .map_err(|_| EngineError::NameTaken(name.clone()))?;
         // Marked before it is recorded: a record whose storage is not marked could not be removed.
-        let adopted = imports.adopt(&VolumeRef::from(&record)).await;
-        if let Err(error) = adopted {
-            self.shared.registry.forget(&name, record.id);
+        if let Err(error) = imports.adopt(&VolumeRef::from(&record)).await {
+            self.shared.registry.forget(&name, id);
             return Err(failed("import")(error));
         }
         tracing::info!(volume = %name, %handle, backend = %backend.kind(), "imported");
@@ -103,6 +122,14 @@ impl Engine {
         };
         let spec = Spec { size: candidate.size, backend: candidate.backend, ..spec };
         let dir = import_as.data_dir.unwrap_or(candidate.data_dir);
+        if !is_below(&dir) {
+            return Err(EngineError::Import {
+                handle: candidate.handle.to_string(),
+                why: format!(
+                    "`{dir}` is not a directory of its file system: write names, such as data or var/db, or / for all of it"
+                ),
+            });
+        }
         Ok(Record {
             phase: Phase::Ready,
             contents: Contents::Inherited,
@@ -122,4 +149,9 @@ impl Engine {
         let mut views = views.filter(|view| view.record.handle.as_ref() == Some(handle));
         views.next().map(|view| view.record.name.clone())
     }
+}
+
+/// Whether a path leads down only.
+fn is_below(dir: &str) -> bool {
+    dir.is_empty() || dir.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }

@@ -26,7 +26,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use callers::Callers;
 pub use error::{EngineError, StepError};
@@ -49,6 +49,7 @@ use crate::{
 };
 use message::{Exclusive, Message, Reply};
 use registry::{Handle, Registry, Reservation, Reserve};
+use slots::Slots;
 use task::VolumeTask;
 
 /// moby waits 2 minutes for Create and Mount (daemon/volume/drivers/proxy.go).
@@ -82,8 +83,13 @@ struct Shared {
     registry: Registry,
     callers: Callers,
     ext4_online_grow: Ext4OnlineGrow,
+    slots: Slots,
     /// When this daemon started.
     started_at: Timestamp,
+    /// Held during an import.
+    importing: tokio::sync::Mutex<()>,
+    /// Cancelled when the daemon stops: what holds tasks still lets them go.
+    stopping: CancellationToken,
     /// The steps under way; closed when the daemon stops, and no step is begun then.
     steps: TaskTracker,
 }
@@ -321,6 +327,7 @@ impl Engine {
     /// half-done then is finished by the next start.
     pub async fn stop(&self, limit: Duration) {
         self.shared.steps.close();
+        self.shared.stopping.cancel();
         if tokio::time::timeout(limit, self.shared.steps.wait()).await.is_err() {
             tracing::warn!(steps = self.shared.steps.len(), "steps are still under way at exit");
         }

@@ -12,16 +12,16 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Duration, Instant},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Engine, Settings, Shared, callers::Callers, host::Host, message::Message, new_handle,
-    registry::Registry, task::VolumeTask,
+    registry::Registry, slots::Slots, task::VolumeTask,
 };
 use crate::{
     backend::Backend,
     cluster::Store,
-    sys::{caps, mountinfo::MountTable},
+    sys::{caps, freeze, mountinfo::MountTable},
     volume::{
         Contents, Phase, Record, VolumeId,
         plan::Ext4OnlineGrow,
@@ -67,10 +67,14 @@ impl Engine {
             registry,
             callers,
             ext4_online_grow: ext4_online_grow(),
+            slots: Slots::default(),
+            importing: tokio::sync::Mutex::default(),
+            stopping: CancellationToken::new(),
             started_at: Timestamp::now(),
             steps: TaskTracker::new(),
         });
         let mounts = Arc::new(spawn_blocking(MountTable::read).await.map_err(io::Error::other)??);
+        thaw_all(&shared, &records, &mounts).await;
         // Before any task runs: later an empty directory may be one that is about to be used.
         if let Err(error) = shared.host.sweep_directories(&mounts) {
             tracing::warn!(%error, "cannot clear directories left by an earlier run");
@@ -96,6 +100,20 @@ impl Engine {
 #[must_use]
 pub fn ext4_online_grow() -> Ext4OnlineGrow {
     if caps::has_sys_resource() { Ext4OnlineGrow::Possible } else { Ext4OnlineGrow::NotPossible }
+}
+
+/// Lets tasks go that a snapshot held when hawser ended: before anything that could take time.
+async fn thaw_all(shared: &Shared, records: &[Record], mounts: &MountTable) {
+    for record in records.iter().filter(|record| record.frozen) {
+        let stage = shared.host.stage_path(record.id);
+        if mounts.at(&stage).is_none() {
+            continue;
+        }
+        let thawed = spawn_blocking(move || freeze::thaw(&stage)).await;
+        if let Err(error) = thawed.map_err(io::Error::other).flatten() {
+            tracing::error!(volume = %record.name, %error, "its tasks are held still");
+        }
+    }
 }
 
 type Look = JoinHandle<HashSet<VolumeId>>;

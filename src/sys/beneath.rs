@@ -80,9 +80,24 @@ mod tests {
 
         for good in ["data", "data/deep", "", ".", "./data"] {
             let opened = Beneath::open(&top, Path::new(good)).unwrap();
-            assert_eq!(fs::canonicalize(opened.path()).unwrap(), top.join(good).canonicalize().unwrap());
+            assert_eq!(
+                fs::canonicalize(opened.path()).unwrap(),
+                top.join(good).canonicalize().unwrap()
+            );
         }
-        for bad in ["out", "root", "inside", "data/root", "data/root/etc", "..", "../secret", "/", "/etc", "file", "none"] {
+        for bad in [
+            "out",
+            "root",
+            "inside",
+            "data/root",
+            "data/root/etc",
+            "..",
+            "../secret",
+            "/",
+            "/etc",
+            "file",
+            "none",
+        ] {
             assert!(Beneath::open(&top, Path::new(bad)).is_err(), "{bad}");
         }
         assert!(Beneath::open(Path::new("/"), Path::new("proc")).is_err(), "another file system");

@@ -13,6 +13,16 @@ use super::errno;
 const FIFREEZE: Opcode = opcode::read_write::<i32>(b'X', 119);
 const FITHAW: Opcode = opcode::read_write::<i32>(b'X', 120);
 
+/// Writes everything out that was written until now.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn sync(mount_point: &Path) -> io::Result<()> {
+    let root = File::open(mount_point).map_err(errno::on("open", mount_point))?;
+    rustix::fs::syncfs(&root).map_err(errno::on("sync", mount_point))
+}
+
 /// Writes everything out, and holds all writers until [`thaw`]. Takes as long as the writing does.
 ///
 /// # Errors

@@ -179,6 +179,9 @@ pub enum Refusal {
         /// The size asked for.
         asked: Bytes,
     },
+    /// There is nothing on it.
+    #[error("it was never mounted: there is nothing on it yet")]
+    Unused,
     /// There are no unused blocks to give back.
     #[error("it is thick: its space is reserved and stays so; only thin volumes are trimmed")]
     Thick,

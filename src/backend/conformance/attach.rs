@@ -16,6 +16,12 @@ pub(super) async fn the_device_is_the_volumes_own<B: Backend, F: Fn() -> B>(subj
 
     assert_eq!(attach(&backend, &one).await.unwrap(), first, "attaching again is the same device");
     assert_eq!(backend.inspect(&one).await.unwrap(), Inspection::Attached(first.clone()));
+    backend.confirm(&one, &first).await.unwrap();
+    backend.confirm(&two, &second).await.unwrap();
+    for (volume, others) in [(&one, &second), (&two, &first)] {
+        let error = backend.confirm(volume, others).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
+    }
     write_marker(&first, b"the first volume");
     write_marker(&second, b"the other volume");
     let both = HashSet::from([one.id, two.id]);
@@ -27,6 +33,7 @@ pub(super) async fn the_device_is_the_volumes_own<B: Backend, F: Fn() -> B>(subj
         backend.detach(volume).await.unwrap();
         assert_eq!(backend.inspect(volume).await.unwrap(), Inspection::Detached);
     }
+    assert!(backend.confirm(&one, &first).await.is_err(), "it was detached");
     assert!(backend.attached().await.unwrap().is_disjoint(&both));
     let second = attach(&backend, &two).await.unwrap();
     let first = attach(&backend, &one).await.unwrap();

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     backend::{Inspection, VolumeRef},
     sys::blockdev::InUse,
-    volume::{Transit, VolumeId},
+    volume::{Device, Transit, VolumeId},
 };
 
 impl Inner {
@@ -33,6 +33,23 @@ impl Inner {
         match seen.filter(Ec2Volume::is_there) {
             Some(seen) => self.inspect_seen(&seen).await,
             None => Ok(Inspection::Absent),
+        }
+    }
+
+    /// Whether that device has the volume's serial number. Only Xen's devices have none: their names
+    /// are the attachments' own.
+    pub(super) async fn confirm(
+        &self,
+        volume: &VolumeRef,
+        device: &Device,
+    ) -> Result<(), EbsError> {
+        let id = volume.handle.as_ref().ok_or_else(|| super::attach::no_storage(volume))?.as_str();
+        match self.device_by_serial(id).await? {
+            Some(found) if found.device == *device => Ok(()),
+            None if !is_nvme(device) => Ok(()),
+            Some(_) | None => {
+                Err(EbsError::NoStorage(format!("{id} as {}", device.path.display())))
+            }
         }
     }
 
@@ -120,6 +137,10 @@ impl Inner {
         }
         Ok(found.pop())
     }
+}
+
+fn is_nvme(device: &Device) -> bool {
+    device.path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"nvme"))
 }
 
 /// How old a look may be.

@@ -291,6 +291,10 @@ impl Backend for Ebs {
         self.inner.inspect(volume).await.map_err(Self::failed("inspect"))
     }
 
+    async fn confirm(&self, volume: &VolumeRef, device: &Device) -> Result<(), BackendError> {
+        self.inner.confirm(volume, device).await.map_err(Self::failed("confirm the device"))
+    }
+
     async fn attached(&self) -> Result<HashSet<VolumeId>, BackendError> {
         self.inner.attached().await.map_err(Self::failed("list"))
     }

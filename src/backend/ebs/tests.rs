@@ -182,6 +182,10 @@ impl Backend for Patient {
         self.0.inspect(volume).await
     }
 
+    async fn confirm(&self, volume: &VolumeRef, device: &Device) -> Result<(), BackendError> {
+        self.0.confirm(volume, device).await
+    }
+
     async fn attached(&self) -> Result<HashSet<VolumeId>, BackendError> {
         self.0.attached().await
     }

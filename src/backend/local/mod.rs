@@ -77,6 +77,8 @@ enum LocalError {
     KeptOpen { device: PathBuf, source: io::Error },
     #[error("it is attached as {0}")]
     Attached(String),
+    #[error("{0} is not its device any more")]
+    NotThere(PathBuf),
     #[error("the volume is on {0}, not on this backend")]
     OtherBackend(BackendKind),
     #[error(transparent)]
@@ -98,7 +100,7 @@ impl LocalError {
                 ErrorKind::Failed
             }
             Self::NoRoom(_) => ErrorKind::Exhausted,
-            Self::NoImage(_) => ErrorKind::NotFound,
+            Self::NoImage(_) | Self::NotThere(_) => ErrorKind::NotFound,
             Self::Locked(_)
             | Self::DeviceInUse { .. }
             | Self::KeptOpen { .. }
@@ -331,6 +333,15 @@ impl Backend for Local {
     async fn inspect(&self, volume: &VolumeRef) -> Result<Inspection, BackendError> {
         let id = volume.id;
         self.run("inspect", move |local| local.inspect_blocking(id)).await
+    }
+
+    async fn confirm(&self, volume: &VolumeRef, device: &Device) -> Result<(), BackendError> {
+        let (id, device) = (volume.id, device.clone());
+        let confirm = move |local: &Self| match local.find_attached(id)? {
+            Some(found) if as_device(&found.device) == device => Ok(()),
+            Some(_) | None => Err(LocalError::NotThere(device.path)),
+        };
+        self.run("confirm the device", confirm).await
     }
 
     async fn attached(&self) -> Result<HashSet<VolumeId>, BackendError> {

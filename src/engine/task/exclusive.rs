@@ -146,11 +146,17 @@ impl VolumeTask {
 }
 
 async fn check_device(shared: &Shared, record: &Record, repair: Repair) -> Result<Checked, Cause> {
-    if record.contents != Contents::Formatted {
-        return Ok(Checked {
-            clean: true,
-            output: "it was never mounted: nothing to check".into(),
-        });
+    match record.contents {
+        Contents::Formatted => {}
+        Contents::Blank | Contents::Formatting => {
+            let output = "it was never mounted: nothing to check".into();
+            return Ok(Checked { clean: true, output });
+        }
+        Contents::Inherited => {
+            return Err(
+                "what it came with is looked at when it is first mounted: mount it once".into()
+            );
+        }
     }
     let kind = record.spec.backend.kind();
     let backend = shared.host.backend(kind).ok_or("its backend is not configured")?;

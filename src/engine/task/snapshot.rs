@@ -6,6 +6,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
 use super::{VolumeTask, waiters::tell};
 use crate::{
@@ -18,7 +19,10 @@ use crate::{
     },
     fault,
     sys::freeze,
-    volume::transition::Event,
+    volume::{
+        Contents,
+        transition::{Event, Refusal},
+    },
 };
 
 /// A snapshot that was asked for.
@@ -38,6 +42,14 @@ impl VolumeTask {
         let Some(Wanted { description, reply }) = self.waiters.snapshots.pop_front() else {
             return false;
         };
+        match self.record.contents {
+            Contents::Formatted | Contents::Inherited => {}
+            Contents::Blank | Contents::Formatting => {
+                let (volume, refusal) = (self.record.name.clone(), Refusal::Unused);
+                tell(reply, Err(EngineError::Refused { op: "snapshot", volume, refusal }));
+                return true;
+            }
+        }
         if stage.is_some()
             && let Err(error) = self.request("snapshot", Event::FreezeBegun).await
         {
@@ -48,7 +60,10 @@ impl VolumeTask {
         self.start_aside("snapshot", async move {
             let kind = record.spec.backend.kind();
             let result = match shared.host.backend(kind) {
-                Some(backend) => take(backend, &(&record).into(), &description, stage).await,
+                Some(backend) => {
+                    let volume = VolumeRef::from(&record);
+                    take(backend, &volume, &description, stage, &shared.stopping).await
+                }
                 None => Err("its backend is not configured".into()),
             };
             let failed = |source| EngineError::Failed {
@@ -67,25 +82,33 @@ async fn take(
     volume: &VolumeRef,
     description: &str,
     stage: Option<PathBuf>,
+    stopping: &CancellationToken,
 ) -> Result<Taken, Cause> {
     let snapshots = snapshots::of(backend.as_ref())?;
     let Some(stage) = stage else {
         let snapshot = snapshots.create(volume, description).await?;
         return Ok(Taken { snapshot, consistency: Consistency::Clean });
     };
+    // Most of what is to be written is written while tasks can go on.
+    on(&stage, freeze::sync).await?;
     let frozen = on(&stage, freeze::freeze).await;
     if let Err(error) = &frozen {
         tracing::warn!(volume = %volume.name, %error, "not frozen: the snapshot is crash-consistent");
     }
     fault::point("snapshot.frozen");
     let mut creating = snapshots.create(volume, description);
-    let in_time = tokio::time::timeout(FREEZE_LIMIT, &mut creating).await;
+    let in_time = tokio::select! {
+        biased;
+        created = &mut creating => Some(created),
+        () = stopping.cancelled() => None,
+        () = tokio::time::sleep(FREEZE_LIMIT) => None,
+    };
     // Before all else, whatever came of it: tasks are waiting.
     on(&stage, freeze::thaw).await?;
-    let clean = frozen.is_ok() && in_time.is_ok();
+    let clean = frozen.is_ok() && in_time.is_some();
     let snapshot = match in_time {
-        Ok(created) => created?,
-        Err(_) => creating.await?,
+        Some(created) => created?,
+        None => creating.await?,
     };
     let consistency = if clean { Consistency::Clean } else { Consistency::Crash };
     Ok(Taken { snapshot, consistency })

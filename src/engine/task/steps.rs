@@ -87,7 +87,7 @@ impl VolumeTask {
             let mut result = shared.host.execute(effect, &subject).await;
             while result.as_ref().is_err_and(|error| error.is(ErrorKind::NoSlot)) {
                 let kind = subject.record.spec.backend.kind();
-                if subject.cancel.is_cancelled() || !shared.free_a_slot(kind).await {
+                if !shared.free_a_slot(kind, &subject.cancel).await {
                     break;
                 }
                 result = shared.host.execute(effect, &subject).await;

@@ -27,6 +27,6 @@ async fn import(
 ) -> Answer<VolumeInfo> {
     let name = request.name.as_deref().map(volume_name).transpose()?;
     let import_as = ImportAs { name, data_dir: request.data_dir };
-    let view = engine.import(&request.handle.into(), import_as).await?;
+    let view = engine.import(request.handle.into(), import_as).await?;
     Ok(Json(info(&engine, Arc::clone(&view)).await))
 }

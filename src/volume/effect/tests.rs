@@ -56,7 +56,10 @@ fn each_undoing_step_takes_its_own_part_away_and_nothing_else() {
         (Effect::Unstage, Observed { staged: false, grow_at_next_mount: false, ..everything() }),
         // What was probed was this attachment's device.
         (Effect::Detach, Observed { device: None, transit: None, content: None, ..everything() }),
-        (Effect::Destroy, Observed { provisioned: false, destroyed: true, half_made: false, ..everything() }),
+        (
+            Effect::Destroy,
+            Observed { provisioned: false, destroyed: true, half_made: false, ..everything() },
+        ),
         (Effect::GrowStorage { to }, Observed { grow_at_next_mount: false, ..everything() }),
     ] {
         assert_eq!(absorb(everything(), effect, Outcome::Done).0, seen, "{effect:?}");

@@ -109,6 +109,7 @@ const fn word(refusal: &Refusal) -> &'static str {
         Refusal::Sticky => "sticky",
         Refusal::Shrink { .. } => "shrink",
         Refusal::Thick => "thick",
+        Refusal::Unused => "unused",
     }
 }
 
