@@ -49,21 +49,13 @@ impl From<io::Error> for Interrupted {
     }
 }
 
-/// How often a daemon is killed in one run.
-#[derive(Clone, Copy)]
-enum Kills {
-    Once,
-    /// And once more in the recovery.
-    Twice,
-}
-
 impl Scenario {
     /// Kills at every point, once.
     #[track_caller]
     pub(crate) fn run(&self) {
         let points = self.trace();
         let runs: Vec<_> = (1..=points.len()).map(|point| (point, None)).collect();
-        self.run_all(&points, &runs, Kills::Once);
+        self.run_all(&points, &runs);
     }
 
     /// Kills at every point, and again in the recovery from that.
@@ -73,7 +65,7 @@ impl Scenario {
         let runs: Vec<_> = (1..=points.len())
             .flat_map(|point| SECOND_POINTS.map(|second| (point, Some(second))))
             .collect();
-        self.run_all(&points, &runs, Kills::Twice);
+        self.run_all(&points, &runs);
     }
 
     /// The names of all points that an uninterrupted run passes.
@@ -101,7 +93,7 @@ impl Scenario {
     }
 
     #[track_caller]
-    fn run_all(&self, points: &[String], runs: &[(usize, Option<usize>)], kills: Kills) {
+    fn run_all(&self, points: &[String], runs: &[(usize, Option<usize>)]) {
         let (next, died) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let failures = Mutex::new(Vec::new());
         let work = || {
@@ -129,10 +121,8 @@ impl Scenario {
         assert!(failures.is_empty(), "{}: killed at {failures:#?}", self.name);
         let died = died.into_inner();
         println!("{}: {} points, {} runs, {died} died", self.name, points.len(), runs.len());
-        let enough = match kills {
-            Kills::Once => runs.len() * 9 / 10,
-            Kills::Twice => runs.len() * 8 / 10,
-        };
+        // How often EC2 is looked at, and with it the number of points, differs from run to run.
+        let enough = runs.len() * 8 / 10;
         assert!(died >= enough, "{}: only {died} of {} died", self.name, runs.len());
     }
 
