@@ -36,21 +36,26 @@ impl Inner {
         }
     }
 
-    /// Whether that device has the volume's serial number. Only Xen's devices have none: their names
-    /// are the attachments' own.
+    /// Whether that device has the volume's serial number; Xen's devices have none, and EC2 says which
+    /// name the volume has.
     pub(super) async fn confirm(
         &self,
         volume: &VolumeRef,
         device: &Device,
     ) -> Result<(), EbsError> {
         let id = volume.handle.as_ref().ok_or_else(|| super::attach::no_storage(volume))?.as_str();
-        match self.device_by_serial(id).await? {
-            Some(found) if found.device == *device => Ok(()),
-            None if !is_nvme(device) => Ok(()),
-            Some(_) | None => {
-                Err(EbsError::NoStorage(format!("{id} as {}", device.path.display())))
+        let mut found = self.device_by_serial(id).await?;
+        if found.is_none() && !is_nvme(device) {
+            let me = self.node.instance(&self.api).await?;
+            let seen = self.describer.look(id).await.map_err(EbsError::api(id))?;
+            if let Some(here) = seen.as_ref().and_then(|seen| seen.attached_to(me)) {
+                found = self.look_for_device(id, here.device.clone()).await?;
             }
         }
+        if found.is_some_and(|found| found.device == *device) {
+            return Ok(());
+        }
+        Err(EbsError::NoStorage(format!("{id} as {}", device.path.display())))
     }
 
     async fn inspect_seen(&self, seen: &Ec2Volume) -> Result<Inspection, EbsError> {
