@@ -22,6 +22,12 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
 
 #[cfg(feature = "ebs")]
 fn ebs(config: &Config) -> Option<Arc<dyn Backend>> {
+    open_ebs(config).map(|ebs| Arc::new(ebs) as Arc<dyn Backend>)
+}
+
+/// The EBS backend, where it is enabled.
+#[cfg(feature = "ebs")]
+pub(super) fn open_ebs(config: &Config) -> Option<crate::backend::ebs::Ebs> {
     use crate::backend::ebs::{Ebs, EbsConfig, StaticCredentials};
 
     let settings = config.ebs.clone()?;
@@ -30,7 +36,7 @@ fn ebs(config: &Config) -> Option<Arc<dyn Backend>> {
         secret_key: keys.secret_key().to_owned(),
         session_token: None,
     });
-    Some(Arc::new(Ebs::open(EbsConfig {
+    Some(Ebs::open(EbsConfig {
         region: settings.region,
         zone: settings.zone,
         instance_id: settings.instance_id,
@@ -43,7 +49,7 @@ fn ebs(config: &Config) -> Option<Arc<dyn Backend>> {
         dev_dir: settings.dev_dir,
         sys_dir: settings.sys_dir,
         ..EbsConfig::new(settings.cluster)
-    })))
+    }))
 }
 
 /// A hawser without it refuses the settings that turn it on.

@@ -16,4 +16,5 @@ mod harness;
 mod attachment;
 mod budget;
 mod changes;
+mod doctor;
 mod trouble;

@@ -20,6 +20,7 @@ mod create;
 mod describe;
 mod detach;
 mod device;
+mod diagnose;
 mod error;
 mod grow;
 mod iam;
@@ -56,6 +57,7 @@ use crate::{
 use api::{Api, ApiSettings};
 use describe::Describer;
 use device::Devices;
+pub use diagnose::{Diagnosis, Health};
 use error::EbsError;
 pub use iam::policy;
 use node::Node;

@@ -10,10 +10,11 @@ use aws_config::{
 use aws_sdk_ec2::{
     Client,
     config::{
-        Credentials, Region, SharedHttpClient,
+        Credentials, ProvideCredentials, Region, SharedHttpClient,
         retry::{RetryConfig, RetryPartition},
         timeout::TimeoutConfig,
     },
+    error::DisplayErrorContext,
 };
 use aws_smithy_http_client::{
     Builder as HttpBuilder,
@@ -21,7 +22,7 @@ use aws_smithy_http_client::{
 };
 use tokio::sync::OnceCell;
 
-use super::{ApiError, Call};
+use super::{ApiError, Call, error::explained};
 use crate::backend::ebs::StaticCredentials;
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -107,7 +108,7 @@ impl Api {
             .http_client(http_client())
             .timeout_config(timeouts)
             .retry_config(retries)
-            .region(self.region().await?);
+            .region(Region::new(self.region().await?.0));
         if let Some(endpoint) = &self.settings.endpoint {
             loader = loader.endpoint_url(endpoint);
         }
@@ -129,22 +130,53 @@ impl Api {
         Ok(loader)
     }
 
-    async fn region(&self) -> Result<Region, String> {
+    /// The region, and who says so.
+    pub(crate) async fn region(&self) -> Result<(String, &'static str), String> {
         if let Some(region) = &self.settings.region {
-            return Ok(Region::new(region.clone()));
+            return Ok((region.clone(), "backends.ebs.region"));
         }
         if self.settings.metadata_endpoint.is_none()
             && let Some(region) = DefaultRegionChain::builder().build().region().await
         {
-            return Ok(region);
+            let by = if set("AWS_REGION") || set("AWS_DEFAULT_REGION") {
+                "AWS_REGION in the environment"
+            } else {
+                "AWS's profile or the instance's metadata"
+            };
+            return Ok((region.to_string(), by));
         }
         let asked = self.metadata().await?.get("/latest/meta-data/placement/region").await;
-        asked.map(|region| Region::new(region.as_ref().to_owned())).map_err(|error| {
-            let why = aws_sdk_ec2::error::DisplayErrorContext(&error).to_string();
+        asked.map(|region| (region.as_ref().to_owned(), "the instance's metadata")).map_err(|error| {
+            let why = DisplayErrorContext(&error).to_string();
             let words = why.split(" (").next().unwrap_or(&why);
             format!("no AWS region is known: not on EC2 ({words}), and none configured: set backends.ebs.region")
         })
     }
+
+    /// The id of the key that calls are signed with, and where it comes from.
+    pub(crate) async fn access_key(&self) -> Result<(String, &'static str), ApiError> {
+        let call = Call::DescribeVolumes;
+        let failed = |why: String| ApiError::before(call, explained(&why));
+        let config = self.loader().await.map_err(failed)?.load().await;
+        let provider = config.credentials_provider();
+        let provider = provider.ok_or_else(|| failed("no credentials provider".into()))?;
+        let found = provider.provide_credentials().await;
+        let found = found.map_err(|error| failed(DisplayErrorContext(&error).to_string()))?;
+        let by = if self.settings.credentials.is_some() {
+            "backends.ebs.access_key"
+        } else if set("AWS_ACCESS_KEY_ID") {
+            "AWS_ACCESS_KEY_ID in the environment"
+        } else if found.expiry().is_some() {
+            "a role"
+        } else {
+            "AWS's profile"
+        };
+        Ok((found.access_key_id().to_owned(), by))
+    }
+}
+
+fn set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
 fn http_client() -> SharedHttpClient {

@@ -79,7 +79,7 @@ impl ApiError {
 }
 
 /// What the SDK says when EC2 did not answer, in the words of somebody who can do something.
-fn explained(why: &str) -> String {
+pub(super) fn explained(why: &str) -> String {
     let lower = why.to_lowercase();
     let about_credentials = lower.contains("credentials")
         && (lower.contains("identity") || lower.contains("provider") || lower.contains("chain"));
