@@ -14,6 +14,7 @@ needs=(
     "util-linux losetup"
     "systemd systemd-analyze"
     "busybox-static /bin/busybox"
+    "curl curl"
     "fio fio"
     "postgresql /usr/lib/postgresql"
 )

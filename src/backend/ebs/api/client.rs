@@ -4,8 +4,11 @@ use std::{collections::HashMap, fmt, time::Duration};
 
 use aws_config::{
     BehaviorVersion, ConfigLoader,
-    default_provider::region::DefaultRegionChain,
+    environment::EnvironmentVariableRegionProvider,
     imds::{self, credentials::ImdsCredentialsProvider},
+    meta::region::ProvideRegion,
+    profile::ProfileFileRegionProvider,
+    provider_config::ProviderConfig,
 };
 use aws_sdk_ec2::{
     Client,
@@ -73,6 +76,7 @@ impl Api {
     pub(super) async fn metadata(&self) -> Result<&imds::Client, String> {
         let make = || async {
             let mut builder = imds::Client::builder()
+                .configure(&provider_config())
                 .max_attempts(2)
                 .connect_timeout(METADATA)
                 .read_timeout(METADATA)
@@ -135,15 +139,14 @@ impl Api {
         if let Some(region) = &self.settings.region {
             return Ok((region.clone(), "backends.ebs.region"));
         }
-        if self.settings.metadata_endpoint.is_none()
-            && let Some(region) = DefaultRegionChain::builder().build().region().await
-        {
-            let by = if set("AWS_REGION") || set("AWS_DEFAULT_REGION") {
-                "AWS_REGION in the environment"
-            } else {
-                "AWS's profile or the instance's metadata"
-            };
-            return Ok((region.to_string(), by));
+        // Not the SDK's chain of these: its metadata client has no HTTP client, and panics.
+        if self.settings.metadata_endpoint.is_none() {
+            if let Some(region) = EnvironmentVariableRegionProvider::new().region().await {
+                return Ok((region.to_string(), "AWS_REGION in the environment"));
+            }
+            if let Some(region) = ProfileFileRegionProvider::new().region().await {
+                return Ok((region.to_string(), "AWS's profile"));
+            }
         }
         let asked = self.metadata().await?.get("/latest/meta-data/placement/region").await;
         asked.map(|region| (region.as_ref().to_owned(), "the instance's metadata")).map_err(|error| {
@@ -177,6 +180,11 @@ impl Api {
 
 fn set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// For what the SDK asks before there is a client: without an HTTP client of ours it panics.
+fn provider_config() -> ProviderConfig {
+    ProviderConfig::without_region().with_http_client(http_client())
 }
 
 fn http_client() -> SharedHttpClient {

@@ -85,6 +85,8 @@ pub(super) fn explained(why: &str) -> String {
         && (lower.contains("identity") || lower.contains("provider") || lower.contains("chain"));
     // The debug text that the SDK appends tells nothing that its words do not.
     let words = why.split(" (").next().unwrap_or(why);
+    // A line for each place that was looked at is a page for one that has none.
+    let words = words.split(" Attempted:").next().unwrap_or(words).replace('\n', " ");
     if about_credentials {
         return format!(
             "no AWS credentials: {words}; give the instance a role (with a metadata hop limit of 2 \
