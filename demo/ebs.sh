@@ -52,7 +52,7 @@ tell_ec2() { curl --silent --show-error --fail --noproxy '*' "$ec2_url/fake/$1";
 
 # The calls since the last time, one line; forgotten then.
 calls() {
-    tell_ec2 calls | grep -o '"action":"[^"]*"' | cut -d'"' -f4 | sort | uniq -c |
+    tell_ec2 calls | { grep -o '"action":"[^"]*"' || true; } | cut -d'"' -f4 | sort | uniq -c |
         awk '{ printf "%s%s %s", (NR > 1 ? ", " : ""), $1, $2 }'
     tell_ec2 reset-calls >/dev/null
 }

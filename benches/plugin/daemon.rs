@@ -18,6 +18,7 @@ const POLL: Duration = Duration::from_micros(200);
 pub(crate) struct Daemon {
     dir: PathBuf,
     socket: PathBuf,
+    settings: Vec<(&'static str, String)>,
     process: Option<Child>,
 }
 
@@ -25,7 +26,14 @@ impl Daemon {
     /// Starts a daemon with default settings, but that removed volumes are deleted at once.
     #[track_caller]
     pub(crate) fn new(dir: &Path) -> Self {
-        let mut daemon = Self { dir: dir.into(), socket: dir.join("hawser.sock"), process: None };
+        Self::with(dir, Vec::new())
+    }
+
+    /// The same, with these settings besides.
+    #[track_caller]
+    pub(crate) fn with(dir: &Path, settings: Vec<(&'static str, String)>) -> Self {
+        let socket = dir.join("hawser.sock");
+        let mut daemon = Self { dir: dir.into(), socket, settings, process: None };
         daemon.start("none");
         daemon
     }
@@ -40,6 +48,9 @@ impl Daemon {
         command.arg("--root").arg(self.dir.join("mnt")).arg("--docker-socket").arg(&self.socket);
         command.arg("--admin-socket").arg(self.dir.join("admin.sock"));
         command.env("HAWSER_UNDELETE", "0s").env("HAWSER_LOCAL_OVERCOMMIT", "1000");
+        for (key, value) in &self.settings {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let start = Instant::now();
         let mut process = command.spawn().expect("hawser can be started");

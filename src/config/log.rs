@@ -12,15 +12,19 @@ const OTHER_LEVELS: [(&str, &str); 3] =
 /// is asked for by name (`aws_smithy_runtime=debug`).
 const OURS_ONLY: [&str; 3] = ["info", "debug", "trace"];
 
-/// Reads a filter. What is neither a level nor names a target and its level is a mistake:
-/// `EnvFilter` itself takes any word for a target, and logs nothing then.
+/// Reads a filter, in which a plain level is of hawser's own log.
 pub(super) fn filter(text: &str) -> Result<String, String> {
+    let filter = level_or_filter(text)?;
+    let level = filter.to_ascii_lowercase();
+    Ok(if OURS_ONLY.contains(&level.as_str()) { format!("warn,hawser={level}") } else { filter })
+}
+
+/// Reads a filter, as it is written. What is neither a level nor names a target and its level is a mistake:
+/// `EnvFilter` itself takes any word for a target, and logs nothing then.
+pub(super) fn level_or_filter(text: &str) -> Result<String, String> {
     let lower = text.to_ascii_lowercase();
     if let Some((_, level)) = OTHER_LEVELS.iter().find(|(word, _)| *word == lower) {
         return Ok((*level).to_owned());
-    }
-    if OURS_ONLY.contains(&lower.as_str()) {
-        return Ok(format!("warn,hawser={lower}"));
     }
     let plain = |part: &str| !part.contains(['=', '[', ':']);
     for part in text.split(',').map(str::trim).filter(|part| plain(part)) {

@@ -5,6 +5,7 @@
 
 mod limits;
 mod stated;
+mod tags;
 
 use std::{fmt, str::FromStr};
 
@@ -17,6 +18,8 @@ use super::{
 
 pub use limits::{EbsLimits, IopsLimits, ThroughputLimits};
 pub(super) use stated::{WITH_SNAPSHOT, same_key};
+pub use tags::CONFIGURED_MAX as CONFIGURED_TAGS_MAX;
+pub(super) use tags::check as check_tags;
 
 /// An EBS volume type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -39,7 +39,8 @@ pub use choice::{BackendKind, OnRemove, Provision, Sharing, Sticky, UnknownBacke
 pub use compare::Difference;
 pub use complete::{BackendSpec, Defaults, LocalSpec, Spec};
 pub use ebs::{
-    AttachPolicy, EbsDefaults, EbsLimits, EbsSpec, EbsType, IopsLimits, ThroughputLimits,
+    AttachPolicy, CONFIGURED_TAGS_MAX, EbsDefaults, EbsLimits, EbsSpec, EbsType, IopsLimits,
+    ThroughputLimits,
 };
 pub use error::{Shown, SpecError};
 pub use explain::{Explained, Explanation, Source, explain};

@@ -6,6 +6,7 @@
 use super::{
     BackendKind, BackendSpec, Bytes, Defaults, EbsSpec, FsType, Key, LocalSpec, Ownership, Spec,
     SpecError, Stated, VolumeName,
+    ebs::check_tags,
     error::{Shown, Why},
     mkfs, mount,
 };
@@ -45,7 +46,7 @@ impl Stated {
         }
         // What is on a snapshot shows when it is mounted; here it is known by nobody.
         let known_fs = Some(fs).filter(|_| !backend.comes_with_data());
-        Ok(Spec {
+        let spec = Spec {
             size,
             fs,
             sharing: self.sharing().unwrap_or_default(),
@@ -60,7 +61,11 @@ impl Stated {
             sticky: self.sticky().unwrap_or_default(),
             labels: self.labels().cloned().unwrap_or_default(),
             backend,
-        })
+        };
+        match &spec.backend {
+            BackendSpec::Ebs(_) => check_tags(&spec).map(|()| spec),
+            BackendSpec::Local(_) => Ok(spec),
+        }
     }
 
     /// The backend that was stated, or the only one that has a key which was stated, or the

@@ -16,6 +16,7 @@
 mod anonymous;
 mod containers;
 mod dockerd_crashes;
+mod ebs;
 mod harness;
 mod hawser_crashes;
 mod live_holders;

@@ -154,19 +154,47 @@ fn a_volume_whose_data_lies_at_the_top_is_taken_over_whole() {
 fn records_are_rebuilt_from_the_tags_after_the_store_was_lost() {
     let mut world = World::on_ebs();
     world.start();
-    world.with_data("name=v,size=2GiB,fs=xfs,label.team=web", "precious");
-    world.until_unmounted("v");
-    let (before, vol) = (world.inspect("v"), world.vol("v"));
-    world.stop();
+    for attach in ["follow", "stay"] {
+        let name = format!("v-{attach}");
+        let spec = format!("name={name},size=2GiB,fs=xfs,attach={attach},label.team=web");
+        world.with_data(&spec, "precious");
+        world.until_unmounted(&name);
+        let (before, vol) = (world.inspect(&name), world.vol(&name));
+        world.stop();
+        fs::remove_dir_all(world.path("state")).unwrap();
+        world.start();
+        assert!(world.hawser(["volume", "import", "--list"]).contains(&vol));
+
+        world.hawser(["volume", "import", &vol, "--yes"]);
+
+        let after = world.inspect(&name);
+        assert_eq!((&after["id"], &after["spec"]), (&before["id"], &before["spec"]));
+        assert_eq!(world.data_of(&name), "precious");
+        world.remove(&name);
+    }
+    world.finish();
+}
+
+/// A store that is lost under running tasks: what they use is not taken from them.
+#[test]
+fn a_volume_that_is_mounted_is_not_taken_over() {
+    let mut world = World::on_ebs();
+    world.start();
+    world.mount("name=v,size=1GiB", "a");
+    let vol = world.vol("v");
+    world.kill9();
     fs::remove_dir_all(world.path("state")).unwrap();
     world.start();
-    assert!(world.hawser(["volume", "import", "--list"]).contains(&vol));
 
+    let error = world.hawser_fails(["volume", "import", &vol, "--yes"]);
+
+    assert!(error.contains("mounted or open"), "{error}");
+    for mount in world.mounts().iter().rev() {
+        run("umount", [mount.to_str().unwrap()]);
+    }
     world.hawser(["volume", "import", &vol, "--yes"]);
-
-    let after = world.inspect("v");
-    assert_eq!((&after["id"], &after["spec"]), (&before["id"], &before["spec"]));
-    assert_eq!(world.data_of("v"), "precious");
+    world.mount("v", "b");
+    world.unmount("v", "b");
     world.remove("v");
     world.finish();
 }

@@ -144,9 +144,13 @@ impl Inner {
             if cancel.is_cancelled() {
                 return Err(EbsError::Cancelled);
             }
+            self.slots.calling(id);
             let answer = self.api.attach_volume(id, me, &reservation.name.device()).await;
             fault::point("ebs.attach.called");
             self.describer.forget(id);
+            if answer.as_ref().is_err_and(|error| error.code.is_some()) {
+                self.slots.refused(id);
+            }
             match answer {
                 Ok(()) => {
                     reservation.taken_by(id);

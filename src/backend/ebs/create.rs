@@ -84,7 +84,10 @@ impl Inner {
                 done => return done,
             }
         }
-        Err(EbsError::state(&on, "EC2 takes its client tokens for those of volumes that are gone"))
+        Err(EbsError::state(
+            &on,
+            "what EC2 made is gone again: it cannot use the KMS key, or takes our client tokens for those of deleted volumes",
+        ))
     }
 
     /// The volume, where it may have been made by an earlier call.

@@ -133,10 +133,10 @@ impl Describer {
             let absent = answer.as_ref().is_err_and(ApiError::is_no_volume);
             match answer {
                 Ok(volumes) => {
-                    let mut volumes: HashMap<_, _> =
+                    let volumes: HashMap<_, _> =
                         volumes.into_iter().map(|volume| (volume.id.clone(), volume)).collect();
                     for (id, waiting) in batch {
-                        self.heard(&id, at, volumes.remove(&id), waiting);
+                        self.heard(&id, at, volumes.get(&id), waiting);
                     }
                 }
                 Err(_) if absent && batch.len() == 1 => {
@@ -176,7 +176,7 @@ impl Describer {
     }
 
     /// Tells those who wait, and remembers it unless the volume was changed since it was asked.
-    fn heard(&self, id: &str, at: Instant, volume: Option<Ec2Volume>, waiting: Waiting) {
+    fn heard(&self, id: &str, at: Instant, volume: Option<&Ec2Volume>, waiting: Waiting) {
         {
             let mut state = self.state();
             if volume.is_some() {
@@ -184,13 +184,13 @@ impl Describer {
             }
             if state.seen.get(id).is_none_or(|seen| seen.at < at) {
                 state.bound(self.pace);
-                let seen = Seen { at, volume: Some(volume.clone()) };
+                let seen = Seen { at, volume: Some(volume.cloned()) };
                 state.seen.insert(id.to_owned(), seen);
             }
         }
         for answer in waiting {
             // Whoever was called off does not want it any more.
-            let _ = answer.send(Ok(volume.clone()));
+            let _ = answer.send(Ok(volume.cloned()));
         }
     }
 

@@ -43,7 +43,8 @@ impl Inner {
         let seen = self.exists(&id).await?;
         let here = seen.as_ref().and_then(|seen| seen.attached_to(me));
         let device = self.own_device(&id, here.map(|here| here.device.as_str())).await?;
-        if here.is_none() && device.is_none() {
+        let unseen = self.slots.called_within(&id, self.describer.pace.invisible);
+        if here.is_none() && device.is_none() && !unseen {
             self.slots.free(&id);
             return Ok(());
         }
@@ -56,7 +57,8 @@ impl Inner {
             self.call_detach(&id, me, Force::No).await?;
             fault::point("ebs.detach.called");
         }
-        self.wait_detached(volume, &id, me).await?;
+        let name = here.map(|here| here.device.as_str());
+        self.wait_detached(volume, &id, me, name).await?;
         self.slots.free(&id);
         self.wait_gone(&id).await
     }
@@ -104,11 +106,17 @@ impl Inner {
     }
 
     /// Waits until the volume has left this instance, and forces it after the limit.
-    async fn wait_detached(&self, volume: &VolumeRef, id: &str, me: &str) -> Result<(), EbsError> {
+    async fn wait_detached(
+        &self,
+        volume: &VolumeRef,
+        id: &str,
+        me: &str,
+        attached_as: Option<&str>,
+    ) -> Result<(), EbsError> {
         let limit = self.config.force_detach_after;
         match self.wait_free(id, me, limit, None).await {
             Err(EbsError::TooLong { seen, .. }) => {
-                let device = self.device_by_serial(id).await?;
+                let device = self.own_device(id, attached_as).await?;
                 // Once more: it is the whole reason why force is safe.
                 self.ensure_unused(id, device.as_ref()).await?;
                 tracing::warn!(

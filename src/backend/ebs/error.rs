@@ -1,6 +1,6 @@
 //! What can go wrong, before the operation is added to it, and what the caller can do about it.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     api::{ApiError, NoMetadata},
@@ -23,8 +23,6 @@ pub(super) enum EbsError {
     DeviceInUse { on: String, source: blockdev::InUse },
     #[error("{on} is not as it was asked for: {differences}")]
     Mismatch { on: String, differences: String },
-    #[error("{on} cannot be made: {why}")]
-    NoRoom { on: String, why: String },
     #[error("{on} cannot be attached to {node}: {why}")]
     NoSlot { on: String, node: String, why: String },
     #[error("{on} was to be {wanted} within {limit:?} and is not: {seen}")]
@@ -33,8 +31,6 @@ pub(super) enum EbsError {
     State { on: String, why: String },
     #[error("{on}: {source}")]
     Device { on: String, source: WrongDevice },
-    #[error("{on}: {source}")]
-    Io { on: String, source: io::Error },
     #[error("not on EC2 and no {what} configured: set backends.ebs.{key} ({source})")]
     NoNode { what: &'static str, key: &'static str, source: NoMetadata },
     #[error("several volumes carry the tag of volume {id}: {found}; delete, or untag, all but one")]
@@ -63,14 +59,12 @@ impl EbsError {
             Self::NoStorage(_) => ErrorKind::NotFound,
             Self::Foreign { .. } => ErrorKind::Foreign,
             Self::InUse { .. } | Self::DeviceInUse { .. } => ErrorKind::InUse,
-            Self::NoRoom { .. } => ErrorKind::Exhausted,
             Self::NoSlot { .. } => ErrorKind::NoSlot,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Mismatch { .. }
             | Self::TooLong { .. }
             | Self::State { .. }
             | Self::Device { .. }
-            | Self::Io { .. }
             | Self::NoNode { .. }
             | Self::Several { .. }
             | Self::OtherBackend(_)

@@ -46,8 +46,13 @@ impl Inner {
         let by = [Filter("tag-key".into(), keys.map(str::to_owned).into())];
         let found = self.api.find_volumes(&by).await.map_err(EbsError::api("volumes"))?;
         let there = found.iter().filter(|seen| seen.is_there());
-        let mut all: Vec<_> =
-            there.filter_map(|seen| candidate(&self.config.cluster, seen).ok()).collect();
+        let mut all = Vec::new();
+        for seen in there {
+            if let Ok(candidate) = candidate(&self.config.cluster, seen) {
+                let in_use_by = self.in_use_by(seen).await?;
+                all.push(Candidate { in_use_by, ..candidate });
+            }
+        }
         all.sort_by(|a, b| (&a.name, &a.handle).cmp(&(&b.name, &b.handle)));
         Ok(all)
     }
@@ -55,7 +60,26 @@ impl Inner {
     async fn candidate(&self, id: &str) -> Result<Candidate, EbsError> {
         let seen = self.exists(id).await?.filter(Ec2Volume::is_there);
         let seen = seen.ok_or_else(|| EbsError::NoStorage(id.to_owned()))?;
-        candidate(&self.config.cluster, &seen)
+        let in_use_by = self.in_use_by(&seen).await?;
+        Ok(Candidate { in_use_by, ..candidate(&self.config.cluster, &seen)? })
+    }
+
+    /// Who uses it. What is attached to this node and open here by nobody is free: it stayed so,
+    /// perhaps, after its record was lost.
+    async fn in_use_by(&self, seen: &Ec2Volume) -> Result<Option<String>, EbsError> {
+        if seen.state == VolumeState::Available {
+            return Ok(None);
+        }
+        let me = self.node.instance(&self.api).await.ok();
+        if me.is_none_or(|me| seen.attached_to(me).is_none()) {
+            return Ok(Some(attached_to(seen)));
+        }
+        let Some(found) = self.device_by_serial(&seen.id).await? else {
+            return Ok(Some(attached_to(seen)));
+        };
+        let path = found.device.path.display().to_string();
+        let claimed = self.claim(found.device.path).await?;
+        Ok(claimed.is_err().then(|| format!("this node, which has {path} mounted or open")))
     }
 
     async fn adopt(&self, volume: &VolumeRef) -> Result<Created, EbsError> {
@@ -68,8 +92,11 @@ impl Inner {
             let why = format!("its tag {} says that it is volume {other}", marks::ID);
             return Err(EbsError::InUse { on: id.to_owned(), why });
         }
-        if seen.state != VolumeState::Available || !seen.attachments.is_empty() {
-            return Err(EbsError::InUse { on: id.to_owned(), why: shown(Some(&seen)) });
+        if let Some(user) = self.in_use_by(&seen).await? {
+            return Err(EbsError::InUse {
+                on: id.to_owned(),
+                why: format!("it is in use by {user}"),
+            });
         }
         let mut tags = marks::identity(&self.config.cluster, volume.id);
         tags.extend(marks::description(volume));
@@ -105,6 +132,8 @@ fn candidate(cluster: &str, seen: &Ec2Volume) -> Result<Candidate, EbsError> {
         Maker::Hawser => marks::id(&seen.tags).zip(marks::spec(&seen.tags)),
         Maker::RexRay | Maker::Cloudstor | Maker::Convoy | Maker::Unknown => None,
     };
+    // What EC2 does not know of it.
+    let own = known.as_ref().and_then(|(_, spec)| super::spec_of(&spec.backend).ok());
     let open = EbsSpec {
         volume_type,
         iops: None,
@@ -112,8 +141,8 @@ fn candidate(cluster: &str, seen: &Ec2Volume) -> Result<Candidate, EbsError> {
         encrypted: None,
         kms_key: None,
         zone: None,
-        snapshot: None,
-        attach: AttachPolicy::default(),
+        snapshot: own.and_then(|own| own.snapshot.clone()),
+        attach: own.map_or_else(AttachPolicy::default, |own| own.attach),
     };
     Ok(Candidate {
         handle: Handle::from(seen.id.clone()),
@@ -123,11 +152,11 @@ fn candidate(cluster: &str, seen: &Ec2Volume) -> Result<Candidate, EbsError> {
         backend: BackendSpec::Ebs(filled_in(&open, seen)),
         data_dir: data_dir.to_owned(),
         known,
-        in_use_by: (seen.state != VolumeState::Available).then(|| in_use_by(seen)),
+        in_use_by: None,
     })
 }
 
-fn in_use_by(seen: &Ec2Volume) -> String {
+fn attached_to(seen: &Ec2Volume) -> String {
     let owners: Vec<_> = seen
         .attachments
         .iter()

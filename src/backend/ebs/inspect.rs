@@ -38,7 +38,12 @@ impl Inner {
 
     async fn inspect_seen(&self, seen: &Ec2Volume) -> Result<Inspection, EbsError> {
         if seen.attachments.is_empty() {
-            return Ok(Inspection::Detached);
+            // Called off, perhaps, before EC2 showed it: it will be attached all the same.
+            let on_its_way = self.slots.called_within(&seen.id, self.describer.pace.invisible);
+            return Ok(match on_its_way {
+                true => Inspection::InTransit(Transit::Attaching),
+                false => Inspection::Detached,
+            });
         }
         let me = self.node.instance(&self.api).await?;
         let Some(here) = seen.attached_to(me) else { return Ok(Inspection::Detached) };

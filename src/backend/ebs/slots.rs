@@ -31,6 +31,8 @@ struct State {
     attached: HashMap<String, Name>,
     in_flight: HashSet<Name>,
     failed: HashMap<Name, Instant>,
+    /// Volumes that AttachVolume was called for, unless it was refused: EC2 may not show that yet.
+    called: HashMap<String, Instant>,
     looked: Option<Instant>,
 }
 
@@ -100,9 +102,26 @@ impl Slots {
         Some(Reservation { slots: Arc::clone(self), name })
     }
 
+    /// AttachVolume is about to be called.
+    pub(super) fn calling(&self, volume: &str) {
+        self.state().called.insert(volume.to_owned(), Instant::now());
+    }
+
+    /// EC2 refused to attach it.
+    pub(super) fn refused(&self, volume: &str) {
+        self.state().called.remove(volume);
+    }
+
+    /// Whether EC2 was asked to attach it so recently that it may not show it yet.
+    pub(super) fn called_within(&self, volume: &str, time: Duration) -> bool {
+        self.state().called.get(volume).is_some_and(|at| at.elapsed() < time)
+    }
+
     /// A volume is attached no more.
     pub(super) fn free(&self, volume: &str) {
-        self.state().attached.remove(volume);
+        let mut state = self.state();
+        state.attached.remove(volume);
+        state.called.remove(volume);
     }
 
     /// How many are taken.

@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::super::parsed;
-use crate::spec::EbsType;
+use crate::spec::{CONFIGURED_TAGS_MAX, EbsType};
 
 /// A tag has at most so many characters as its key, and as its value.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>
 const TAG_MAX: (usize, usize) = (128, 256);
-
-/// A volume has 50 tags, of which up to 40 are labels: what is left is shared with hawser's own.
-const TAGS_MAX: usize = 4;
 
 /// Reads `KEY=VALUE,KEY=VALUE`.
 pub(super) fn tags(text: &str) -> Result<BTreeMap<String, String>, String> {
@@ -25,9 +22,9 @@ pub(super) fn tags(text: &str) -> Result<BTreeMap<String, String>, String> {
             return Err(format!("the tag `{key}` is given twice"));
         }
     }
-    if tags.len() > TAGS_MAX {
+    if tags.len() > CONFIGURED_TAGS_MAX {
         return Err(format!(
-            "{} tags: at most {TAGS_MAX}, since EC2 takes 50 on a volume, its labels and hawser's \
+            "{} tags: at most {CONFIGURED_TAGS_MAX}, since EC2 takes 50 on a volume, its labels and hawser's \
              own among them",
             tags.len()
         ));

@@ -24,8 +24,8 @@ pub(super) enum Means {
 use Means::{Differs, DiffersUnless, NamePrefix, NotNeeded, Service, Sets};
 
 pub(super) const KEYS: &[(&str, Means)] = &[
-    ("loglevel", Sets("daemon.log", log::filter)),
-    ("logging.level", Sets("daemon.log", log::filter)),
+    ("loglevel", Sets("daemon.log", log::level_or_filter)),
+    ("logging.level", Sets("daemon.log", log::level_or_filter)),
     ("service", Service),
     ("driver", Service),
     ("storagedrivers", Service),

@@ -108,3 +108,16 @@ fn a_missing_ebs_backend_says_what_turns_it_on() {
     let told = resolved("a,type=gp3").unwrap_err().to_string();
     assert!(told.contains("turn the backend on with backends.ebs.enabled"), "{told}");
 }
+
+#[test]
+fn an_ebs_volume_has_no_more_labels_than_ec2_has_tags() {
+    let resolved = |count: usize| {
+        let labels: String =
+            (0..count).map(|n| format!(",label.k{n}={}", "x".repeat(20))).collect();
+        let request = request(&format!("a,type=gp3{labels}"));
+        request.stated.resolve(&request.name, &Defaults::with_ebs())
+    };
+    assert!(resolved(30).is_ok());
+    let told = resolved(40).unwrap_err().to_string();
+    assert!(told.contains("40 labels, and 7 tags for the spec"), "{told}");
+}

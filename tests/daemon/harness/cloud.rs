@@ -2,7 +2,7 @@
 
 use ec2_fake::{Fake, FakeConfig};
 
-use super::World;
+use super::{World, on_ebs};
 
 impl World {
     /// A daemon on an instance of a fake EC2, with EBS as its default; not started yet.
@@ -17,24 +17,8 @@ impl World {
     #[track_caller]
     pub(crate) fn on(mut self, config: FakeConfig) -> Self {
         let fake = Fake::start(config);
-        let instance = fake.first_instance();
-        let play = fake.play_dir(&instance.id);
-        let (dev, sys) = (play.join("dev"), play.join("sys"));
-        for (key, value) in [
-            ("daemon.cluster", "test"),
-            ("backends.ebs.enabled", "true"),
-            ("backends.ebs.region", "us-east-1"),
-            ("backends.ebs.endpoint", &fake.endpoint()),
-            ("backends.ebs.access_key", "AKIATEST"),
-            ("backends.ebs.secret_key", "secret"),
-            ("backends.ebs.instance_id", &instance.id),
-            ("backends.ebs.zone", &instance.zone),
-            ("backends.ebs.dev_dir", &dev.display().to_string()),
-            ("backends.ebs.sys_dir", &sys.display().to_string()),
-            ("volumes.default_backend", "ebs"),
-            ("volumes.default_size", "1GiB"),
-        ] {
-            self.set(key, value);
+        for (key, value) in on_ebs::settings(&fake) {
+            self.set(key, &value);
         }
         self.cloud = Some(fake);
         self

@@ -12,6 +12,8 @@ mod cloud;
 mod daemon;
 mod http;
 mod kernel;
+#[path = "../../on_ebs.rs"]
+mod on_ebs;
 mod plugin;
 
 use std::{

@@ -10,6 +10,8 @@ mod command;
 mod engine;
 mod hawser;
 mod images;
+#[path = "../../on_ebs.rs"]
+mod on_ebs;
 mod wire;
 mod world;
 

@@ -6,12 +6,16 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use super::{Engine, Hawser, LiveRestore, cgroups, cleanup};
+use ec2_fake::{Fake, FakeConfig};
+
+use super::{Engine, Hawser, LiveRestore, cgroups, cleanup, on_ebs};
 
 /// Field order is drop order.
 pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) hawser: Hawser,
+    /// The EC2 that hawser's volumes are on.
+    cloud: Option<Fake>,
     pub(crate) dir: TestDir,
 }
 
@@ -27,7 +31,27 @@ impl World {
         let dir = TestDir::new();
         let hawser = Hawser::start(dir.path(), settings);
         let engine = Engine::start(&dir.path().join("docker"), live_restore);
-        Self { engine, hawser, dir }
+        Self { engine, hawser, cloud: None, dir }
+    }
+
+    /// A world whose volumes are on EBS.
+    #[track_caller]
+    pub(crate) fn on_ebs(live_restore: LiveRestore) -> Self {
+        let dir = TestDir::new();
+        let fake = Fake::start(FakeConfig::new(dir.path().join("ec2")));
+        let settings = on_ebs::settings(&fake);
+        let settings: Vec<_> =
+            settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let settings: Vec<_> = settings.iter().map(String::as_str).collect();
+        let hawser = Hawser::start(dir.path(), &settings);
+        let engine = Engine::start(&dir.path().join("docker"), live_restore);
+        Self { engine, hawser, cloud: Some(fake), dir }
+    }
+
+    /// The EC2.
+    #[track_caller]
+    pub(crate) fn ec2(&self) -> &Fake {
+        self.cloud.as_ref().expect("this world has an EC2")
     }
 
     /// `docker volume create` with our driver; the last arguments are options and the name.

@@ -140,13 +140,11 @@ impl Api {
             return Ok((region.clone(), "backends.ebs.region"));
         }
         // Not the SDK's chain of these: its metadata client has no HTTP client, and panics.
-        if self.settings.metadata_endpoint.is_none() {
-            if let Some(region) = EnvironmentVariableRegionProvider::new().region().await {
-                return Ok((region.to_string(), "AWS_REGION in the environment"));
-            }
-            if let Some(region) = ProfileFileRegionProvider::new().region().await {
-                return Ok((region.to_string(), "AWS's profile"));
-            }
+        if let Some(region) = EnvironmentVariableRegionProvider::new().region().await {
+            return Ok((region.to_string(), "AWS_REGION in the environment"));
+        }
+        if let Some(region) = ProfileFileRegionProvider::new().region().await {
+            return Ok((region.to_string(), "AWS's profile"));
         }
         let asked = self.metadata().await?.get("/latest/meta-data/placement/region").await;
         asked.map(|region| (region.as_ref().to_owned(), "the instance's metadata")).map_err(|error| {

@@ -1,0 +1,245 @@
+//! Attaching: names, slots, stuck attachments, and the right device.
+
+use ec2_fake::Transition;
+
+use super::*;
+
+#[tokio::test]
+async fn a_first_attachment_is_one_call_and_a_second_none() {
+    let world = World::new();
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    world.fake.reset_calls();
+
+    let device = attach(&backend, &volume).await.unwrap();
+
+    let actions = ["AttachVolume", "DescribeVolumes", "DescribeInstances", "DescribeInstanceTypes"];
+    let counts = world.counts(&actions);
+    assert_eq!((counts[0], &counts[2..]), (1, &[1, 1][..]));
+    assert!((2..=4).contains(&counts[1]), "{counts:?}");
+    world.fake.reset_calls();
+    assert_eq!(attach(&backend, &volume).await.unwrap(), device);
+    assert_eq!(world.counts(&actions)[0], 0);
+
+    let held = std::fs::File::options();
+    let held = {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut options = held;
+        let flags = rustix::fs::OFlags::EXCL.bits().cast_signed();
+        options.read(true).custom_flags(flags).open(&device.path).unwrap()
+    };
+    world.fake.reset_calls();
+    assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Attached(device));
+    assert_eq!(world.fake.calls(), [], "a device in use needs no question");
+    drop(held);
+}
+
+/// REX-Ray's c (#1284): of parallel first mounts all but one failed.
+#[tokio::test]
+async fn a_lost_answer_to_attach_volume_is_adopted() {
+    let world = World::new();
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    world.fake.lose_response("AttachVolume", 1);
+
+    let device = attach(&backend, &volume).await.unwrap();
+
+    assert_eq!(world.fake.attach_path(id(&volume)), Some(device.path));
+}
+
+#[tokio::test]
+async fn an_attachment_under_way_from_before_a_crash_is_waited_for() {
+    let world = World::with(|config| config.delays.attach = Duration::from_millis(200));
+    let volume = made(&world.open(), volume("pgdata")).await;
+    let cancel = CancellationToken::new();
+    let first = world.open();
+    let begun = tokio::spawn({
+        let (volume, cancel) = (volume.clone(), cancel.clone());
+        async move { first.attach(&volume, &cancel).await }
+    });
+    while world.fake.count("AttachVolume") == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    cancel.cancel();
+    assert_eq!(begun.await.unwrap().unwrap_err().kind, ErrorKind::Cancelled);
+    let restarted = world.open();
+    assert_eq!(
+        restarted.inspect(&volume).await.unwrap(),
+        Inspection::InTransit(crate::volume::Transit::Attaching)
+    );
+
+    attach(&restarted, &volume).await.unwrap();
+
+    assert_eq!(world.fake.count("AttachVolume"), 1);
+}
+
+/// REX-Ray #427, #410; EBS CSI #2833; k8s #31891, #32630.
+#[tokio::test]
+async fn a_stuck_attachment_is_taken_back_and_tried_again_under_another_name() {
+    let world = World::new();
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    world.fake.stick(id(&volume), Transition::Attach);
+    let controls = world.fake.controls();
+    let stuck = id(&volume).to_owned();
+    let helper = tokio::spawn(async move {
+        while controls.count("DetachVolume") == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        controls.unstick(&stuck);
+    });
+
+    attach(&backend, &volume).await.unwrap();
+
+    helper.await.unwrap();
+    let names: Vec<_> = world
+        .fake
+        .calls()
+        .into_iter()
+        .filter(|call| call.action == "AttachVolume")
+        .map(|call| call.params["Device"].clone())
+        .collect();
+    assert_eq!(names, ["/dev/xvdaa", "/dev/xvdab"]);
+    let forced = world.fake.calls().iter().any(|call| call.params.contains_key("Force"));
+    assert!(!forced, "nothing is forced here");
+}
+
+#[tokio::test]
+async fn a_volume_that_never_attaches_ends_with_an_error_and_is_left_available() {
+    let world = World::new();
+    let config = EbsConfig { attach_timeout: Duration::from_millis(300), ..world.config() };
+    let backend = Ebs::open_at(config, fast());
+    let volume = made(&backend, volume("pgdata")).await;
+    world.fake.stick(id(&volume), Transition::Attach);
+
+    let error = attach(&backend, &volume).await.unwrap_err();
+
+    assert_eq!(error.kind, ErrorKind::Failed, "{error}");
+    assert!(error.to_string().contains(id(&volume)), "{error}");
+    assert_eq!(world.fake.count("AttachVolume"), 2);
+    assert_eq!(world.fake.volume(id(&volume)).unwrap().state, "available");
+}
+
+#[tokio::test]
+async fn a_volume_of_another_node_is_in_use_and_the_node_is_named() {
+    let world = World::new();
+    let (neighbour, other) = world.neighbour("us-east-1a");
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    attach(&neighbour, &volume).await.unwrap();
+
+    let error = attach(&backend, &volume).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InUse, "{error}");
+    assert!(error.to_string().contains(&other), "{error}");
+    assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Detached);
+    assert_eq!(backend.attached().await.unwrap(), HashSet::new());
+    backend.detach(&volume).await.unwrap();
+    assert_eq!(world.fake.count("DetachVolume"), 0, "another's attachment is never taken away");
+    assert_eq!(Backend::remove(&backend, &volume).await.unwrap_err().kind, ErrorKind::InUse);
+}
+
+/// REX-Ray #1351; EBS CSI #1163, #2174.
+#[tokio::test]
+async fn at_the_limit_there_is_no_slot_until_one_is_free() {
+    // The root volume and a second network interface take one each.
+    let world = World::with(|config| {
+        config.instance.max_attachments = 4;
+        config.instance.network_interfaces = 2;
+    });
+    let backend = world.open();
+    let one = made(&backend, volume("one")).await;
+    let two = made(&backend, volume("two")).await;
+    let three = made(&backend, volume("three")).await;
+    attach(&backend, &one).await.unwrap();
+    attach(&backend, &two).await.unwrap();
+
+    let error = attach(&backend, &three).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NoSlot, "{error}");
+    assert_eq!(world.fake.count("AttachVolume"), 2, "known before the call");
+    backend.detach(&one).await.unwrap();
+    attach(&backend, &three).await.unwrap();
+
+    // EC2's own word, where the limit is not known.
+    let config = EbsConfig { attach_limit: Some(99), ..world.config() };
+    let error = attach(&Ebs::open_at(config, fast()), &one).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NoSlot, "{error}");
+}
+
+#[tokio::test]
+async fn a_device_that_says_it_is_another_volumes_is_refused() {
+    let world = World::new();
+    let backend = world.open();
+    let bystander = made(&backend, volume("bystander")).await;
+    let device = attach(&backend, &bystander).await.unwrap();
+    let volume = made(&backend, volume("pgdata")).await;
+    world.fake.wrong_serial(id(&volume));
+
+    let error = attach(&backend, &volume).await.unwrap_err().to_string();
+
+    let other = id(&bystander).replace('-', "");
+    assert!(error.contains(&other) && error.contains(id(&volume)), "{error}");
+    assert_eq!(attach(&backend, &bystander).await.unwrap(), device);
+    backend.detach(&volume).await.unwrap();
+}
+
+#[tokio::test]
+async fn many_attach_at_once_under_different_names_and_describes_do_not_multiply() {
+    let world = World::with(|config| config.delays.attach = Duration::from_millis(50));
+    let config = world.config();
+    let backend = Ebs::open_at(config, Pace { window: Duration::from_millis(200), ..fast() });
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..20 {
+        let backend = backend.clone();
+        tasks.spawn(async move {
+            let volume = made(&backend, volume(&format!("v{n}"))).await;
+            attach(&backend, &volume).await.unwrap()
+        });
+    }
+    let devices = tasks.join_all().await;
+    let distinct: HashSet<_> = devices.iter().map(|device| device.number).collect();
+    assert_eq!(distinct.len(), 20);
+    let counts =
+        world.counts(&["CreateVolume", "AttachVolume", "DescribeInstances", "DescribeVolumes"]);
+    assert_eq!(counts[..3], [20, 20, 1]);
+    assert!(counts[3] <= 20, "{counts:?}");
+}
+
+/// ebs-csi #2005: EC2 shows for a moment what was before.
+#[tokio::test]
+async fn an_attachment_that_was_called_off_before_ec2_showed_it_is_not_forgotten() {
+    let world = World::new();
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    world.fake.hide_new_volumes(Duration::from_millis(400));
+    let cancel = CancellationToken::new();
+    let attaching = tokio::spawn({
+        let (backend, volume, cancel) = (backend.clone(), volume.clone(), cancel.clone());
+        async move { backend.attach(&volume, &cancel).await }
+    });
+    while world.fake.count("AttachVolume") == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    cancel.cancel();
+    assert_eq!(attaching.await.unwrap().unwrap_err().kind, ErrorKind::Cancelled);
+
+    let seen = backend.inspect(&volume).await.unwrap();
+    assert_ne!(seen, Inspection::Detached);
+    backend.detach(&volume).await.unwrap();
+    assert_eq!(world.fake.volume(id(&volume)).unwrap().attachment, None);
+}
+
+#[tokio::test]
+async fn a_name_that_something_else_has_is_passed_over() {
+    let world = World::new();
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    let text =
+        "Invalid value '/dev/xvdaa' for unixDevice. Attachment point /dev/xvdaa is already in use";
+    world.fake.fail_next("AttachVolume", "InvalidParameterValue", text, 1);
+
+    attach(&backend, &volume).await.unwrap();
+
+    let attachment = world.fake.volume(id(&volume)).unwrap().attachment.unwrap();
+    assert_eq!(attachment.device, "/dev/xvdab");
+}
