@@ -164,7 +164,7 @@ calls >/dev/null
 run=("$docker" run --network none --volume-driver "$driver")
 
 say "1. docker run makes the EBS volume that the app states, attaches and formats it."
-show "${run[@]}" --rm -v 'name=pgdata,size=2GiB,type=gp3,throughput=200:/data' "$image" df -h /data
+show "${run[@]}" --rm -v 'name=pgdata,size=2GiB,type=gp3,throughput=200,fs=xfs:/data' "$image" df -h /data
 show_calls
 note "In EC2: $(storage_of pgdata), a gp3 of 2 GiB with 200 MiB/s, tagged with the cluster and the name."
 
@@ -210,11 +210,11 @@ snapshot=$(cli snapshot create pgdata)
 note "  $snapshot"
 show_calls
 for _ in $(seq 100); do
-    ! cli snapshot ls --json pgdata | grep -q '"completed"' || break
+    [[ $(cli snapshot ls --json pgdata) != *'"completed"'* ]] || break
     sleep 0.1
 done
 calls >/dev/null
-show "${run[@]}" --rm -v "name=pgcopy,size=4GiB,snapshot=$snapshot:/data" "$image" wc -l /data/log
+show "${run[@]}" --rm -v "name=pgcopy,size=4GiB,fs=xfs,snapshot=$snapshot:/data" "$image" wc -l /data/log
 show_calls
 
 say "7. hawser is killed and started again while the container writes."
@@ -240,8 +240,13 @@ no_calls
 say "9. Removal: what was made in EC2 is deleted there."
 show "$docker" rm --force "$driver-db"
 show "$docker" volume rm "${volumes[@]}"
-show_calls
+note "Docker has its answer; hawser detaches and deletes them now."
 hawser snapshot rm --yes "$snapshot"
-left=$(tell_ec2 volumes)$(tell_ec2 snapshots)
+for _ in $(seq 200); do
+    left=$(tell_ec2 volumes)$(tell_ec2 snapshots)
+    [ "$left" != "[][]" ] || break
+    sleep 0.1
+done
 [ "$left" = "[][]" ] || fail "this is left in EC2: $left"
+show_calls
 note "EC2 has no volume and no snapshot of the cluster any more."
