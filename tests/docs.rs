@@ -12,12 +12,13 @@ fn document(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// The commands of a document's console blocks, each with the lines that follow it.
+/// The commands of a document's console blocks, each with the lines that follow it. A block within a
+/// list is indented.
 fn console(document: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     let blocks = document.split("```console\n").skip(1);
     for line in blocks.flat_map(|block| block.split("```").next().unwrap().lines()) {
-        match (line.strip_prefix("$ "), commands.last_mut()) {
+        match (line.trim_start().strip_prefix("$ "), commands.last_mut()) {
             (Some(command), _) => commands.push((command.to_owned(), String::new())),
             (None, Some((_, output))) => output.push_str(&format!("{line}\n")),
             (None, None) => panic!("{line}: output without a command"),

@@ -123,3 +123,24 @@ fn where_there_are_no_credentials_it_says_where_they_come_from() {
     assert!(!said.contains("EBS slots"), "{said}");
     world.finish();
 }
+
+/// The SDK panics without any, and a panic ends the daemon.
+#[test]
+fn a_host_without_certificates_of_authorities_is_told_so_and_nothing_ends() {
+    let mut world = World::on_ebs();
+    for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        world.environment.insert(variable.to_owned(), "/nonexistent".to_owned());
+    }
+    world.start();
+
+    let none = [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")];
+    let said = doctor(&world, &none);
+    assert_says(&said, ["PROBLEM", "EBS credentials", "install ca-certificates"]);
+    let refused = world.hawser_fails(["volume", "create", "v"]);
+    assert!(refused.contains("install ca-certificates"), "{refused}");
+    world.call("List", &serde_json::json!({})).ok();
+    // From here on with those of this machine.
+    world.stop();
+    world.start();
+    world.finish();
+}

@@ -1,6 +1,6 @@
 //! The SDK's clients: made at the first call, one for each kind of call.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{collections::HashMap, fmt, path::Path, time::Duration};
 
 use aws_config::{
     BehaviorVersion, ConfigLoader,
@@ -76,7 +76,7 @@ impl Api {
     pub(super) async fn metadata(&self) -> Result<&imds::Client, String> {
         let make = || async {
             let mut builder = imds::Client::builder()
-                .configure(&provider_config())
+                .configure(&provider_config()?)
                 .max_attempts(2)
                 .connect_timeout(METADATA)
                 .read_timeout(METADATA)
@@ -109,7 +109,7 @@ impl Api {
         let retries =
             RetryConfig::adaptive().with_max_attempts(MAX_ATTEMPTS).with_max_backoff(MAX_BACKOFF);
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http_client())
+            .http_client(http_client()?)
             .timeout_config(timeouts)
             .retry_config(retries)
             .region(Region::new(self.region().await?.0));
@@ -181,10 +181,35 @@ fn set(variable: &str) -> bool {
 }
 
 /// For what the SDK asks before there is a client: without an HTTP client of ours it panics.
-fn provider_config() -> ProviderConfig {
-    ProviderConfig::without_region().with_http_client(http_client())
+fn provider_config() -> Result<ProviderConfig, String> {
+    Ok(ProviderConfig::without_region().with_http_client(http_client()?))
 }
 
-fn http_client() -> SharedHttpClient {
-    HttpBuilder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
+fn http_client() -> Result<SharedHttpClient, String> {
+    ensure_authorities()?;
+    Ok(HttpBuilder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https())
+}
+
+/// Where distributions keep the certificates of authorities.
+const AUTHORITIES: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/certs",
+];
+
+/// Without any, the SDK panics when it makes its client, and the daemon would end with it.
+fn ensure_authorities() -> Result<(), String> {
+    let own = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(std::env::var_os);
+    let found = if own.iter().any(Option::is_some) {
+        own.iter().flatten().any(|path| Path::new(path).exists())
+    } else {
+        AUTHORITIES.iter().any(|path| Path::new(path).exists())
+    };
+    if found {
+        return Ok(());
+    }
+    Err("no certificates of authorities are installed, so that EC2 cannot be believed: install ca-certificates, or set SSL_CERT_FILE".to_owned())
 }
