@@ -3,6 +3,7 @@
 #
 # Nothing that is installed here is started: no Docker engine, no PostgreSQL.
 set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # package, and a file or program that tells that it is there
 needs=(
@@ -26,7 +27,27 @@ for need in "${needs[@]}"; do
     read -r package sign <<<"$need"
     [ -e "$sign" ] || command -v "$sign" >/dev/null || missing+=("$package")
 done
-[ ${#missing[@]} -gt 0 ] || exit 0
+python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+
+# A second EC2 for the tests, kept outside the clone and pinned with all that it needs. What is
+# there is not fetched again; what was interrupted is begun anew.
+moto() {
+    local version=5.2.5 tools=${HAWSER_TOOLS:-$HOME/.cache/hawser/tools}
+    local dir=$tools/moto-$version
+    [ ! -x "$dir/bin/moto_server" ] || return 0
+    echo "installing: moto $version in $dir"
+    rm -rf "$dir"
+    mkdir -p "$tools"
+    python3 -m venv "$dir"
+    # The programs of a package are written after the packages that it needs.
+    "$dir/bin/pip" install --quiet --disable-pip-version-check \
+        --constraint tests/moto/constraints.txt "moto[server]==$version"
+}
+
+if [ ${#missing[@]} -eq 0 ]; then
+    moto
+    exit 0
+fi
 
 if ! command -v apt-get >/dev/null; then
     echo "scripts/install-deps.sh: please install: ${missing[*]}" >&2
@@ -55,3 +76,4 @@ echo "installing: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold "${missing[@]}"
+moto

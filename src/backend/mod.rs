@@ -37,6 +37,8 @@ pub struct VolumeRef {
     pub created_at: Timestamp,
     /// What it is, or is to be.
     pub spec: Spec,
+    /// The directory of its file system that tasks see, where that is not hawser's own.
+    pub data_dir: Option<String>,
 }
 
 impl From<&Record> for VolumeRef {
@@ -52,6 +54,7 @@ impl From<&Record> for VolumeRef {
             generation: record.generation,
             created_at: record.created_at,
             spec,
+            data_dir: record.data_dir.clone(),
         }
     }
 }

@@ -22,10 +22,10 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
 
 #[cfg(feature = "ebs")]
 fn ebs(config: &Config) -> Option<Arc<dyn Backend>> {
-    open_ebs(config).map(|ebs| Arc::new(ebs) as Arc<dyn Backend>)
+    Some(Arc::new(open_ebs(config)?))
 }
 
-/// The EBS backend, where it is enabled.
+/// The EBS backend, where it is configured.
 #[cfg(feature = "ebs")]
 pub(super) fn open_ebs(config: &Config) -> Option<crate::backend::ebs::Ebs> {
     use crate::backend::ebs::{Ebs, EbsConfig, StaticCredentials};

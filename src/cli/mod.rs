@@ -9,6 +9,8 @@ mod doctor;
 mod images;
 mod output;
 mod release;
+#[cfg(feature = "ebs")]
+mod selftest;
 mod serve;
 mod snapshot;
 mod spec;
@@ -83,6 +85,10 @@ enum Command {
     Store(store::Command),
     /// Unmount everything and free all devices: for the host's shutdown, after Docker stopped
     Release(release::Args),
+    /// Try hawser on the real thing: on your AWS account
+    #[cfg(feature = "ebs")]
+    #[command(subcommand)]
+    Selftest(selftest::Command),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -108,6 +114,8 @@ pub async fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Config(command) => config::run(command),
         Command::Store(command) => store::run(&command),
         Command::Release(args) => release::run(&args).await,
+        #[cfg(feature = "ebs")]
+        Command::Selftest(command) => selftest::run(command).await,
         Command::Completions(args) => completions::run(&args),
     };
     result.unwrap_or_else(|error| {

@@ -27,6 +27,7 @@ use crate::{
     fault,
     spec::{BackendKind, FsType, Mode, Ownership, VolumeName},
     sys::{
+        beneath::Beneath,
         format::{self, GrowError},
         freeze, guard, mount,
         mountinfo::MountTable,
@@ -74,10 +75,12 @@ impl Subject {
 enum PathError {
     #[error("{path} is taken by a mount of {source_name}: unmount it")]
     Occupied { path: PathBuf, source_name: String },
-    #[error("the file system on {device} has no `{data}` directory: it is not as hawser made it")]
-    NoData { device: PathBuf, data: String },
     #[error(
-        "the file system on {device} has the UUID {found}, which is not this volume's: its image was exchanged"
+        "the file system on {device} has no directory `{data}` that could be served (a link is none): {source}"
+    )]
+    NoData { device: PathBuf, data: PathBuf, source: io::Error },
+    #[error(
+        "the file system on {device} has the UUID {found}, which is not this volume's: its storage was exchanged"
     )]
     OtherVolume { device: PathBuf, found: Uuid },
     #[error("{what} {path}: {source}")]
@@ -250,12 +253,15 @@ impl Host {
         let uuid = record.file_system_uuid.unwrap_or(*record.id.uuid());
         spawn_blocking(move || refuse_other_volume(&path, fs, uuid)).await??;
         let stage = self.mount_stage(record, device).await?;
-        let data = data_dir(record);
-        if stage.join(data).is_dir() {
-            return Ok(());
+        let (top, data) = (stage.clone(), data_dir(record));
+        match spawn_blocking(move || Beneath::open(&top, &data)).await? {
+            Ok(_) => Ok(()),
+            Err(source) => {
+                mount::unmount(&stage).await?;
+                let (device, data) = (device.path.clone(), data_dir(record));
+                Err(PathError::NoData { device, data, source }.into())
+            }
         }
-        mount::unmount(&stage).await?;
-        Err(PathError::NoData { device: device.path.clone(), data: data.to_owned() }.into())
     }
 
     async fn mount_stage(&self, record: &Record, device: &Device) -> Result<PathBuf, Cause> {
@@ -284,14 +290,17 @@ impl Host {
     }
 
     async fn publish(&self, record: &Record) -> Result<(), Cause> {
-        let data = self.stage_path(record.id).join(data_dir(record));
+        let (stage, data) = (self.stage_path(record.id), data_dir(record));
         let path = self.published_path(&record.name);
         spawn_blocking(move || {
             ensure_dir(&path, 0o700)?;
             refuse_mount_point(&path)?;
             guard::guard(&path).map_err(path_error("protect", &path))?;
             fault::point("publish.guarded");
-            mount::bind(&data, &path).map_err(path_error("bind the volume to", &path))
+            // Tasks write below the stage: what is bound is what was opened, and no link.
+            let data =
+                Beneath::open(&stage, &data).map_err(path_error("open the data of", &stage))?;
+            mount::bind(&data.path(), &path).map_err(path_error("bind the volume to", &path))
         })
         .await??;
         Ok(())
@@ -348,8 +357,8 @@ fn refuse_other_volume(device: &Path, fs: FsType, uuid: Uuid) -> Result<(), Path
 }
 
 /// The directory of the file system that tasks see.
-fn data_dir(record: &Record) -> &str {
-    record.data_dir.as_deref().unwrap_or(DATA)
+fn data_dir(record: &Record) -> PathBuf {
+    PathBuf::from(record.data_dir.as_deref().unwrap_or(DATA))
 }
 
 fn device_of(subject: &Subject) -> Result<&Device, PathError> {

@@ -9,7 +9,7 @@ use super::{
     Engine, EngineError, LONG, Message, View, new_handle, snapshots::failed, task::VolumeTask,
 };
 use crate::{
-    backend::{Backend, Candidate, Imports, Maker, VolumeRef},
+    backend::{Backend, Candidate, Imports, VolumeRef},
     spec::{Spec, Stated, VolumeName},
     volume::{Contents, Handle, Phase, Record, VolumeId},
 };
@@ -103,13 +103,11 @@ impl Engine {
         };
         let spec = Spec { size: candidate.size, backend: candidate.backend, ..spec };
         let dir = import_as.data_dir.unwrap_or(candidate.data_dir);
-        // hawser's own directory is not worth a field.
-        let data_dir = (candidate.made_by != Maker::Hawser || !dir.is_empty()).then_some(dir);
         Ok(Record {
             phase: Phase::Ready,
             contents: Contents::Inherited,
             handle: Some(candidate.handle),
-            data_dir,
+            data_dir: Some(dir),
             ..Record::new(id, name, spec, Timestamp::now())
         })
     }

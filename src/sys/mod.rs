@@ -6,11 +6,12 @@
 //! into a child keeps a file system busy for as long as the child lives.
 //!
 //! - [`process`] is the one place that starts programs;
-//! - [`mount`], [`mountinfo`], [`namespaces`], [`guard`]: what is mounted where, and for whom;
+//! - [`beneath`], [`mount`], [`mountinfo`], [`namespaces`], [`guard`]: what is mounted where, and for whom;
 //! - [`loopdev`], [`blockdev`]: block devices, by number rather than by name;
 //! - [`probe`], [`mod@format`], [`freeze`], [`health`], [`usage`]: file systems;
 //! - [`durable`], [`boot`], [`caps`], [`errno`]: files that survive a crash, identity, rights, errors.
 
+pub mod beneath;
 pub mod blockdev;
 pub mod boot;
 pub mod caps;

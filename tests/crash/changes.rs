@@ -9,9 +9,13 @@ use crate::{
 
 const BASE: Scenario = Scenario {
     name: "",
+    world: World::new,
+    // Each mostly waits for fsync and mkfs.
+    workers: 4,
     settings: &[],
     prepare: |_| {},
     steps: |_| Ok(()),
+    recovered: |_| {},
     finish: |world| world.remove("v"),
 };
 
@@ -150,6 +154,7 @@ fn removal_and_undelete() {
             assert_eq!(world.data_of("v"), "precious");
             world.hawser(["volume", "rm", "--now", "--yes", "v"]);
         },
+        ..BASE
     }
     .run();
 }
@@ -197,7 +202,11 @@ fn an_unmount_interrupted_twice() {
 
 impl World {
     /// Polls a question about the world until it is answered with yes, or the daemon dies.
-    fn poll(&self, what: &str, done: impl Fn(&Self) -> Option<bool>) -> Result<(), Interrupted> {
+    pub(crate) fn poll(
+        &self,
+        what: &str,
+        done: impl Fn(&Self) -> Option<bool>,
+    ) -> Result<(), Interrupted> {
         let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
         loop {
             match done(self) {

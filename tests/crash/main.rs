@@ -20,5 +20,7 @@
 mod harness;
 
 mod changes;
+#[cfg(feature = "ebs")]
+mod ebs;
 mod scenario;
 mod scenarios;

@@ -15,9 +15,6 @@ use serde_json::Value;
 
 use crate::harness::{Start, World};
 
-/// Worlds at the same time: each mostly waits for fsync and mkfs.
-const WORKERS: usize = 4;
-
 /// A daemon that was killed at a point of the *second* start, too, dies at one of these.
 const SECOND_POINTS: [usize; 4] = [1, 2, 4, 7];
 
@@ -27,11 +24,17 @@ const QUIET: Duration = Duration::from_millis(500);
 /// What is done, with a daemon that may die at any moment.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
+    /// The host that it happens on.
+    pub(crate) world: fn() -> World,
+    /// Worlds at the same time: as many as it takes to keep the machine busy.
+    pub(crate) workers: usize,
     pub(crate) settings: &'static [(&'static str, &'static str)],
     /// Before the daemon that dies is started.
     pub(crate) prepare: fn(&mut World),
     /// What is interrupted; each step must be possible to repeat.
     pub(crate) steps: fn(&World) -> Result<(), Interrupted>,
+    /// After the last start, before the steps are repeated: what recovery must do by itself.
+    pub(crate) recovered: fn(&World),
     /// After the steps have succeeded: what must be true, and the way back to an empty world.
     pub(crate) finish: fn(&mut World),
 }
@@ -118,7 +121,7 @@ impl Scenario {
             }
         };
         thread::scope(|scope| {
-            for _ in 0..WORKERS {
+            for _ in 0..self.workers {
                 scope.spawn(work);
             }
         });
@@ -134,7 +137,7 @@ impl Scenario {
     }
 
     fn prepared(&self) -> World {
-        let mut world = World::new();
+        let mut world = (self.world)();
         for (key, value) in self.settings {
             world.set(key, value);
         }
@@ -155,6 +158,7 @@ impl Scenario {
         died |= world.end();
         world.environment.clear();
         world.start();
+        (self.recovered)(&world);
         (self.steps)(&world).expect("the interrupted call can be repeated");
         (self.finish)(&mut world);
         world.finish();

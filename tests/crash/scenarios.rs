@@ -8,9 +8,13 @@ use crate::{harness::World, scenario::Scenario};
 
 const BASE: Scenario = Scenario {
     name: "",
+    world: World::new,
+    // Each mostly waits for fsync and mkfs.
+    workers: 4,
     settings: &[],
     prepare: |_| {},
     steps: |_| Ok(()),
+    recovered: |_| {},
     finish: |world| world.remove("v"),
 };
 

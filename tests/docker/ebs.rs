@@ -12,8 +12,8 @@ fn an_app_makes_its_volume_and_its_successor_finds_it_attached() {
     world.hawser.wait_unpublished("pgdata");
 
     assert_eq!(
-        world.sh(INLINE, "cat /data/file; df -m /data | awk 'NR == 2 { print ($2 > 1500) }'"),
-        "precious\n1"
+        world.sh(INLINE, "cat /data/file; [ $(stat -f -c %b /data) -gt 450000 ] && echo 2GiB"),
+        "precious\n2GiB"
     );
 
     let ec2 = world.ec2();

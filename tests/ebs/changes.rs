@@ -1,24 +1,8 @@
 //! Growth, settings, snapshots and imports.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use crate::harness::{World, run, until};
-
-/// The contents of a small disk with one file on an ext4 or xfs, as another plugin left it.
-fn disk(world: &World, dir: &str, text: &str) -> Vec<u8> {
-    let (image, mount) = (world.path("foreign.img"), world.path("foreign"));
-    fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
-    fs::create_dir_all(&mount).unwrap();
-    let path = |path: &Path| path.to_str().unwrap().to_owned();
-    run("mkfs.ext4", ["-q", &path(&image)]);
-    run("mount", ["-o", "loop", &path(&image), &path(&mount)]);
-    fs::create_dir_all(mount.join(dir)).unwrap();
-    fs::write(mount.join(dir).join("file"), text).unwrap();
-    run("umount", [&path(&mount)]);
-    let content = fs::read(&image).unwrap();
-    fs::remove_file(&image).unwrap();
-    content
-}
 
 #[test]
 fn a_volume_in_use_grows_and_changes_its_type_in_one_call() {
@@ -115,7 +99,7 @@ fn a_snapshot_of_a_volume_in_use_has_what_was_written_and_becomes_a_volume() {
 fn a_volume_of_rex_rays_is_taken_over_with_its_data() {
     let mut world = World::on_ebs();
     world.start();
-    let content = disk(&world, "data", "precious");
+    let content = world.foreign_disk("data", "precious");
     let vol = world.ec2().add_volume(&[("Name", "prod/pgdata")], 1, &content).unwrap();
     world.ec2().add_volume(&[("Name", "other")], 1, &content).unwrap();
     assert!(world.cli(["volume", "inspect", "pgdata"]).status.code() == Some(1), "not by itself");
@@ -140,7 +124,7 @@ fn a_volume_of_rex_rays_is_taken_over_with_its_data() {
 fn a_volume_whose_data_lies_at_the_top_is_taken_over_whole() {
     let mut world = World::on_ebs();
     world.start();
-    let content = disk(&world, ".", "precious");
+    let content = world.foreign_disk(".", "precious");
     let vol = world.ec2().add_volume(&[("CloudstorVolumeName", "web")], 1, &content).unwrap();
 
     world.hawser(["volume", "import", &vol, "--yes"]);

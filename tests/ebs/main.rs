@@ -17,4 +17,5 @@ mod attachment;
 mod budget;
 mod changes;
 mod doctor;
+mod selftest;
 mod trouble;

@@ -19,6 +19,8 @@ use crate::{
     volume::Handle,
 };
 
+/// The directory that hawser and REX-Ray both show to tasks.
+const DATA: &str = "data";
 const CLOUDSTOR: &str = "CloudstorVolumeName";
 const CONVOY: [&str; 2] = ["ConvoyVolumeName", "ConvoyVolumeUUID"];
 /// Marks of those who still look after their volumes.
@@ -150,7 +152,7 @@ fn candidate(cluster: &str, seen: &Ec2Volume) -> Result<Candidate, EbsError> {
         name,
         size: size::bytes(seen.gib),
         backend: BackendSpec::Ebs(filled_in(&open, seen)),
-        data_dir: data_dir.to_owned(),
+        data_dir,
         known,
         in_use_by: None,
     })
@@ -168,25 +170,26 @@ fn attached_to(seen: &Ec2Volume) -> String {
 }
 
 /// Who made it, the name that it has there, and the directory that tasks saw.
-fn maker(tags: &Tags) -> (Maker, String, &'static str) {
+fn maker(tags: &Tags) -> (Maker, String, String) {
     let tag = |key: &str| tags.get(key).cloned();
     if tags.contains_key(marks::CLUSTER) {
         let name = tag(marks::NAME).or_else(|| tag("Name")).unwrap_or_default();
-        return (Maker::Hawser, name, "data");
+        // Of a volume that was imported before, what its maker's tags said then.
+        return (Maker::Hawser, name, tag(marks::DATA_DIR).unwrap_or_else(|| DATA.to_owned()));
     }
     if let Some(name) = tag(CLOUDSTOR) {
-        return (Maker::Cloudstor, name, "");
+        return (Maker::Cloudstor, name, String::new());
     }
     if let Some(name) = CONVOY.iter().find_map(|key| tag(key)) {
-        return (Maker::Convoy, name, "");
+        return (Maker::Convoy, name, String::new());
     }
     let name = tag("Name").unwrap_or_default();
     if tags.len() == 1 {
         // With `ebs.tag` set, REX-Ray writes "tag/name".
         let own = name.rsplit('/').next().unwrap_or(&name).to_owned();
-        return (Maker::RexRay, own, "data");
+        return (Maker::RexRay, own, DATA.to_owned());
     }
-    (Maker::Unknown, name, "")
+    (Maker::Unknown, name, String::new())
 }
 
 #[cfg(test)]
@@ -205,9 +208,13 @@ mod tests {
             (&[("ConvoyVolumeName", "pg"), ("ConvoyVolumeUUID", "u")], (Maker::Convoy, "pg", "")),
             (&[("Name", "web root"), ("team", "a")], (Maker::Unknown, "web root", "")),
             (&[("hawser:cluster", "c"), ("hawser:name", "pg")], (Maker::Hawser, "pg", "data")),
+            (
+                &[("hawser:cluster", "c"), ("hawser:name", "pg"), ("hawser:data-dir", "")],
+                (Maker::Hawser, "pg", ""),
+            ),
         ] {
             let (maker, name, dir) = maker(&tags(pairs));
-            assert_eq!((maker, name.as_str(), dir), expected);
+            assert_eq!((maker, name.as_str(), dir.as_str()), expected);
         }
     }
 }

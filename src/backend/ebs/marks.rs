@@ -5,6 +5,7 @@
 //! hawser:id        the volume's id
 //! hawser:name      its name; Name is the same, for the console
 //! hawser:spec      the spec as JSON, cut at 255 characters; hawser:spec.2, … are the rest
+//! hawser:data-dir  where in its file system the data lies, if hawser did not make it
 //! ```
 //! A spec that became shorter leaves its last pieces behind; reading ends with the JSON, so that
 //! they need not be deleted.
@@ -16,6 +17,7 @@ pub(super) const CLUSTER: &str = "hawser:cluster";
 pub(super) const ID: &str = "hawser:id";
 pub(super) const NAME: &str = "hawser:name";
 const SPEC: &str = "hawser:spec";
+pub(super) const DATA_DIR: &str = "hawser:data-dir";
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>
 const LONGEST: usize = 255;
 
@@ -49,6 +51,8 @@ pub(super) fn description(volume: &VolumeRef) -> Tags {
     for (index, piece) in pieces(&spec).into_iter().enumerate() {
         tags.insert(piece_key(index), piece);
     }
+    // Empty is the top directory.
+    tags.extend(volume.data_dir.clone().map(|dir| (DATA_DIR.to_owned(), dir)));
     tags
 }
 

@@ -1,8 +1,10 @@
 //! A world whose volumes are on EBS: an EC2 of its own beside the daemon, with real devices.
 
+use std::{fs, path::Path};
+
 use ec2_fake::{Fake, FakeConfig};
 
-use super::{World, on_ebs};
+use super::{World, on_ebs, run};
 
 impl World {
     /// A daemon on an instance of a fake EC2, with EBS as its default; not started yet.
@@ -44,5 +46,21 @@ impl World {
             *counts.entry(call.action).or_default() += 1;
         }
         counts
+    }
+
+    /// The contents of a small ext4 with one file in a directory, as another plugin left it.
+    pub(crate) fn foreign_disk(&self, dir: &str, text: &str) -> Vec<u8> {
+        let (image, mount) = (self.path("foreign.img"), self.path("foreign"));
+        fs::File::create(&image).unwrap().set_len(32 << 20).unwrap();
+        fs::create_dir_all(&mount).unwrap();
+        let path = |path: &Path| path.to_str().unwrap().to_owned();
+        run("mkfs.ext4", ["-q", &path(&image)]);
+        run("mount", ["-o", "loop", &path(&image), &path(&mount)]);
+        fs::create_dir_all(mount.join(dir)).unwrap();
+        fs::write(mount.join(dir).join("file"), text).unwrap();
+        run("umount", [&path(&mount)]);
+        let content = fs::read(&image).unwrap();
+        fs::remove_file(&image).unwrap();
+        content
     }
 }

@@ -31,6 +31,12 @@ impl Api {
         })
     }
 
+    /// The region that is asked.
+    pub(crate) async fn region_name(&self) -> Result<String, ApiError> {
+        let client = self.client(Call::DescribeInstances).await?;
+        Ok(client.config().region().map(ToString::to_string).unwrap_or_default())
+    }
+
     /// `None` where EC2 does not tell.
     pub(crate) async fn type_limit(&self, name: &str) -> Result<Option<TypeLimit>, ApiError> {
         let call = Call::DescribeInstanceTypes;
