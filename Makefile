@@ -6,8 +6,9 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/hawser/target
 .PHONY: demo test check bench plugin deps
 
 # Two volumes, two containers and a restart, told in plain words. Needs root.
+# `make demo EC2=fake` shows volumes on Amazon EBS, with an EC2 of the tests' in place of Amazon's.
 demo: deps
-	demo/demo.sh
+	$(if $(filter fake,$(EC2)),demo/ebs.sh,demo/demo.sh)
 
 # All tests, those with a real Docker engine too. Needs root.
 test: deps

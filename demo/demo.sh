@@ -11,40 +11,12 @@ source "$repo/demo/engine.sh"
 dir=$(mktemp -d /var/tmp/hawser-demo.XXXXXX)
 driver=hawser-demo-$$
 image="hawser-demo"
-# Filled in by start_engine (demo/engine.sh).
-docker=
 hawser=${HAWSER_DEMO_BINARY:-}
-hawser_pid=
 volumes=(pgdata assets)
+# shellcheck source=demo/common.sh
+source "$repo/demo/common.sh"
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-note() { printf '   %s\n' "$*"; }
-fail() {
-    printf '\ndemo: %s\n' "$*" >&2
-    tail -20 "$dir/hawser.log" >&2 || true
-    exit 1
-}
-
-# Shows a command, runs it, and indents what it says.
-show() {
-    printf '   $ %s\n' "$*"
-    "$@" 2>&1 | sed 's/^/     /'
-}
-
-start_hawser() {
-    "$hawser" serve --state-dir "$dir/state" --root "$dir/mnt" \
-        --docker-socket "/run/docker/plugins/$driver.sock" --admin-socket "$dir/admin.sock" \
-        >>"$dir/hawser.log" 2>&1 &
-    hawser_pid=$!
-    local _
-    for _ in $(seq 100); do
-        ! list_volumes >/dev/null 2>&1 || return 0
-        kill -0 "$hawser_pid" 2>/dev/null || fail "hawser ended by itself"
-        sleep 0.1
-    done
-    fail "hawser did not start"
-}
-
+start() { start_hawser "$hawser" --state-dir "$dir/state" --root "$dir/mnt"; }
 list_volumes() { HAWSER_ADMIN_SOCKET=$dir/admin.sock "$hawser" volume ls; }
 
 cleanup() {
@@ -57,19 +29,9 @@ cleanup() {
         "$docker" volume rm "${volumes[@]}" >/dev/null 2>&1
         "$docker" image rm "$image" >/dev/null 2>&1
     fi
-    if [ -n "$hawser_pid" ]; then
-        kill "$hawser_pid" 2>/dev/null
-        wait "$hawser_pid" 2>/dev/null
-    fi
+    stop_hawser
     stop_engine
-    local point device
-    awk -v dir="$dir/" 'index($5, dir) == 1 {print $5}' /proc/self/mountinfo | tac |
-        while read -r point; do umount -l "$point"; done
-    losetup --list --noheadings --output NAME,BACK-FILE | grep -F "$dir/" |
-        while read -r device _; do losetup -d "$device"; done
-    rm -f "/run/docker/plugins/$driver.sock"
-    chattr -R -f -i "$dir" 2>/dev/null
-    rm -rf "$dir"
+    release_all
     [ "$status" -ne 0 ] || summary
     exit "$status"
 }
@@ -83,10 +45,8 @@ summary() {
     note "- nothing of it is left on this machine."
 }
 
-[ "$(id -u)" -eq 0 ] || { echo "demo: mounting file systems needs root" >&2; exit 1; }
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+need_root
+clean_up_at_the_end
 
 if [ -z "$hawser" ]; then
     say "Building hawser."
@@ -96,15 +56,10 @@ if [ -z "$hawser" ]; then
 fi
 
 start_engine "$dir"
-mkdir -p /run/docker/plugins "$dir/image/bin"
-cp /bin/busybox "$dir/image/bin/"
-for applet in sh cat date dd df head ls rm sleep tail touch wc; do
-    ln -s busybox "$dir/image/bin/$applet"
-done
-tar -C "$dir/image" -c . | "$docker" import - "$image" >/dev/null
+make_image
 
 say "Starting hawser with no configuration: records and image files go to $dir/state."
-start_hawser
+start
 run=("$docker" run --network none --volume-driver "$driver")
 
 say "1. Two volumes of different sizes, made by docker run itself."
@@ -126,11 +81,10 @@ note "It was stopped there; this machine's disk and the other volume are untouch
 say "4. hawser is killed and started again while the first container writes."
 lines() { "$docker" exec "$driver-web" sh -c 'wc -l < /data/log'; }
 before=$(lines)
-kill -9 "$hawser_pid"
-wait "$hawser_pid" 2>/dev/null || true
+kill_hawser
 sleep 1
 during=$(lines)
-start_hawser
+start
 sleep 1
 after=$(lines)
 note "lines written: $before before, $during while hawser was down, $after after its restart"

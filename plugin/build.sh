@@ -83,6 +83,10 @@ chmod 1777 "$rootfs/tmp"
 ln -s /proc/self/mounts "$rootfs/etc/mtab"
 echo 'root:x:0:0:root:/:/usr/sbin/nologin' >"$rootfs/etc/passwd"
 echo 'root:x:0:' >"$rootfs/etc/group"
+# Whom to believe that it is Amazon's EC2.
+authorities=/etc/ssl/certs/ca-certificates.crt
+[ -e "$authorities" ] || fail "ca-certificates is not installed (scripts/install-deps.sh installs it)"
+install -D -m 0644 "$authorities" "$rootfs$authorities"
 [ ! -e /etc/mke2fs.conf ] || cp /etc/mke2fs.conf "$rootfs/etc/"
 
 copy_with_libraries "$binary" /usr/bin/hawser

@@ -15,6 +15,8 @@ needs=(
     "util-linux losetup"
     "systemd systemd-analyze"
     "busybox-static /bin/busybox"
+    "ca-certificates /etc/ssl/certs/ca-certificates.crt"
+    "curl curl"
     "fio fio"
     "postgresql /usr/lib/postgresql"
 )

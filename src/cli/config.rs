@@ -63,6 +63,15 @@ pub(super) enum Command {
     Sample,
     /// Print the reference of all settings (Markdown)
     Reference,
+    /// Print the IAM policy that the nodes' role needs for volumes on EBS
+    #[cfg(feature = "ebs")]
+    IamPolicy {
+        /// The cluster's name [default: daemon.cluster of the configuration]
+        #[arg(long, value_name = "NAME")]
+        cluster: Option<String>,
+        #[command(flatten)]
+        source: Source,
+    },
     /// Print the configuration that means the same as REX-Ray's, and on stderr what became of each key
     ImportRexray {
         /// REX-Ray's file [default: /etc/rexray/config.yml or /etc/rexray/rexray.yml]
@@ -90,12 +99,25 @@ pub(super) fn run(command: Command) -> anyhow::Result<Exit> {
         },
         Command::Sample => print!("{}", sample_file()),
         Command::Reference => print!("{}", reference()),
+        #[cfg(feature = "ebs")]
+        Command::IamPolicy { cluster, source } => iam_policy(cluster, &source)?,
         Command::ImportRexray { file, cluster, with_secrets } => {
             let secrets = if with_secrets { Secrets::Write } else { Secrets::LeaveOut };
             return import_rexray(file, cluster.as_deref(), secrets);
         }
     }
     Ok(Exit::Success)
+}
+
+#[cfg(feature = "ebs")]
+fn iam_policy(cluster: Option<String>, source: &Source) -> anyhow::Result<()> {
+    let cluster = match cluster {
+        Some(cluster) => cluster,
+        None => source.read()?.ebs.map(|ebs| ebs.cluster).context(
+            "the policy is for one cluster's volumes: add --cluster NAME, or set daemon.cluster and backends.ebs.enabled",
+        )?,
+    };
+    super::output::json(&crate::backend::ebs::policy(&cluster))
 }
 
 fn import_rexray(

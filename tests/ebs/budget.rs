@@ -1,6 +1,6 @@
 //! How many calls to EC2 each operation costs: the ones that are paid for and throttled.
 
-use crate::harness::World;
+use crate::harness::{World, until};
 
 /// The calls that change something.
 fn mutating(world: &World) -> Vec<(String, usize)> {
@@ -44,6 +44,34 @@ fn every_operation_keeps_its_budget() {
     world.unmount("other", "warm");
     for name in ["v", "other"] {
         world.remove(name);
+    }
+    world.finish();
+}
+
+/// A call that the policy lacks is one that fails on Amazon's EC2 only.
+#[test]
+fn a_whole_life_takes_no_right_that_the_policy_does_not_give() {
+    let mut world = World::on_ebs();
+    world.start();
+    world.ec2().reset_calls();
+    world.create("v");
+    world.mount("v", "a");
+    world.hawser(["volume", "grow", "v", "2GiB"]);
+    let snapshot = world.hawser(["snapshot", "create", "v"]);
+    world.hawser(["snapshot", "ls"]);
+    world.hawser(["snapshot", "rm", "--yes", snapshot.trim()]);
+    world.hawser(["volume", "import", "--list"]);
+    world.unmount("v", "a");
+    world.remove("v");
+    until("it is deleted in EC2", || world.ec2().volumes().is_empty());
+
+    let policy = world.hawser(["config", "iam-policy"]);
+    let made = world.ec2_calls();
+    for action in made.keys() {
+        assert!(policy.contains(&format!("\"ec2:{action}\"")), "{action} is not in\n{policy}");
+    }
+    for action in ["DetachVolume", "DeleteVolume", "ModifyVolume", "DeleteSnapshot"] {
+        assert!(made.contains_key(action), "{action}: {made:?}");
     }
     world.finish();
 }

@@ -16,5 +16,6 @@ mod harness;
 mod attachment;
 mod budget;
 mod changes;
+mod doctor;
 mod selftest;
 mod trouble;

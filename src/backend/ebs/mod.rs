@@ -20,6 +20,7 @@ mod create;
 mod describe;
 mod detach;
 mod device;
+mod diagnose;
 mod error;
 mod facts;
 mod grow;
@@ -57,6 +58,7 @@ use crate::{
 use api::{Api, ApiSettings};
 use describe::Describer;
 use device::Devices;
+pub use diagnose::{Diagnosis, Health};
 use error::EbsError;
 pub use facts::NodeFacts;
 pub use iam::policy;

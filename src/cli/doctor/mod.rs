@@ -1,9 +1,12 @@
 //! `hawser doctor`: what is wrong on this host, and what to do about it. It looks, and mends nothing.
 
+mod ebs;
 mod host;
 mod volumes;
 
 use std::{path::Path, time::Duration};
+
+use ebs::Reach;
 
 use super::{Client, Exit, config::Source, images::images_in, output};
 use crate::{config::Config, http::admin::wire::VolumeInfo};
@@ -50,9 +53,13 @@ impl Verdict {
 
 pub(super) async fn run(args: &Args, admin_socket: &Path) -> anyhow::Result<Exit> {
     let mut findings = host::findings();
+    let mut reach = Reach::Whole;
     let config = match args.source.read() {
         Ok(config) => {
             findings.extend(host::configured(&config));
+            let (of_ebs, answers) = ebs::findings(&config).await;
+            findings.extend(of_ebs);
+            reach = answers;
             findings.push(docker_socket(&config).await);
             Some(config)
         }
@@ -61,7 +68,7 @@ pub(super) async fn run(args: &Args, admin_socket: &Path) -> anyhow::Result<Exit
             None
         }
     };
-    findings.extend(of_volumes(config.as_ref(), admin_socket).await);
+    findings.extend(of_volumes(config.as_ref(), reach, admin_socket).await);
     if args.json {
         output::json(&findings)?;
     } else {
@@ -73,7 +80,7 @@ pub(super) async fn run(args: &Args, admin_socket: &Path) -> anyhow::Result<Exit
 }
 
 /// From the daemon; from the records where it does not answer.
-async fn of_volumes(config: Option<&Config>, admin_socket: &Path) -> Vec<Finding> {
+async fn of_volumes(config: Option<&Config>, reach: Reach, admin_socket: &Path) -> Vec<Finding> {
     let images = config.map(|config| (config, images_in(&config.local.dir)));
     let mut findings = Vec::new();
     match Client::new(admin_socket.into()).get::<Vec<VolumeInfo>>("/volumes").await {
@@ -87,7 +94,7 @@ async fn of_volumes(config: Option<&Config>, admin_socket: &Path) -> Vec<Finding
         Err(error) => {
             findings.push(problem("daemon", format!("{error:#}")));
             if let Some((config, images)) = &images {
-                findings.extend(volumes::of_records(config, images).await);
+                findings.extend(volumes::of_records(config, images, reach).await);
             }
         }
     }

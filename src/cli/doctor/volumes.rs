@@ -4,13 +4,14 @@ use std::{collections::HashSet, io};
 
 use jiff::Timestamp;
 
-use super::{Finding, good, note, problem};
+use super::{Finding, ebs::Reach, good, note, problem};
 use crate::{
     cli::serve::open_host,
     cluster::Store,
     config::Config,
     engine::{Host, State, StepError, Subject, ext4_online_grow},
     http::admin::wire::VolumeInfo,
+    spec::BackendKind,
     volume::{
         Record, VolumeId,
         effect::{Effect, Outcome},
@@ -40,7 +41,7 @@ pub(super) fn of_daemon(volumes: Vec<VolumeInfo>) -> Vec<Finding> {
 }
 
 /// What the daemon would do when it starts: the same plan, looked at and not carried out.
-pub(super) async fn of_records(config: &Config, images: &Images) -> Vec<Finding> {
+pub(super) async fn of_records(config: &Config, images: &Images, reach: Reach) -> Vec<Finding> {
     match Store::exists(&config.state_dir) {
         Ok(true) => {}
         Ok(false) => {
@@ -56,18 +57,23 @@ pub(super) async fn of_records(config: &Config, images: &Images) -> Vec<Finding>
         Err(error) => return vec![problem("recovery", error.to_string())],
     };
     let known = records.iter().map(|record| record.id).collect();
-    let mut findings = recovery(config, records).await;
+    let mut findings = recovery(config, records, reach).await;
     findings.extend(unrecorded(config, images, &known));
     findings
 }
 
-async fn recovery(config: &Config, records: Vec<Record>) -> Vec<Finding> {
+async fn recovery(config: &Config, records: Vec<Record>, reach: Reach) -> Vec<Finding> {
     // Opening the backend makes its directory: not for a look.
     if !config.local.dir.is_dir() {
-        let (dir, count) = (config.local.dir.display(), records.len());
-        return vec![match count {
-            0 => good("recovery", "there are no volumes"),
-            _ => {
+        let local = |record: &&Record| record.spec.backend.kind() == BackendKind::Local;
+        let dir = config.local.dir.display();
+        return vec![match (records.iter().filter(local).count(), records.len()) {
+            (0, 0) => good("recovery", "there are no volumes"),
+            (0, count) => note(
+                "recovery",
+                format!("{dir} is missing: {count} volumes elsewhere were not looked at"),
+            ),
+            (count, _) => {
                 problem("recovery", format!("{dir} is missing, with the images of {count} volumes"))
             }
         }];
@@ -80,6 +86,13 @@ async fn recovery(config: &Config, records: Vec<Record>) -> Vec<Finding> {
     let count = records.len();
     for record in records {
         let name = record.name.clone();
+        if reach == Reach::WithoutEbs && record.spec.backend.kind() == BackendKind::Ebs {
+            findings.push(note(
+                "recovery",
+                format!("{name}: not looked at, since EC2 does not answer"),
+            ));
+            continue;
+        }
         match foreseen(&host, record).await {
             Ok(steps) if steps.is_empty() => {}
             Ok(steps) => {

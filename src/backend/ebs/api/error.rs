@@ -79,12 +79,14 @@ impl ApiError {
 }
 
 /// What the SDK says when EC2 did not answer, in the words of somebody who can do something.
-fn explained(why: &str) -> String {
+pub(super) fn explained(why: &str) -> String {
     let lower = why.to_lowercase();
     let about_credentials = lower.contains("credentials")
         && (lower.contains("identity") || lower.contains("provider") || lower.contains("chain"));
     // The debug text that the SDK appends tells nothing that its words do not.
     let words = why.split(" (").next().unwrap_or(why);
+    // A line for each place that was looked at is a page for one that has none.
+    let words = words.split(" Attempted:").next().unwrap_or(words).replace('\n', " ");
     if about_credentials {
         return format!(
             "no AWS credentials: {words}; give the instance a role (with a metadata hop limit of 2 \

@@ -1,6 +1,8 @@
 //! CreateVolume, DeleteVolume, ModifyVolume, and what EC2 tells of volumes.
 
-use aws_sdk_ec2::types as sdk;
+use aws_sdk_ec2::{
+    operation::create_volume::builders::CreateVolumeFluentBuilder as CreateVolume, types as sdk,
+};
 
 use super::{
     Api, ApiError, Call, Ec2Volume, Filter, Modification, ModificationState, Tags, tags,
@@ -38,8 +40,30 @@ pub(crate) struct Change {
 impl Api {
     pub(crate) async fn create_volume(&self, new: &NewVolume<'_>) -> Result<String, ApiError> {
         let call = Call::CreateVolume;
-        let answer = self
-            .client(call)
+        let answer = self.new_volume(new).await?.send().await;
+        let answer = answer.map_err(|error| ApiError::of(call, &error))?;
+        let missing = || ApiError::before(call, "EC2 answered without a volume id".into());
+        answer.volume_id().map(str::to_owned).ok_or_else(missing)
+    }
+
+    /// Whether EC2 would make it. What was made nevertheless, by a server that does not know
+    /// `DryRun`, is the answer.
+    pub(crate) async fn may_create_volume(
+        &self,
+        new: &NewVolume<'_>,
+    ) -> Result<Option<String>, ApiError> {
+        let call = Call::CreateVolume;
+        let answer = self.new_volume(new).await?.dry_run(true).send().await;
+        match answer.map_err(|error| ApiError::of(call, &error)) {
+            Err(error) if error.is(&["DryRunOperation"]) => Ok(None),
+            Err(error) => Err(error),
+            Ok(made) => Ok(Some(made.volume_id().unwrap_or_default().to_owned())),
+        }
+    }
+
+    async fn new_volume(&self, new: &NewVolume<'_>) -> Result<CreateVolume, ApiError> {
+        Ok(self
+            .client(Call::CreateVolume)
             .await?
             .create_volume()
             .client_token(&new.token)
@@ -51,12 +75,7 @@ impl Api {
             .set_encrypted(new.encrypted)
             .set_kms_key_id(new.kms_key.map(str::to_owned))
             .set_snapshot_id(new.snapshot.map(str::to_owned))
-            .tag_specifications(tags::specification(sdk::ResourceType::Volume, new.tags))
-            .send()
-            .await
-            .map_err(|error| ApiError::of(call, &error))?;
-        let missing = || ApiError::before(call, "EC2 answered without a volume id".into());
-        answer.volume_id().map(str::to_owned).ok_or_else(missing)
+            .tag_specifications(tags::specification(sdk::ResourceType::Volume, new.tags)))
     }
 
     pub(crate) async fn delete_volume(&self, id: &str) -> Result<(), ApiError> {
