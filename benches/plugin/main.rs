@@ -22,7 +22,7 @@ mod ebs;
 #[allow(dead_code, unused_imports, reason = "shared with the tests that start a Docker engine")]
 mod harness;
 mod many;
-#[path = "../../tests/on_ebs.rs"]
+#[path = "../../tests/daemon/harness/on_ebs.rs"]
 mod on_ebs;
 mod report;
 

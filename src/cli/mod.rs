@@ -93,6 +93,23 @@ enum Command {
     Completions(completions::Args),
 }
 
+impl Command {
+    /// Whether nothing is left half-done when it ends in the middle of its output.
+    const fn only_prints(&self) -> bool {
+        match self {
+            Self::Volume(_)
+            | Self::Snapshot(_)
+            | Self::Spec(_)
+            | Self::Doctor(_)
+            | Self::Config(_)
+            | Self::Completions(_) => true,
+            #[cfg(feature = "ebs")]
+            Self::Selftest(_) => false,
+            Self::Serve(_) | Self::Store(_) | Self::Release(_) => false,
+        }
+    }
+}
+
 /// Reads the command line and runs the command.
 pub async fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
     let cli = match Cli::try_parse_from(arguments) {
@@ -104,6 +121,10 @@ pub async fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
             return exit;
         }
     };
+    if cli.command.only_prints() {
+        // `hawser … | head`: a reader that has seen enough ends us, as it does other commands.
+        sigpipe::reset();
+    }
     let client = Client::new(cli.admin_socket.clone());
     let result = match cli.command {
         Command::Serve(args) => serve::run(args, &cli.admin_socket).await,

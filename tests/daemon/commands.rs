@@ -234,3 +234,21 @@ fn commands_say_so_when_no_daemon_answers() {
 
     assert!(error.contains("is the daemon running?"), "{error}");
 }
+
+/// `hawser … | head -1`: the reader goes away, and that is no crash.
+#[test]
+fn a_reader_that_has_seen_enough_ends_a_command_quietly() {
+    let mut world = World::started();
+    for n in 0..200 {
+        world.create(&format!("name=v{n},size=16MiB,provision=thin"));
+    }
+    let script =
+        format!("{} volume ls --json | head -c 1; echo ${{PIPESTATUS[0]}}", crate::harness::HAWSER);
+    let output = world.command("bash").args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "[141\n");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    for n in 0..200 {
+        world.remove(&format!("v{n}"));
+    }
+    world.finish();
+}

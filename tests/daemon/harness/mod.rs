@@ -12,7 +12,6 @@ mod cloud;
 mod daemon;
 mod http;
 mod kernel;
-#[path = "../../on_ebs.rs"]
 mod on_ebs;
 mod plugin;
 

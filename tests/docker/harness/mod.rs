@@ -10,7 +10,7 @@ mod command;
 mod engine;
 mod hawser;
 mod images;
-#[path = "../../on_ebs.rs"]
+#[path = "../../daemon/harness/on_ebs.rs"]
 mod on_ebs;
 mod wire;
 mod world;
