@@ -3,6 +3,9 @@
 //!
 //! A volume that another mount namespace holds is skipped: a container would keep its own copy of the
 //! mount, and lose what the host's is for (to be stopped in order, to be found again, to be grown).
+//!
+//! Volumes of a cloud are unmounted and stay attached: the network may be down already, and an
+//! instance that stops lets go of its devices by itself.
 
 use std::{collections::VecDeque, fmt, io, sync::Arc, time::Duration};
 
@@ -14,7 +17,10 @@ use crate::{
     config::Config,
     engine::{Host, StepError, Subject},
     spec::VolumeName,
-    sys::namespaces::{OutsideHolder, outside_holders},
+    sys::{
+        mountinfo::MountTable,
+        namespaces::{OutsideHolder, outside_holders},
+    },
     volume::{
         Device, Observed, Record,
         effect::{self, Effect, Outcome},
@@ -113,20 +119,44 @@ async fn release_in_time(
 /// Takes the steps of the plan towards nothing being in the kernel; how many there were.
 async fn release(host: &Host, record: Record, held: Held) -> Result<usize, ReleaseError> {
     let mut subject = Subject::new(record);
-    let observed = host.execute(Effect::Observe, &subject).await?;
-    let Outcome::Observed(mut seen) = observed else { return Ok(0) };
+    let cloud = subject.record.spec.backend.is_in_a_cloud();
+    let mut seen = match cloud {
+        true => mounted(host, &subject.record).await.map_err(ReleaseError::Unknown)?,
+        false => match host.execute(Effect::Observe, &subject).await? {
+            Outcome::Observed(seen) => seen,
+            _ => return Ok(0),
+        },
+    };
+    if subject.record.frozen && seen.staged {
+        host.execute(Effect::Thaw, &subject).await?;
+    }
     if let (Held::Skip, Some(device)) = (held, &seen.device) {
         refuse_used(device).await?;
     }
     let mut steps = 0;
-    while let Some(step) = plan::release(&seen) {
+    let next = if cloud { plan::unmount } else { plan::release };
+    while let Some(step) = next(&seen) {
         subject.device.clone_from(&seen.device);
         let outcome = host.execute(step, &subject).await?;
         (seen, _) = effect::absorb(seen, step, outcome);
         steps += 1;
     }
-    debug_assert!(Observed::is_released(&seen), "the plan ends when nothing is left");
+    debug_assert!(cloud || Observed::is_released(&seen), "the plan ends when nothing is left");
     Ok(steps)
+}
+
+/// What the mount table says of a volume: all that can be known without its backend.
+async fn mounted(host: &Host, record: &Record) -> io::Result<Observed> {
+    let mounts = spawn_blocking(MountTable::read).await.map_err(io::Error::other)??;
+    let stage = mounts.at(&host.stage_path(record.id)).cloned();
+    let device = stage
+        .as_ref()
+        .map(|mount| Device { path: mount.source.clone().into(), number: mount.device });
+    // A removed volume's name may be another one's by now, and the path with it.
+    let published = mounts.at(&host.published_path(&record.name));
+    let published = published
+        .is_some_and(|mount| stage.as_ref().is_some_and(|stage| stage.device == mount.device));
+    Ok(Observed { staged: stage.is_some(), published, device, ..Observed::default() })
 }
 
 async fn refuse_used(device: &Device) -> Result<(), ReleaseError> {

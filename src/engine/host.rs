@@ -268,7 +268,7 @@ impl Host {
         match spawn_blocking(move || Beneath::open(&top, &data)).await? {
             Ok(_) => Ok(()),
             Err(source) => {
-                mount::unmount(&stage).await?;
+                self.unstage(record.id).await?;
                 let (device, data) = (device.path.clone(), data_dir(record));
                 Err(PathError::NoData { device, data, source }.into())
             }

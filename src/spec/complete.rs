@@ -79,10 +79,10 @@ impl BackendSpec {
         }
     }
 
-    /// Whether its storage is called by a name of the backend's own, which is lost with the answer
-    /// to its creation.
+    /// Whether its storage is a cloud's: made, named, attached and detached by calls whose answers can
+    /// be late or lost.
     #[must_use]
-    pub const fn names_its_storage(&self) -> bool {
+    pub const fn is_in_a_cloud(&self) -> bool {
         match self {
             Self::Local(_) => false,
             Self::Ebs(_) => true,

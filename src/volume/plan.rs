@@ -129,7 +129,8 @@ pub const fn release(seen: &Observed) -> Option<Effect> {
 }
 
 /// Steps towards nothing of the volume being mounted.
-const fn unmount(seen: &Observed) -> Option<Effect> {
+#[must_use]
+pub const fn unmount(seen: &Observed) -> Option<Effect> {
     if seen.published {
         Some(Effect::Unpublish)
     } else if seen.staged {
@@ -191,7 +192,7 @@ fn removal(record: &Record, purge: Purge, seen: &Observed, now: Timestamp) -> St
         Purge::At(at) if at > now && (exists || has_data) => Step::Wait(at),
         Purge::At(_) if exists => Step::Do(Effect::Destroy),
         // It may have been made without an answer, and not be seen yet: deleted all the same.
-        Purge::At(_) if record.spec.backend.names_its_storage() && !seen.destroyed => {
+        Purge::At(_) if record.spec.backend.is_in_a_cloud() && !seen.destroyed => {
             Step::Do(Effect::Destroy)
         }
         Purge::At(_) => Step::Forget,

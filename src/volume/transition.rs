@@ -329,7 +329,7 @@ fn undelete(record: &mut Record, name: VolumeName, now: Timestamp) -> Result<(),
         Phase::Removed { purge: Purge::At(due), .. } if due <= now => Err(Refusal::Purged),
         Phase::Removed { .. } => {
             // Removed while it was being made: it is made now.
-            let unmade = record.spec.backend.names_its_storage()
+            let unmade = record.spec.backend.is_in_a_cloud()
                 && record.handle.is_none()
                 && record.contents == Contents::Blank;
             record.phase = if unmade { Phase::Creating } else { Phase::Ready };

@@ -17,5 +17,6 @@ mod attachment;
 mod budget;
 mod changes;
 mod doctor;
+mod guard;
 mod selftest;
 mod trouble;

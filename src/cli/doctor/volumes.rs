@@ -1,8 +1,9 @@
 //! The volumes: what the daemon says of them, or what it would do with them; images beside them.
 
-use std::{collections::HashSet, io};
+use std::{collections::HashSet, io, sync::Arc};
 
 use jiff::Timestamp;
+use tokio::task::JoinSet;
 
 use super::{Finding, ebs::Reach, good, note, problem};
 use crate::{
@@ -82,18 +83,23 @@ async fn recovery(config: &Config, records: Vec<Record>, reach: Reach) -> Vec<Fi
         Ok(host) => host,
         Err(error) => return vec![problem("recovery", format!("{error:#}"))],
     };
+    let (host, count) = (Arc::new(host), records.len());
+    let mut looks = JoinSet::new();
     let mut findings = Vec::new();
-    let count = records.len();
     for record in records {
-        let name = record.name.clone();
         if reach == Reach::WithoutEbs && record.spec.backend.kind() == BackendKind::Ebs {
-            findings.push(note(
-                "recovery",
-                format!("{name}: not looked at, since EC2 does not answer"),
-            ));
+            let detail = format!("{}: not looked at, since EC2 does not answer", record.name);
+            findings.push(note("recovery", detail));
             continue;
         }
-        match foreseen(&host, record).await {
+        let host = Arc::clone(&host);
+        // All at once: what they ask of a cloud is asked in a few calls.
+        looks.spawn(async move { (record.name.clone(), foreseen(&host, record).await) });
+    }
+    let mut looked = looks.join_all().await;
+    looked.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for (name, steps) in looked {
+        match steps {
             Ok(steps) if steps.is_empty() => {}
             Ok(steps) => {
                 findings.push(note("recovery", format!("{name}: would {}", steps.join(", "))));
