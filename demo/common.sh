@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # What the demonstrations have in common: how they talk, the containers' image, hawser itself, and
 # the end, after which nothing is left. They set dir, driver and image, and source this.
 

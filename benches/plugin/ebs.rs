@@ -6,9 +6,9 @@ use std::{path::Path, thread, time::Duration};
 use ec2_fake::{Delays, Fake, FakeConfig, Throttle, Transition};
 
 use crate::{
-    client::{named, with_id},
+    client::with_id,
     daemon::Daemon,
-    on_ebs,
+    harness::on_ebs,
     report::{Report, Samples, timed},
 };
 

@@ -22,8 +22,6 @@ mod ebs;
 #[allow(dead_code, unused_imports, reason = "shared with the tests that start a Docker engine")]
 mod harness;
 mod many;
-#[path = "../../tests/daemon/harness/on_ebs.rs"]
-mod on_ebs;
 mod report;
 
 use daemon::Daemon;

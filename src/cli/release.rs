@@ -120,12 +120,12 @@ async fn release_in_time(
 async fn release(host: &Host, record: Record, held: Held) -> Result<usize, ReleaseError> {
     let mut subject = Subject::new(record);
     let cloud = subject.record.spec.backend.is_in_a_cloud();
-    let mut seen = match cloud {
-        true => mounted(host, &subject.record).await.map_err(ReleaseError::Unknown)?,
-        false => match host.execute(Effect::Observe, &subject).await? {
-            Outcome::Observed(seen) => seen,
-            _ => return Ok(0),
-        },
+    let mut seen = if cloud {
+        mounted(host, &subject.record).await.map_err(ReleaseError::Unknown)?
+    } else if let Outcome::Observed(seen) = host.execute(Effect::Observe, &subject).await? {
+        seen
+    } else {
+        return Ok(0);
     };
     if subject.record.frozen && seen.staged {
         host.execute(Effect::Thaw, &subject).await?;

@@ -163,16 +163,9 @@ impl Host {
         let backend = self
             .backend(record.spec.backend.kind())
             .ok_or_else(|| PathError::NoBackend(record.spec.backend.kind()))?;
-        match effect {
-            // What was attached some time ago may be gone, and its name be another's.
-            Effect::Probe | Effect::Format | Effect::GrowOffline | Effect::Stage => {
-                backend.confirm(&volume, device_of(subject)?).await?;
-            }
-            #[allow(
-                clippy::wildcard_enum_match_arm,
-                reason = "no other touches what is on the device"
-            )]
-            _ => {}
+        // What was attached some time ago may be gone, and its name be another's.
+        if matches!(effect, Effect::Probe | Effect::Format | Effect::GrowOffline | Effect::Stage) {
+            backend.confirm(&volume, device_of(subject)?).await?;
         }
         match effect {
             Effect::Observe => return self.observe(backend, subject).await.map(Outcome::Observed),

@@ -81,9 +81,11 @@ impl Engine {
         if let Some(user) = &candidate.in_use_by {
             return Err(refused(format!("it is in use by {user}: stop its task there first")));
         }
-        let record = self.record_of(candidate, import_as).map_err(|error| match error {
-            EngineError::Spec(why) => refused(format!("{why}: give it another name with --name")),
-            other => other,
+        let record = self.record_of(candidate, import_as).map_err(|error| {
+            if let EngineError::Spec(why) = error {
+                return refused(format!("{why}: give it another name with --name"));
+            }
+            error
         })?;
         if self.shared.registry.by_id(record.id).is_some() {
             return Err(refused("a volume with its id is there already".into()));

@@ -71,7 +71,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let top = dir.path().join("top");
         fs::create_dir_all(top.join("data/deep")).unwrap();
-        fs::write(top.join("file"), "x").unwrap();
+        fs::File::create(top.join("file")).unwrap();
         fs::create_dir(dir.path().join("secret")).unwrap();
         symlink("../secret", top.join("out")).unwrap();
         symlink("/", top.join("root")).unwrap();

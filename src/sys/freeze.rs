@@ -70,7 +70,7 @@ mod tests {
             freeze(mounted.path()).unwrap();
             assert!(freeze(mounted.path()).is_err(), "{fs}: it is frozen once");
             let (done, written) = mpsc::channel();
-            let writer = thread::spawn(move || done.send(std::fs::write(file, "late").is_ok()));
+            let writer = thread::spawn(move || done.send(std::fs::File::create(file).is_ok()));
             let early = written.recv_timeout(Duration::from_millis(300));
             assert!(early.is_err(), "{fs}: the writer went on");
             thaw(mounted.path()).unwrap();

@@ -171,10 +171,9 @@ impl Exercise {
 
     async fn delete(&self) -> anyhow::Result<((), String)> {
         self.ebs.remove(&self.volume).await?;
-        match self.ebs.inspect(&self.volume).await? {
-            Inspection::Absent => Ok(((), "gone".to_owned())),
-            other => bail!("it is said to be done, and yet it is {other:?}"),
-        }
+        let left = self.ebs.inspect(&self.volume).await?;
+        ensure!(left == Inspection::Absent, "it is said to be done, and yet it is {left:?}");
+        Ok(((), "gone".to_owned()))
     }
 
     /// Does something in the volume's file system.

@@ -11,7 +11,7 @@ mod engine;
 mod hawser;
 mod images;
 #[path = "../../daemon/harness/on_ebs.rs"]
-mod on_ebs;
+pub(crate) mod on_ebs;
 mod wire;
 mod world;
 
