@@ -8,7 +8,8 @@
 //!                       ▲             └─ too long ─ DetachVolume ─ wait ─┐
 //!                       └──────────── another name, once ────────────────┘
 //! ```
-//! An attachment that was never seen `attached` was never used by anybody: it can be taken back.
+//! An attachment that EC2 does not show as `attached` after the limit is taken back, if EC2 was
+//! seen to say so, and nobody has a device of it.
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use super::{
     detach::Force,
     device::{Located, WrongDevice},
     error::EbsError,
+    names::Name,
     size,
     slots::Reservation,
     wait::{Wait, shown},
@@ -53,56 +55,50 @@ impl Inner {
     ) -> Result<Device, EbsError> {
         let id = self.handle_of(volume).await?.ok_or_else(|| no_storage(volume))?;
         let me = self.node.instance(&self.api).await?;
-        let mut last = None;
+        let (mut called, mut happened) = (0, Vec::new());
         for _ in 0..=ROUNDS {
             let seen = self.exists(&id).await?.filter(Ec2Volume::is_there);
             let seen = seen.ok_or_else(|| no_storage(volume))?;
-            let reservation = match place(&seen, me) {
+            let (name, _reservation) = match place(&seen, me) {
                 Place::Elsewhere(other) => return Err(elsewhere(&id, &other)),
+                Place::Here(here) if here.is_leaving() => {
+                    self.wait_free(&id, me, self.config.attach_timeout, Some(cancel)).await?;
+                    happened.push("it was waited for until it was detached".to_owned());
+                    continue;
+                }
                 Place::Here(Attachment { state: AttachmentState::Attached, .. }) => {
                     return self.appear(&id, cancel).await;
                 }
-                Place::Here(Attachment { state: AttachmentState::Attaching, .. }) => None,
-                Place::Here(Attachment {
-                    state: AttachmentState::Detaching | AttachmentState::Busy,
-                    ..
-                }) => {
-                    self.wait_free(&id, me, self.config.attach_timeout, Some(cancel)).await?;
-                    continue;
-                }
-                Place::Free if last.is_some_and(|round| round >= ROUNDS) => break,
+                Place::Here(here) => (Name::of(&here.device), None),
+                Place::Free if called >= ROUNDS => break,
                 Place::Free => {
                     self.wait_usable(&seen, me, cancel).await?;
-                    last = Some(last.unwrap_or(0) + 1);
+                    called += 1;
                     match self.call_attach(&id, me, cancel).await? {
-                        Called::Taken(reservation) => Some(reservation),
+                        Called::Taken(reservation) => (reservation.name.clone(), Some(reservation)),
                         Called::Already => {
                             self.wait_shown(&id, cancel).await?;
+                            happened.push("EC2 said that it was attached already".to_owned());
                             continue;
                         }
                     }
                 }
             };
-            match self.wait_attached(&id, me, cancel).await {
+            let stuck = match self.wait_attached(&id, me, cancel).await {
                 Ok(()) => return self.appear(&id, cancel).await,
-                Err(EbsError::TooLong { limit, seen, .. }) => {
-                    tracing::warn!(volume = %volume.name, ebs = id, ?limit, seen, "the attachment is stuck: it is taken back");
-                    if let Some(reservation) = &reservation {
-                        reservation.failed();
-                    }
-                    self.take_back(&id, me, cancel).await?;
-                }
+                Err(stuck @ EbsError::TooLong { .. }) => stuck,
                 Err(error) => return Err(error),
-            }
+            };
+            tracing::warn!(volume = %volume.name, %stuck, "the attachment is stuck: it is taken back");
+            self.slots.failed(&name);
+            self.take_back(&id, me, &name, cancel).await?;
+            happened.push(format!("as {} it was stuck, and was taken back", name.device()));
         }
-        Err(EbsError::TooLong {
-            on: id,
-            wanted: "attached",
-            limit: self.config.attach_timeout,
-            seen: format!(
-                "{ROUNDS} attachments to {me} were stuck and were taken back; look for a device that the instance still has, or reboot it"
-            ),
-        })
+        let mut why = format!("it cannot be attached to {me}: {}", happened.join("; "));
+        if happened.iter().any(|one| one.ends_with("taken back")) {
+            why += ": look for a device that the instance still has, or reboot it";
+        }
+        Err(EbsError::state(&id, why))
     }
 
     /// Waits until a new volume is available, and refuses one that can never be attached here.
@@ -158,7 +154,9 @@ impl Inner {
                 }
                 Err(error) if error.is(&["VolumeInUse"]) => return Ok(Called::Already),
                 // Another name is all that is needed.
-                Err(error) if error.message.contains("already in use") => reservation.failed(),
+                Err(error) if error.message.contains("already in use") => {
+                    self.slots.failed(&reservation.name);
+                }
                 // EC2 counts what this backend does not know: its word goes.
                 Err(error) => return Err(EbsError::api(id)(error)),
             }
@@ -225,19 +223,24 @@ impl Inner {
         self.describer.wait_until(wait, shown).await
     }
 
-    /// Takes back an attachment that never became one, and waits until the volume is free.
+    /// Takes back an attachment that was seen to be stuck, and waits until the volume is free. What
+    /// EC2 shows may be late: a device that somebody has says more.
     async fn take_back(
         &self,
         id: &str,
         me: &str,
+        name: &Name,
         cancel: &CancellationToken,
     ) -> Result<(), EbsError> {
-        let answer = self.api.detach_volume(id, me, Force::No).await;
-        self.describer.forget(id);
-        match answer {
-            Err(error) if !error.is(super::detach::DONE) => return Err(EbsError::api(id)(error)),
-            Ok(()) | Err(_) => {}
+        let device = self.own_device(id, Some(&name.device())).await?;
+        match self.ensure_unused(id, device.as_ref()).await {
+            Err(EbsError::DeviceInUse { source, .. }) => {
+                let why = format!("EC2 does not show it as attached, and it stays so: {source}");
+                return Err(EbsError::state(id, why));
+            }
+            unused => unused?,
         }
+        self.call_detach(id, me, Force::No).await?;
         self.wait_free(id, me, self.config.attach_timeout, Some(cancel)).await?;
         self.slots.free(id);
         Ok(())

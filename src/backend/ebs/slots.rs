@@ -54,11 +54,6 @@ impl Reservation {
     pub(super) fn taken_by(&self, volume: &str) {
         self.slots.state().attached.insert(volume.to_owned(), self.name.clone());
     }
-
-    /// It did not work with this name: it is tried last from now on.
-    pub(super) fn failed(&self) {
-        self.slots.state().failed.insert(self.name.clone(), Instant::now());
-    }
 }
 
 impl Slots {
@@ -100,6 +95,11 @@ impl Slots {
         state.in_flight.insert(name.clone());
         drop(state);
         Some(Reservation { slots: Arc::clone(self), name })
+    }
+
+    /// It did not work with this name: it is tried last from now on.
+    pub(super) fn failed(&self, name: &Name) {
+        self.state().failed.insert(name.clone(), Instant::now());
     }
 
     /// AttachVolume is about to be called.
@@ -196,8 +196,8 @@ mod tests {
     fn a_name_that_failed_is_not_the_next_one() {
         let slots = Arc::new(Slots::default());
         let first = slots.reserve(None).unwrap();
-        first.failed();
         let name = first.name.clone();
+        slots.failed(&name);
         drop(first);
         assert_ne!(slots.reserve(None).unwrap().name, name);
     }

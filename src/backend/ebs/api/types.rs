@@ -164,6 +164,11 @@ impl Ec2Volume {
 }
 
 impl Attachment {
+    /// Whether it was asked to end and has not yet.
+    pub(crate) const fn is_leaving(&self) -> bool {
+        matches!(self.state, AttachmentState::Detaching | AttachmentState::Busy)
+    }
+
     /// `None` where it is over.
     fn of(attachment: &sdk::VolumeAttachment) -> Option<Self> {
         let state = match attachment.state().map(sdk::VolumeAttachmentState::as_str) {

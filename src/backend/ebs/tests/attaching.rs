@@ -1,8 +1,15 @@
 //! Attaching: names, slots, stuck attachments, and the right device.
 
-use ec2_fake::Transition;
+use ec2_fake::{Throttle, Transition};
 
 use super::*;
+
+/// The names that AttachVolume was called with.
+fn attachment_names(world: &World) -> Vec<String> {
+    let calls = world.fake.calls().into_iter();
+    let attaches = calls.filter(|call| call.action == "AttachVolume");
+    attaches.map(|call| call.params["Device"].clone()).collect()
+}
 
 #[tokio::test]
 async fn a_first_attachment_is_one_call_and_a_second_none() {
@@ -21,13 +28,7 @@ async fn a_first_attachment_is_one_call_and_a_second_none() {
     assert_eq!(attach(&backend, &volume).await.unwrap(), device);
     assert_eq!(world.counts(&actions)[0], 0);
 
-    let held = std::fs::File::options();
-    let held = {
-        use std::os::unix::fs::OpenOptionsExt;
-        let mut options = held;
-        let flags = rustix::fs::OFlags::EXCL.bits().cast_signed();
-        options.read(true).custom_flags(flags).open(&device.path).unwrap()
-    };
+    let held = hold(&device);
     world.fake.reset_calls();
     assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Attached(device));
     assert_eq!(world.fake.calls(), [], "a device in use needs no question");
@@ -92,14 +93,7 @@ async fn a_stuck_attachment_is_taken_back_and_tried_again_under_another_name() {
     attach(&backend, &volume).await.unwrap();
 
     helper.await.unwrap();
-    let names: Vec<_> = world
-        .fake
-        .calls()
-        .into_iter()
-        .filter(|call| call.action == "AttachVolume")
-        .map(|call| call.params["Device"].clone())
-        .collect();
-    assert_eq!(names, ["/dev/xvdaa", "/dev/xvdab"]);
+    assert_eq!(attachment_names(&world), ["/dev/xvdaa", "/dev/xvdab"]);
     let forced = world.fake.calls().iter().any(|call| call.params.contains_key("Force"));
     assert!(!forced, "nothing is forced here");
 }
@@ -116,8 +110,64 @@ async fn a_volume_that_never_attaches_ends_with_an_error_and_is_left_available()
 
     assert_eq!(error.kind, ErrorKind::Failed, "{error}");
     assert!(error.to_string().contains(id(&volume)), "{error}");
+    for name in ["xvdaa", "xvdab"] {
+        assert!(error.to_string().contains(name), "{error}");
+    }
     assert_eq!(world.fake.count("AttachVolume"), 2);
     assert_eq!(world.fake.volume(id(&volume)).unwrap().state, "available");
+}
+
+/// What was slow may be attached for long: only a look tells.
+#[tokio::test]
+async fn an_attachment_that_nobody_could_look_at_is_not_taken_back() {
+    let world = World::with(|config| config.delays.attach = Duration::from_millis(150));
+    let config = EbsConfig { attach_timeout: Duration::from_millis(400), ..world.config() };
+    let backend = Ebs::open_at(config, fast());
+    let volume = made(&backend, volume("pgdata")).await;
+    let controls = world.fake.controls();
+    let helper = tokio::spawn(async move {
+        while controls.count("AttachVolume") == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        controls.throttle("DescribeVolumes", Throttle::Percent(100));
+    });
+
+    let error = attach(&backend, &volume).await.unwrap_err();
+
+    helper.await.unwrap();
+    assert_eq!(error.kind, ErrorKind::Failed, "{error}");
+    assert!(error.to_string().contains("is not known"), "{error}");
+    assert_eq!(world.fake.count("DetachVolume"), 0);
+    world.fake.clear_wire_faults();
+    attach(&world.open(), &volume).await.unwrap();
+    assert_eq!(world.fake.count("AttachVolume"), 1);
+}
+
+#[tokio::test]
+async fn an_attachment_that_ec2_does_not_show_is_not_taken_back_from_who_has_its_device() {
+    let world = World::new();
+    let config = EbsConfig { attach_timeout: Duration::from_millis(500), ..world.config() };
+    let backend = Ebs::open_at(config, fast());
+    let volume = made(&backend, volume("pgdata")).await;
+    world.fake.hide_new_volumes(Duration::from_secs(60));
+    let controls = world.fake.controls();
+    let vol = id(&volume).to_owned();
+    let holder = tokio::spawn(async move {
+        loop {
+            if let Some(path) = controls.attach_path(&vol)
+                && let Ok(held) = try_hold(&path)
+            {
+                return held;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+
+    let error = attach(&backend, &volume).await.unwrap_err();
+
+    assert_eq!(error.kind, ErrorKind::Failed, "{error}");
+    assert_eq!(world.fake.count("DetachVolume"), 0, "{error}");
+    drop(holder.await.unwrap());
 }
 
 #[tokio::test]
