@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! look ─ attached here ────────────────────────────────────▶ the device, verified
-//!   ├── attaching here (a crash before, a lost answer) ─ wait ──▲
-//!   ├── attached elsewhere ──▶ InUse                            │
-//!   └── available ─ name, AttachVolume ─ wait ──────────────────┘
-//!                       ▲             └─ too long ─ DetachVolume ─ wait ─┐
-//!                       └──────────── another name, once ────────────────┘
+//!   ├── attaching here (a crash before, a lost answer) ─ wait ──▲     │
+//!   ├── attached elsewhere ──▶ InUse                            │     │ none came
+//!   └── available ─ name, AttachVolume ─ wait ──────────────────┘     ▼
+//!                       ▲             └─ too long ──────────▶ DetachVolume ─ wait ─┐
+//!                       └──────────────── another name, once ──────────────────────┘
 //! ```
-//! An attachment that EC2 does not show as `attached` after the limit is taken back, if EC2 was
-//! seen to say so, and nobody has a device of it.
+//! An attachment is taken back if EC2 was seen to say after the limit that it is not there yet, or
+//! its device did not appear, and nobody has a device of it.
 
 use std::sync::Arc;
 
@@ -59,23 +59,25 @@ impl Inner {
         for _ in 0..=ROUNDS {
             let seen = self.exists(&id).await?.filter(Ec2Volume::is_there);
             let seen = seen.ok_or_else(|| no_storage(volume))?;
-            let (name, _reservation) = match place(&seen, me) {
+            let (name, came) = match place(&seen, me) {
                 Place::Elsewhere(other) => return Err(elsewhere(&id, &other)),
                 Place::Here(here) if here.is_leaving() => {
                     self.wait_free(&id, me, self.config.attach_timeout, Some(cancel)).await?;
                     happened.push("it was waited for until it was detached".to_owned());
                     continue;
                 }
-                Place::Here(Attachment { state: AttachmentState::Attached, .. }) => {
-                    return self.appear(&id, cancel).await;
+                Place::Here(here) if here.state == AttachmentState::Attached => {
+                    (Name::of(&here.device), self.appear(&id, cancel).await)
                 }
-                Place::Here(here) => (Name::of(&here.device), None),
+                Place::Here(here) => (Name::of(&here.device), self.arrive(&id, me, cancel).await),
                 Place::Free if called >= ROUNDS => break,
                 Place::Free => {
                     self.wait_usable(&seen, me, cancel).await?;
                     called += 1;
                     match self.call_attach(&id, me, cancel).await? {
-                        Called::Taken(reservation) => (reservation.name.clone(), Some(reservation)),
+                        Called::Taken(reservation) => {
+                            (reservation.name.clone(), self.arrive(&id, me, cancel).await)
+                        }
                         Called::Already => {
                             self.wait_shown(&id, cancel).await?;
                             happened.push("EC2 said that it was attached already".to_owned());
@@ -84,15 +86,14 @@ impl Inner {
                     }
                 }
             };
-            let stuck = match self.wait_attached(&id, me, cancel).await {
-                Ok(()) => return self.appear(&id, cancel).await,
-                Err(stuck @ EbsError::TooLong { .. }) => stuck,
-                Err(error) => return Err(error),
+            let stuck = match came {
+                Err(stuck) if is_stuck(&stuck) => stuck,
+                came => return came,
             };
             tracing::warn!(volume = %volume.name, %stuck, "the attachment is stuck: it is taken back");
             self.slots.failed(&name);
             self.take_back(&id, me, &name, cancel).await?;
-            happened.push(format!("as {} it was stuck, and was taken back", name.device()));
+            happened.push(format!("as {} ({stuck}) it was taken back", name.device()));
         }
         let mut why = format!("it cannot be attached to {me}: {}", happened.join("; "));
         if happened.iter().any(|one| one.ends_with("taken back")) {
@@ -223,6 +224,17 @@ impl Inner {
         self.describer.wait_until(wait, shown).await
     }
 
+    /// Waits for EC2, and then for the device.
+    async fn arrive(
+        &self,
+        id: &str,
+        me: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Device, EbsError> {
+        self.wait_attached(id, me, cancel).await?;
+        self.appear(id, cancel).await
+    }
+
     /// Takes back an attachment that was seen to be stuck, and waits until the volume is free. What
     /// EC2 shows may be late: a device that somebody has says more.
     async fn take_back(
@@ -235,7 +247,7 @@ impl Inner {
         let device = self.own_device(id, Some(&name.device())).await?;
         match self.ensure_unused(id, device.as_ref()).await {
             Err(EbsError::DeviceInUse { source, .. }) => {
-                let why = format!("EC2 does not show it as attached, and it stays so: {source}");
+                let why = format!("its attachment is stuck, and is not taken back: {source}");
                 return Err(EbsError::state(id, why));
             }
             unused => unused?,
@@ -317,6 +329,14 @@ fn place(seen: &Ec2Volume, me: &str) -> Place {
         return Place::Here(here.clone());
     }
     seen.attached_elsewhere(me).map_or(Place::Free, |other| Place::Elsewhere(other.clone()))
+}
+
+/// Whether nothing came of an attachment, by what was seen.
+const fn is_stuck(error: &EbsError) -> bool {
+    matches!(
+        error,
+        EbsError::TooLong { .. } | EbsError::Device { source: WrongDevice::Missing(_), .. }
+    )
 }
 
 fn elsewhere(id: &str, other: &Attachment) -> EbsError {

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use super::{
     Inner,
     api::{AttachmentState, Ec2Volume, Filter},
-    device::WrongDevice,
     error::EbsError,
     marks,
 };
@@ -52,14 +51,13 @@ impl Inner {
             AttachmentState::Detaching | AttachmentState::Busy => {
                 Ok(Inspection::InTransit(Transit::Detaching))
             }
+            // Without a device it is not here yet, or never will be: an attach waits for it and takes
+            // it back, and a detach has nothing to prove.
             AttachmentState::Attached => {
-                match self.look_for_device(&seen.id, here.device.clone()).await? {
-                    Some(found) => Ok(Inspection::Attached(found.device)),
-                    None => {
-                        let source = WrongDevice::Missing(self.devices.dev.clone());
-                        Err(EbsError::Device { on: seen.id.clone(), source })
-                    }
-                }
+                let found = self.own_device(&seen.id, Some(&here.device)).await?;
+                Ok(found.map_or(Inspection::InTransit(Transit::Attaching), |found| {
+                    Inspection::Attached(found.device)
+                }))
             }
         }
     }

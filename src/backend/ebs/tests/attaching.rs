@@ -170,6 +170,27 @@ async fn an_attachment_that_ec2_does_not_show_is_not_taken_back_from_who_has_its
     drop(holder.await.unwrap());
 }
 
+/// EC2 says "attached", and the instance never saw the device.
+#[tokio::test]
+async fn an_attachment_without_a_device_is_under_way_and_is_made_again_under_another_name() {
+    let world = World::new();
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    world.take_device_away(&attach(&backend, &volume).await.unwrap());
+
+    let transit = Inspection::InTransit(crate::volume::Transit::Attaching);
+    assert_eq!(backend.inspect(&volume).await.unwrap(), transit);
+    let device = attach(&backend, &volume).await.unwrap();
+
+    assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Attached(device.clone()));
+    assert_eq!(world.counts(&["AttachVolume", "DetachVolume"]), [2, 1]);
+    assert_eq!(attachment_names(&world), ["/dev/xvdaa", "/dev/xvdab"]);
+
+    world.take_device_away(&device);
+    backend.detach(&volume).await.unwrap();
+    assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Detached);
+}
+
 #[tokio::test]
 async fn a_volume_of_another_node_is_in_use_and_the_node_is_named() {
     let world = World::new();
