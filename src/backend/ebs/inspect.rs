@@ -103,6 +103,20 @@ impl Inner {
         }
     }
 
+    /// As [`Self::find_by_tag`], for what may have been made just now: that there is none is
+    /// believed when EC2 has said so for as long as it may not know what it has made.
+    pub(super) async fn find_late(&self, id: VolumeId) -> Result<Option<Ec2Volume>, EbsError> {
+        let pace = self.describer.pace;
+        let deadline = tokio::time::Instant::now() + pace.invisible;
+        loop {
+            let found = self.find_by_tag(id).await?;
+            if found.is_some() || tokio::time::Instant::now() >= deadline {
+                return Ok(found);
+            }
+            tokio::time::sleep(pace.between_finds).await;
+        }
+    }
+
     /// The volume that carries the cluster's and the volume's tag.
     pub(super) async fn find_by_tag(&self, id: VolumeId) -> Result<Option<Ec2Volume>, EbsError> {
         let by = [

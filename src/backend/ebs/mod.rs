@@ -160,8 +160,8 @@ struct Pace {
     modified: Duration,
     /// How long a forced detach may take.
     forced: Duration,
-    /// How long after a look that found nothing a second one is taken for certain.
-    settle: Duration,
+    /// The pause between looks for a volume that EC2 may not show yet.
+    between_finds: Duration,
 }
 
 impl Default for Pace {
@@ -179,7 +179,7 @@ impl Default for Pace {
             invisible: Duration::from_secs(20),
             modified: Duration::from_secs(300),
             forced: Duration::from_secs(120),
-            settle: Duration::from_secs(2),
+            between_finds: Duration::from_secs(3),
         }
     }
 }

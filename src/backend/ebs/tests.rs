@@ -109,7 +109,7 @@ fn fast() -> Pace {
         invisible: Duration::from_millis(600),
         modified: Duration::from_secs(3),
         forced: Duration::from_millis(700),
-        settle: Duration::from_millis(50),
+        between_finds: Duration::from_millis(100),
         ..Pace::default()
     }
 }
