@@ -24,7 +24,7 @@ use super::{
     names::Name,
     size,
     slots::Reservation,
-    wait::{Wait, shown},
+    wait::{Wait, or_cancelled, shown},
 };
 use crate::{backend::VolumeRef, fault, volume::Device};
 
@@ -53,11 +53,12 @@ impl Inner {
         volume: &VolumeRef,
         cancel: &CancellationToken,
     ) -> Result<Device, EbsError> {
-        let id = self.handle_of(volume).await?.ok_or_else(|| no_storage(volume))?;
-        let me = self.node.instance(&self.api).await?;
+        let id = or_cancelled(cancel, self.handle_of(volume)).await?;
+        let id = id.ok_or_else(|| no_storage(volume))?;
+        let me = or_cancelled(cancel, self.node.instance(&self.api)).await?;
         let (mut called, mut happened) = (0, Vec::new());
         for _ in 0..=ROUNDS {
-            let seen = self.exists(&id).await?.filter(Ec2Volume::is_there);
+            let seen = or_cancelled(cancel, self.exists(&id)).await?.filter(Ec2Volume::is_there);
             let seen = seen.ok_or_else(|| no_storage(volume))?;
             let (name, came) = match place(&seen, me) {
                 Place::Elsewhere(other) => return Err(elsewhere(&id, &other)),
@@ -109,7 +110,7 @@ impl Inner {
         me: &str,
         cancel: &CancellationToken,
     ) -> Result<(), EbsError> {
-        let zone = self.node.zone(&self.api).await?;
+        let zone = or_cancelled(cancel, self.node.zone(&self.api)).await?;
         if seen.zone != zone {
             return Err(EbsError::state(
                 &seen.id,
@@ -137,7 +138,7 @@ impl Inner {
         cancel: &CancellationToken,
     ) -> Result<Called, EbsError> {
         for _ in 0..NAMES {
-            let reservation = self.reserve(id, me).await?;
+            let reservation = or_cancelled(cancel, self.reserve(id, me)).await?;
             if cancel.is_cancelled() {
                 return Err(EbsError::Cancelled);
             }

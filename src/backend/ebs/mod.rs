@@ -15,6 +15,7 @@
 //! before EC2 is.
 
 mod api;
+mod asked;
 mod attach;
 mod create;
 mod describe;

@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     api::{Api, ApiError, InstanceView},
+    asked::Asked,
     names::{self, Name},
 };
 
@@ -17,10 +18,10 @@ use super::{
 const LOOK_LASTS: Duration = Duration::from_secs(2);
 
 /// This instance's slots.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Slots {
     /// The first look: parallel attachments share it.
-    first: OnceCell<InstanceView>,
+    first: Asked<InstanceView, ApiError>,
     /// Held for moments only, never across an await.
     state: Mutex<State>,
 }
@@ -56,6 +57,12 @@ impl Reservation {
     }
 }
 
+impl Default for Slots {
+    fn default() -> Self {
+        Self { first: Asked::new(), state: Mutex::default() }
+    }
+}
+
 impl Slots {
     /// This instance as it was seen first.
     pub(super) async fn first_look(
@@ -68,7 +75,7 @@ impl Slots {
             self.set(&seen);
             Ok(seen)
         };
-        self.first.get_or_try_init(look).await
+        self.first.get(look).await
     }
 
     /// Looks again, unless that was done just now.

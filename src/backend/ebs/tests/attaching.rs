@@ -314,3 +314,53 @@ async fn a_name_that_something_else_has_is_passed_over() {
     let attachment = world.fake.volume(id(&volume)).unwrap().attachment.unwrap();
     assert_eq!(attachment.device, "/dev/xvdab");
 }
+
+/// Connections are taken, and nobody answers.
+fn silence() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[tokio::test]
+async fn who_waits_for_a_silent_metadata_service_waits_once_for_all_and_can_be_called_off() {
+    let world = World::new();
+    let volume = made(&world.open(), volume("pgdata")).await;
+    let (_listener, url) = silence();
+    let config = EbsConfig { metadata_endpoint: Some(url), ..world.config() };
+    let backend = Ebs::open_at(config, fast());
+    let begun = std::time::Instant::now();
+    let cancel = CancellationToken::new();
+    let called_off = tokio::spawn({
+        let (backend, volume, cancel) = (backend.clone(), volume.clone(), cancel.clone());
+        async move { backend.attach(&volume, &cancel).await }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    cancel.cancel();
+    assert_eq!(called_off.await.unwrap().unwrap_err().kind, ErrorKind::Cancelled);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+
+    let all: tokio::task::JoinSet<_> = (0..5)
+        .map(|_| {
+            let (backend, volume) = (backend.clone(), volume.clone());
+            async move { attach(&backend, &volume).await.unwrap_err().to_string() }
+        })
+        .collect();
+    for error in all.join_all().await {
+        assert!(error.contains("backends.ebs.instance_id"), "{error}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn the_instance_types_limit_is_not_waited_for_long() {
+    let world = World::new();
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    world.fake.throttle("DescribeInstanceTypes", Throttle::Percent(100));
+    let begun = std::time::Instant::now();
+
+    attach(&backend, &volume).await.unwrap();
+
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
