@@ -34,7 +34,7 @@ const ROUNDS: u32 = 2;
 const NAMES: u32 = 8;
 
 /// Where a volume is, for this instance.
-enum Place {
+pub(super) enum Place {
     Free,
     Here(Attachment),
     Elsewhere(Attachment),
@@ -60,6 +60,7 @@ impl Inner {
         for _ in 0..=ROUNDS {
             let seen = or_cancelled(cancel, self.exists(&id)).await?.filter(Ec2Volume::is_there);
             let seen = seen.ok_or_else(|| no_storage(volume))?;
+            refuse_shared(&seen)?;
             let (name, came) = match place(&seen, me) {
                 Place::Elsewhere(other) => return Err(elsewhere(&id, &other)),
                 Place::Here(here) if here.is_leaving() => {
@@ -325,11 +326,21 @@ impl Inner {
     }
 }
 
-fn place(seen: &Ec2Volume, me: &str) -> Place {
-    if let Some(here) = seen.attached_to(me) {
-        return Place::Here(here.clone());
+/// Elsewhere where it is at both: another instance may write to it.
+pub(super) fn place(seen: &Ec2Volume, me: &str) -> Place {
+    if let Some(other) = seen.attached_elsewhere(me) {
+        return Place::Elsewhere(other.clone());
     }
-    seen.attached_elsewhere(me).map_or(Place::Free, |other| Place::Elsewhere(other.clone()))
+    seen.attached_to(me).map_or(Place::Free, |here| Place::Here(here.clone()))
+}
+
+/// Refuses what another instance could attach at any moment: the file systems are for one host.
+pub(super) fn refuse_shared(seen: &Ec2Volume) -> Result<(), EbsError> {
+    if !seen.multi_attach {
+        return Ok(());
+    }
+    let why = "Multi-Attach is on, so that several instances could write to its file system, which destroys it: turn it off, which an io2 volume allows (aws ec2 modify-volume --no-multi-attach-enabled), or make another from a snapshot";
+    Err(EbsError::state(&seen.id, why))
 }
 
 /// Whether nothing came of an attachment, by what was seen.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::{
     Ebs, Inner,
     api::{Ec2Volume, Filter, Tags, VolumeState},
+    attach::refuse_shared,
     error::EbsError,
     marks, size,
     verify::filled_in,
@@ -66,12 +67,12 @@ impl Inner {
 
     /// Who uses it. What is attached to this node and open here by nobody is free: it stayed so,
     /// perhaps, after its record was lost.
-    async fn in_use_by(&self, seen: &Ec2Volume) -> Result<Option<String>, EbsError> {
+    pub(super) async fn in_use_by(&self, seen: &Ec2Volume) -> Result<Option<String>, EbsError> {
         if seen.state == VolumeState::Available {
             return Ok(None);
         }
         let me = self.node.instance(&self.api).await.ok();
-        if me.is_none_or(|me| seen.attached_to(me).is_none()) {
+        if me.is_none_or(|me| !only_here(seen, me)) {
             return Ok(Some(attached_to(seen)));
         }
         let Some(found) = self.device_by_serial(&seen.id).await? else {
@@ -114,8 +115,9 @@ impl Inner {
 ///
 /// # Errors
 ///
-/// `Foreign` where somebody else looks after it.
-fn candidate(cluster: &str, seen: &Ec2Volume) -> Result<Candidate, EbsError> {
+/// `Foreign` where somebody else looks after it; and where several instances can have it.
+pub(super) fn candidate(cluster: &str, seen: &Ec2Volume) -> Result<Candidate, EbsError> {
+    refuse_shared(seen)?;
     let foreign = |why: String| EbsError::Foreign { on: seen.id.clone(), why };
     let looked_after = |key: &&String| LOOKED_AFTER.iter().any(|mark| key.starts_with(mark));
     if let Some(other) = seen.tags.get(marks::CLUSTER).filter(|other| *other != cluster) {
@@ -154,6 +156,11 @@ fn candidate(cluster: &str, seen: &Ec2Volume) -> Result<Candidate, EbsError> {
         known,
         in_use_by: None,
     })
+}
+
+/// Whether it is attached to this node, and to no other.
+fn only_here(seen: &Ec2Volume, me: &str) -> bool {
+    seen.attached_to(me).is_some() && seen.attached_elsewhere(me).is_none()
 }
 
 fn attached_to(seen: &Ec2Volume) -> String {

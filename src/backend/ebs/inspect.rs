@@ -35,7 +35,7 @@ impl Inner {
         }
     }
 
-    async fn inspect_seen(&self, seen: &Ec2Volume) -> Result<Inspection, EbsError> {
+    pub(super) async fn inspect_seen(&self, seen: &Ec2Volume) -> Result<Inspection, EbsError> {
         if seen.attachments.is_empty() {
             // Called off, perhaps, before EC2 showed it: it will be attached all the same.
             let on_its_way = self.slots.called_within(&seen.id, self.describer.pace.invisible);
@@ -46,6 +46,10 @@ impl Inner {
         }
         let me = self.node.instance(&self.api).await?;
         let Some(here) = seen.attached_to(me) else { return Ok(Inspection::Detached) };
+        if seen.attached_elsewhere(me).is_some() {
+            // It is not to be used here: an attach says why, and a detach ends it.
+            return Ok(Inspection::InTransit(Transit::Attaching));
+        }
         match here.state {
             AttachmentState::Attaching => Ok(Inspection::InTransit(Transit::Attaching)),
             AttachmentState::Detaching | AttachmentState::Busy => {

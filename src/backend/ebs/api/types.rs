@@ -20,6 +20,8 @@ pub(crate) struct Ec2Volume {
     pub(crate) kms_key: Option<String>,
     pub(crate) zone: String,
     pub(crate) snapshot: Option<String>,
+    /// Several instances can have it at the same time.
+    pub(crate) multi_attach: bool,
     pub(crate) state: VolumeState,
     pub(crate) attachments: Vec<Attachment>,
     pub(crate) tags: Tags,
@@ -148,6 +150,7 @@ impl Ec2Volume {
             kms_key: volume.kms_key_id().map(str::to_owned),
             zone: text(volume.availability_zone()),
             snapshot: volume.snapshot_id().filter(|id| !id.is_empty()).map(str::to_owned),
+            multi_attach: volume.multi_attach_enabled().unwrap_or_default(),
             state: match volume.state().map(sdk::VolumeState::as_str) {
                 Some("creating") => VolumeState::Creating,
                 Some("available") => VolumeState::Available,

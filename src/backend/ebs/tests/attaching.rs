@@ -364,3 +364,32 @@ async fn the_instance_types_limit_is_not_waited_for_long() {
 
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 }
+
+/// io1 and io2 volumes can be attached to several instances: two would write to one file system.
+#[tokio::test]
+async fn a_volume_that_several_instances_can_have_is_refused() {
+    let world = World::new();
+    let backend = world.open();
+    let inner = &backend.inner;
+    let volume = made(&backend, volume("shared")).await;
+    attach(&backend, &volume).await.unwrap();
+    let me = world.fake.first_instance().id;
+    let mut seen = inner.describer.fresh(id(&volume)).await.unwrap().unwrap();
+    attach::refuse_shared(&seen).unwrap();
+    import::candidate("prod", &seen).unwrap();
+    assert_eq!(inner.in_use_by(&seen).await.unwrap(), None);
+
+    seen.multi_attach = true;
+    let error = attach::refuse_shared(&seen).unwrap_err().to_string();
+    assert!(error.contains("Multi-Attach"), "{error}");
+    let error = import::candidate("prod", &seen).unwrap_err().to_string();
+    assert!(error.contains("Multi-Attach"), "{error}");
+
+    let elsewhere = api::Attachment { instance: "i-other".into(), ..seen.attachments[0].clone() };
+    seen.attachments.push(elsewhere);
+    assert!(matches!(attach::place(&seen, &me), attach::Place::Elsewhere(_)));
+    assert!(inner.in_use_by(&seen).await.unwrap().is_some_and(|user| user.contains("i-other")));
+    // An attach says who has it, and a release takes this node's attachment away.
+    let transit = Inspection::InTransit(crate::volume::Transit::Attaching);
+    assert_eq!(inner.inspect_seen(&seen).await.unwrap(), transit);
+}
