@@ -46,14 +46,19 @@ impl Inner {
         let keys = [marks::CLUSTER, "Name", CLOUDSTOR, CONVOY[0], CONVOY[1]];
         let by = [Filter("tag-key".into(), keys.map(str::to_owned).into())];
         let found = self.api.find_volumes(&by).await.map_err(EbsError::api("volumes"))?;
-        let there = found.iter().filter(|seen| seen.is_there());
-        let mut all = Vec::new();
-        for seen in there {
-            if let Ok(candidate) = candidate(&self.config.cluster, seen) {
-                let in_use_by = self.in_use_by(seen).await?;
-                all.push(Candidate { in_use_by, ..candidate });
-            }
-        }
+        let me = self.node.instance(&self.api).await.ok();
+        let mut all: Vec<_> = found
+            .iter()
+            .filter(|seen| seen.is_there())
+            .filter_map(|seen| {
+                let candidate = candidate(&self.config.cluster, seen).ok()?;
+                // Whether this node uses what it has is found out of the one that is chosen: a claim
+                // of every device would get in the way of those that are in use, or about to be.
+                let may_be_free = is_free(seen) || me.is_some_and(|me| only_here(seen, me));
+                let in_use_by = (!may_be_free).then(|| attached_to(seen));
+                Some(Candidate { in_use_by, ..candidate })
+            })
+            .collect();
         all.sort_by(|a, b| (&a.name, &a.handle).cmp(&(&b.name, &b.handle)));
         Ok(all)
     }
@@ -68,7 +73,7 @@ impl Inner {
     /// Who uses it. What is attached to this node and open here by nobody is free: it stayed so,
     /// perhaps, after its record was lost.
     pub(super) async fn in_use_by(&self, seen: &Ec2Volume) -> Result<Option<String>, EbsError> {
-        if seen.state == VolumeState::Available {
+        if is_free(seen) {
             return Ok(None);
         }
         let me = self.node.instance(&self.api).await.ok();
@@ -156,6 +161,11 @@ pub(super) fn candidate(cluster: &str, seen: &Ec2Volume) -> Result<Candidate, Eb
         known,
         in_use_by: None,
     })
+}
+
+/// Whether it is attached nowhere.
+fn is_free(seen: &Ec2Volume) -> bool {
+    seen.state == VolumeState::Available
 }
 
 /// Whether it is attached to this node, and to no other.

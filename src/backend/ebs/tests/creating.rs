@@ -327,6 +327,31 @@ async fn snapshots_are_listed_by_cluster_and_only_ours_are_deleted() {
     }
 }
 
+/// The list is looked at while all volumes are in use: their devices are not touched for it.
+#[tokio::test]
+async fn a_list_of_imports_claims_no_device_and_is_not_spoilt_by_one() {
+    let world = World::new();
+    let backend = world.open();
+    let (neighbour, other) = world.neighbour("us-east-1a");
+    let imports = backend.imports().unwrap();
+    let (here, elsewhere) = (made(&backend, volume("a")).await, made(&backend, volume("b")).await);
+    let held = hold(&attach(&backend, &here).await.unwrap());
+    attach(&neighbour, &elsewhere).await.unwrap();
+
+    let users: Vec<_> =
+        imports.candidates().await.unwrap().into_iter().map(|found| found.in_use_by).collect();
+
+    assert_eq!(users[0], None, "the one that is chosen is looked at");
+    assert!(users[1].as_ref().is_some_and(|user| user.contains(&other)), "{users:?}");
+    let chosen = imports.candidate(here.handle.as_ref().unwrap()).await.unwrap();
+    assert!(chosen.in_use_by.is_some_and(|user| user.contains("this node")));
+    let play = world.fake.play_dir(&world.fake.first_instance().id);
+    fs::rename(play.join("sys/block"), play.join("sys/away")).unwrap();
+    assert_eq!(imports.candidates().await.unwrap().len(), 2);
+    fs::rename(play.join("sys/away"), play.join("sys/block")).unwrap();
+    drop(held);
+}
+
 #[tokio::test]
 async fn volumes_of_others_are_found_and_adopted_and_another_clusters_are_not() {
     let world = World::new();
