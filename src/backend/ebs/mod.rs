@@ -80,7 +80,7 @@ pub struct EbsConfig {
     pub metadata_endpoint: Option<String>,
     /// Keys, in place of those that the SDK finds.
     pub credentials: Option<StaticCredentials>,
-    /// Further tags of all volumes that are made.
+    /// Further tags of all volumes and snapshots that are made.
     pub tags: BTreeMap<String, String>,
     /// How many EBS volumes this node may have, its root volume included, in place of what EC2 says
     /// of its instance type.

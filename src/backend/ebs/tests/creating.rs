@@ -296,11 +296,13 @@ async fn throttling_of_one_kind_of_call_does_not_slow_another() {
 #[tokio::test]
 async fn snapshots_are_listed_by_cluster_and_only_ours_are_deleted() {
     let world = World::new();
-    let backend = world.open();
+    let config = EbsConfig { tags: [("cost".into(), "7".into())].into(), ..world.config() };
+    let backend = Ebs::open_at(config, fast());
     let snapshots = backend.snapshots().unwrap();
     let volume = made(&backend, volume("pgdata")).await;
     let made = snapshots.create(&volume, "before the upgrade").await.unwrap();
     assert_eq!((made.volume, &*made.name, made.size), (volume.id, "pgdata", Bytes::gib(1)));
+    assert_eq!(world.fake.snapshots()[0].tags["cost"], "7");
 
     for of in [None, Some(volume.id)] {
         assert_eq!(
