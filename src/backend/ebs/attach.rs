@@ -23,7 +23,7 @@ use super::{
     error::EbsError,
     names::Name,
     size,
-    slots::Reservation,
+    slots::{Full, Reservation},
     wait::{Wait, or_cancelled, shown},
 };
 use crate::{backend::VolumeRef, fault, volume::Device};
@@ -157,7 +157,11 @@ impl Inner {
                 }
                 Err(error) if error.is(&["VolumeInUse"]) => return Ok(Called::Already),
                 // Another name is all that is needed.
-                Err(error) if error.message.contains("already in use") => {
+                Err(error)
+                    if ["already in use", "is not a valid EBS device name"]
+                        .iter()
+                        .any(|why| error.message.contains(why)) =>
+                {
                     self.slots.failed(&reservation.name);
                 }
                 // EC2 counts what this backend does not know: its word goes.
@@ -166,7 +170,7 @@ impl Inner {
         }
         Err(EbsError::state(
             id,
-            format!("EC2 says of {NAMES} device names of {me} that they are in use"),
+            format!("EC2 refuses {NAMES} device names of {me}: they are in use, or none at all"),
         ))
     }
 
@@ -174,17 +178,20 @@ impl Inner {
     async fn reserve(&self, id: &str, me: &str) -> Result<Reservation, EbsError> {
         let seen = self.slots.first_look(&self.api, me).await.map_err(EbsError::api(id))?;
         let limit = self.node.limit(&self.api, seen).await;
-        if let Some(reservation) = self.slots.reserve(limit) {
+        if let Ok(reservation) = self.slots.reserve(limit) {
             return Ok(reservation);
         }
         self.slots.look_again(&self.api, me).await.map_err(EbsError::api(id))?;
-        self.slots.reserve(limit).ok_or_else(|| {
-            let taken = self.slots.taken();
-            let limit = limit.map_or_else(|| "all its names".to_owned(), |limit| limit.to_string());
-            let why = format!(
-                "{taken} volumes are attached, of {limit} that a {} takes: free one, or use a larger instance",
-                seen.instance_type
-            );
+        self.slots.reserve(limit).map_err(|full| {
+            let (taken, kind) = (self.slots.taken(), &seen.instance_type);
+            let why = match (full, limit) {
+                (Full::Slots, Some(limit)) => format!(
+                    "{taken} volumes are attached, of {limit} that a {kind} takes: free one, or use a larger instance"
+                ),
+                (Full::Slots, None) | (Full::Names, _) => format!(
+                    "all names that EC2 takes for devices are in use, by {taken} volumes: free one"
+                ),
+            };
             EbsError::NoSlot { on: id.to_owned(), node: me.to_owned(), why }
         })
     }

@@ -37,6 +37,15 @@ struct State {
     looked: Option<Instant>,
 }
 
+/// What there is no more of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// Volumes that the instance takes.
+    Slots,
+    /// Names to attach them as.
+    Names,
+}
+
 /// A name that nobody else gets, for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Reservation {
@@ -89,19 +98,19 @@ impl Slots {
         Ok(())
     }
 
-    /// A name, or `None` where all slots or names are taken.
-    pub(super) fn reserve(self: &Arc<Self>, limit: Option<u32>) -> Option<Reservation> {
+    /// A slot and a name.
+    pub(super) fn reserve(self: &Arc<Self>, limit: Option<u32>) -> Result<Reservation, Full> {
         let mut state = self.state();
         let mut taken: HashSet<_> = state.attached.values().cloned().collect();
         taken.extend(state.in_flight.iter().cloned());
         let full = |limit: u32| taken.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
         if limit.is_some_and(full) {
-            return None;
+            return Err(Full::Slots);
         }
-        let name = names::choose(&taken, &state.failed)?;
+        let name = names::choose(&taken, &state.failed).ok_or(Full::Names)?;
         state.in_flight.insert(name.clone());
         drop(state);
-        Some(Reservation { slots: Arc::clone(self), name })
+        Ok(Reservation { slots: Arc::clone(self), name })
     }
 
     /// It did not work with this name: it is tried last from now on.
@@ -193,9 +202,17 @@ mod tests {
         let slots = Arc::new(Slots::default());
         slots.set(&seen(&[("/dev/xvda", "vol-0")]));
         let first = slots.reserve(Some(2)).unwrap();
-        assert!(slots.reserve(Some(2)).is_none());
+        assert_eq!(slots.reserve(Some(2)).unwrap_err(), Full::Slots);
         drop(first);
-        assert!(slots.reserve(Some(2)).is_some());
+        slots.reserve(Some(2)).unwrap();
+    }
+
+    #[test]
+    fn names_that_ran_out_are_not_slots_that_ran_out() {
+        let slots = Arc::new(Slots::default());
+        let all: Vec<_> = (0..127).map(|_| slots.reserve(Some(200)).unwrap()).collect();
+        assert_eq!(slots.reserve(Some(200)).unwrap_err(), Full::Names);
+        drop(all);
     }
 
     /// k8s #31891: a name that was used a moment ago leaves a volume `attaching` for ever.

@@ -301,18 +301,21 @@ async fn an_attachment_that_was_called_off_before_ec2_showed_it_is_not_forgotten
 }
 
 #[tokio::test]
-async fn a_name_that_something_else_has_is_passed_over() {
+async fn a_name_that_something_else_has_or_ec2_does_not_take_is_passed_over() {
     let world = World::new();
     let backend = world.open();
     let volume = made(&backend, volume("pgdata")).await;
     let text =
         "Invalid value '/dev/xvdaa' for unixDevice. Attachment point /dev/xvdaa is already in use";
     world.fake.fail_next("AttachVolume", "InvalidParameterValue", text, 1);
+    let text = "Value (/dev/xvdab) for parameter device is invalid. /dev/xvdab is not a valid EBS \
+                device name.";
+    world.fake.fail_next("AttachVolume", "InvalidParameterValue", text, 1);
 
     attach(&backend, &volume).await.unwrap();
 
     let attachment = world.fake.volume(id(&volume)).unwrap().attachment.unwrap();
-    assert_eq!(attachment.device, "/dev/xvdab");
+    assert_eq!(attachment.device, "/dev/xvdac");
 }
 
 /// Connections are taken, and nobody answers.
