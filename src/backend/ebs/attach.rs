@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! look ─ attached here ────────────────────────────────────▶ the device, verified
-//!   ├── attaching here (a crash before, a lost answer) ─ wait ──▲
-//!   ├── attached elsewhere ──▶ InUse                            │
-//!   └── available ─ name, AttachVolume ─ wait ──────────────────┘
-//!                       ▲             └─ too long ─ DetachVolume ─ wait ─┐
-//!                       └──────────── another name, once ────────────────┘
+//!   ├── attaching here (a crash before, a lost answer) ─ wait ──▲     │
+//!   ├── attached elsewhere ──▶ InUse                            │     │ none came
+//!   └── available ─ name, AttachVolume ─ wait ──────────────────┘     ▼
+//!                       ▲             └─ too long ──────────▶ DetachVolume ─ wait ─┐
+//!                       └──────────────── another name, once ──────────────────────┘
 //! ```
-//! An attachment that was never seen `attached` was never used by anybody: it can be taken back.
+//! An attachment is taken back if EC2 was seen to say after the limit that it is not there yet, or
+//! its device did not appear, and nobody has a device of it.
 
 use std::sync::Arc;
 
@@ -20,9 +21,10 @@ use super::{
     detach::Force,
     device::{Located, WrongDevice},
     error::EbsError,
+    names::Name,
     size,
-    slots::Reservation,
-    wait::{Wait, shown},
+    slots::{Full, Reservation},
+    wait::{Wait, or_cancelled, shown},
 };
 use crate::{backend::VolumeRef, fault, volume::Device};
 
@@ -32,7 +34,7 @@ const ROUNDS: u32 = 2;
 const NAMES: u32 = 8;
 
 /// Where a volume is, for this instance.
-enum Place {
+pub(super) enum Place {
     Free,
     Here(Attachment),
     Elsewhere(Attachment),
@@ -51,58 +53,55 @@ impl Inner {
         volume: &VolumeRef,
         cancel: &CancellationToken,
     ) -> Result<Device, EbsError> {
-        let id = self.handle_of(volume).await?.ok_or_else(|| no_storage(volume))?;
-        let me = self.node.instance(&self.api).await?;
-        let mut last = None;
+        let id = or_cancelled(cancel, self.handle_of(volume)).await?;
+        let id = id.ok_or_else(|| no_storage(volume))?;
+        let me = or_cancelled(cancel, self.node.instance(&self.api)).await?;
+        let (mut called, mut happened) = (0, Vec::new());
         for _ in 0..=ROUNDS {
-            let seen = self.exists(&id).await?.filter(Ec2Volume::is_there);
+            let seen = or_cancelled(cancel, self.exists(&id)).await?.filter(Ec2Volume::is_there);
             let seen = seen.ok_or_else(|| no_storage(volume))?;
-            let reservation = match place(&seen, me) {
+            refuse_shared(&seen)?;
+            let (name, came) = match place(&seen, me) {
                 Place::Elsewhere(other) => return Err(elsewhere(&id, &other)),
-                Place::Here(Attachment { state: AttachmentState::Attached, .. }) => {
-                    return self.appear(&id, cancel).await;
-                }
-                Place::Here(Attachment { state: AttachmentState::Attaching, .. }) => None,
-                Place::Here(Attachment {
-                    state: AttachmentState::Detaching | AttachmentState::Busy,
-                    ..
-                }) => {
+                Place::Here(here) if here.is_leaving() => {
                     self.wait_free(&id, me, self.config.attach_timeout, Some(cancel)).await?;
+                    happened.push("it was waited for until it was detached".to_owned());
                     continue;
                 }
-                Place::Free if last.is_some_and(|round| round >= ROUNDS) => break,
+                Place::Here(here) if here.state == AttachmentState::Attached => {
+                    (Name::of(&here.device), self.appear(&id, cancel).await)
+                }
+                Place::Here(here) => (Name::of(&here.device), self.arrive(&id, me, cancel).await),
+                Place::Free if called >= ROUNDS => break,
                 Place::Free => {
                     self.wait_usable(&seen, me, cancel).await?;
-                    last = Some(last.unwrap_or(0) + 1);
+                    called += 1;
                     match self.call_attach(&id, me, cancel).await? {
-                        Called::Taken(reservation) => Some(reservation),
+                        Called::Taken(reservation) => {
+                            (reservation.name.clone(), self.arrive(&id, me, cancel).await)
+                        }
                         Called::Already => {
                             self.wait_shown(&id, cancel).await?;
+                            happened.push("EC2 said that it was attached already".to_owned());
                             continue;
                         }
                     }
                 }
             };
-            match self.wait_attached(&id, me, cancel).await {
-                Ok(()) => return self.appear(&id, cancel).await,
-                Err(EbsError::TooLong { limit, seen, .. }) => {
-                    tracing::warn!(volume = %volume.name, ebs = id, ?limit, seen, "the attachment is stuck: it is taken back");
-                    if let Some(reservation) = &reservation {
-                        reservation.failed();
-                    }
-                    self.take_back(&id, me, cancel).await?;
-                }
-                Err(error) => return Err(error),
-            }
+            let stuck = match came {
+                Err(stuck) if is_stuck(&stuck) => stuck,
+                came => return came,
+            };
+            tracing::warn!(volume = %volume.name, %stuck, "the attachment is stuck: it is taken back");
+            self.slots.failed(&name);
+            self.take_back(&id, me, &name, cancel).await?;
+            happened.push(format!("as {} ({stuck}) it was taken back", name.device()));
         }
-        Err(EbsError::TooLong {
-            on: id,
-            wanted: "attached",
-            limit: self.config.attach_timeout,
-            seen: format!(
-                "{ROUNDS} attachments to {me} were stuck and were taken back; look for a device that the instance still has, or reboot it"
-            ),
-        })
+        let mut why = format!("it cannot be attached to {me}: {}", happened.join("; "));
+        if happened.iter().any(|one| one.ends_with("taken back")) {
+            why += ": look for a device that the instance still has, or reboot it";
+        }
+        Err(EbsError::state(&id, why))
     }
 
     /// Waits until a new volume is available, and refuses one that can never be attached here.
@@ -112,7 +111,7 @@ impl Inner {
         me: &str,
         cancel: &CancellationToken,
     ) -> Result<(), EbsError> {
-        let zone = self.node.zone(&self.api).await?;
+        let zone = or_cancelled(cancel, self.node.zone(&self.api)).await?;
         if seen.zone != zone {
             return Err(EbsError::state(
                 &seen.id,
@@ -140,7 +139,7 @@ impl Inner {
         cancel: &CancellationToken,
     ) -> Result<Called, EbsError> {
         for _ in 0..NAMES {
-            let reservation = self.reserve(id, me).await?;
+            let reservation = or_cancelled(cancel, self.reserve(id, me)).await?;
             if cancel.is_cancelled() {
                 return Err(EbsError::Cancelled);
             }
@@ -158,14 +157,20 @@ impl Inner {
                 }
                 Err(error) if error.is(&["VolumeInUse"]) => return Ok(Called::Already),
                 // Another name is all that is needed.
-                Err(error) if error.message.contains("already in use") => reservation.failed(),
+                Err(error)
+                    if ["already in use", "is not a valid EBS device name"]
+                        .iter()
+                        .any(|why| error.message.contains(why)) =>
+                {
+                    self.slots.failed(&reservation.name);
+                }
                 // EC2 counts what this backend does not know: its word goes.
                 Err(error) => return Err(EbsError::api(id)(error)),
             }
         }
         Err(EbsError::state(
             id,
-            format!("EC2 says of {NAMES} device names of {me} that they are in use"),
+            format!("EC2 refuses {NAMES} device names of {me}: they are in use, or none at all"),
         ))
     }
 
@@ -173,17 +178,20 @@ impl Inner {
     async fn reserve(&self, id: &str, me: &str) -> Result<Reservation, EbsError> {
         let seen = self.slots.first_look(&self.api, me).await.map_err(EbsError::api(id))?;
         let limit = self.node.limit(&self.api, seen).await;
-        if let Some(reservation) = self.slots.reserve(limit) {
+        if let Ok(reservation) = self.slots.reserve(limit) {
             return Ok(reservation);
         }
         self.slots.look_again(&self.api, me).await.map_err(EbsError::api(id))?;
-        self.slots.reserve(limit).ok_or_else(|| {
-            let taken = self.slots.taken();
-            let limit = limit.map_or_else(|| "all its names".to_owned(), |limit| limit.to_string());
-            let why = format!(
-                "{taken} volumes are attached, of {limit} that a {} takes: free one, or use a larger instance",
-                seen.instance_type
-            );
+        self.slots.reserve(limit).map_err(|full| {
+            let (taken, kind) = (self.slots.taken(), &seen.instance_type);
+            let why = match (full, limit) {
+                (Full::Slots, Some(limit)) => format!(
+                    "{taken} volumes are attached, of {limit} that a {kind} takes: free one, or use a larger instance"
+                ),
+                (Full::Slots, None) | (Full::Names, _) => format!(
+                    "all names that EC2 takes for devices are in use, by {taken} volumes: free one"
+                ),
+            };
             EbsError::NoSlot { on: id.to_owned(), node: me.to_owned(), why }
         })
     }
@@ -225,19 +233,35 @@ impl Inner {
         self.describer.wait_until(wait, shown).await
     }
 
-    /// Takes back an attachment that never became one, and waits until the volume is free.
-    async fn take_back(
+    /// Waits for EC2, and then for the device.
+    async fn arrive(
         &self,
         id: &str,
         me: &str,
         cancel: &CancellationToken,
+    ) -> Result<Device, EbsError> {
+        self.wait_attached(id, me, cancel).await?;
+        self.appear(id, cancel).await
+    }
+
+    /// Takes back an attachment that was seen to be stuck, and waits until the volume is free. What
+    /// EC2 shows may be late: a device that somebody has says more.
+    async fn take_back(
+        &self,
+        id: &str,
+        me: &str,
+        name: &Name,
+        cancel: &CancellationToken,
     ) -> Result<(), EbsError> {
-        let answer = self.api.detach_volume(id, me, Force::No).await;
-        self.describer.forget(id);
-        match answer {
-            Err(error) if !error.is(super::detach::DONE) => return Err(EbsError::api(id)(error)),
-            Ok(()) | Err(_) => {}
+        let device = self.own_device(id, Some(&name.device())).await?;
+        match self.ensure_unused(id, device.as_ref()).await {
+            Err(EbsError::DeviceInUse { source, .. }) => {
+                let why = format!("its attachment is stuck, and is not taken back: {source}");
+                return Err(EbsError::state(id, why));
+            }
+            unused => unused?,
         }
+        self.call_detach(id, me, Force::No).await?;
         self.wait_free(id, me, self.config.attach_timeout, Some(cancel)).await?;
         self.slots.free(id);
         Ok(())
@@ -309,11 +333,29 @@ impl Inner {
     }
 }
 
-fn place(seen: &Ec2Volume, me: &str) -> Place {
-    if let Some(here) = seen.attached_to(me) {
-        return Place::Here(here.clone());
+/// Elsewhere where it is at both: another instance may write to it.
+pub(super) fn place(seen: &Ec2Volume, me: &str) -> Place {
+    if let Some(other) = seen.attached_elsewhere(me) {
+        return Place::Elsewhere(other.clone());
     }
-    seen.attached_elsewhere(me).map_or(Place::Free, |other| Place::Elsewhere(other.clone()))
+    seen.attached_to(me).map_or(Place::Free, |here| Place::Here(here.clone()))
+}
+
+/// Refuses what another instance could attach at any moment: the file systems are for one host.
+pub(super) fn refuse_shared(seen: &Ec2Volume) -> Result<(), EbsError> {
+    if !seen.multi_attach {
+        return Ok(());
+    }
+    let why = "Multi-Attach is on, so that several instances could write to its file system, which destroys it: turn it off, which an io2 volume allows (aws ec2 modify-volume --no-multi-attach-enabled), or make another from a snapshot";
+    Err(EbsError::state(&seen.id, why))
+}
+
+/// Whether nothing came of an attachment, by what was seen.
+const fn is_stuck(error: &EbsError) -> bool {
+    matches!(
+        error,
+        EbsError::TooLong { .. } | EbsError::Device { source: WrongDevice::Missing(_), .. }
+    )
 }
 
 fn elsewhere(id: &str, other: &Attachment) -> EbsError {

@@ -3,7 +3,9 @@
 //!
 //! The same client token is the same volume, so that the call can be repeated after a crash or a
 //! lost answer. EC2 forgets tokens after some hours, and answers some errors before it looks at
-//! them: then the tag is looked up before anything is made.
+//! them: then the tag is looked up before anything is made. Another token is only used where EC2
+//! says that the first one's volume was deleted: what is not shown may be there, and would be left
+//! behind.
 
 use std::time::Duration;
 
@@ -68,13 +70,14 @@ impl Inner {
             let id = match made {
                 Ok(id) => id,
                 Err(error) if error.is(&["IdempotentParameterMismatch"]) => {
-                    match self.find_by_tag(volume.id).await? {
-                        Some(found) => {
-                            return self.finish(volume, spec, &found.id, Origin::Found).await;
-                        }
-                        // The token was used for something that is no more.
-                        None => continue,
+                    if let Some(found) = self.find_late(volume.id).await? {
+                        return self.finish(volume, spec, &found.id, Origin::Found).await;
                     }
+                    // The token was used for something that is no more: only where EC2 says so.
+                    if error.message.contains("deleted") {
+                        continue;
+                    }
+                    return Err(EbsError::api(&on)(error));
                 }
                 Err(error) => return self.not_made(volume, spec, error).await,
             };
@@ -86,7 +89,7 @@ impl Inner {
         }
         Err(EbsError::state(
             &on,
-            "what EC2 made is gone again: it cannot use the KMS key, or takes our client tokens for those of deleted volumes",
+            "what EC2 made was deleted again: it takes our client tokens for those of deleted volumes",
         ))
     }
 
@@ -122,7 +125,8 @@ impl Inner {
     ///
     /// # Errors
     ///
-    /// `NoStorage` where the volume is not there at all.
+    /// `NoStorage` where EC2 says that the volume was deleted. That EC2 does not show it says
+    /// nothing: it may be late.
     async fn finish(
         &self,
         volume: &VolumeRef,
@@ -134,9 +138,10 @@ impl Inner {
         let wait = Wait { volume: id, wanted: "available", limit, cancel: None };
         let begun = tokio::time::Instant::now();
         let ready = self.describer.wait_until(wait, |seen| match seen {
-            None if begun.elapsed() > self.describer.pace.invisible => {
-                Err(EbsError::NoStorage(id.to_owned()))
-            }
+            None if begun.elapsed() > self.describer.pace.invisible => Err(EbsError::state(
+                id,
+                "EC2 has made it and does not show it yet: the next attempt looks for it again; if it was deleted since (a KMS key that cannot be used?), remove the volume, and create another",
+            )),
             None => Ok(None),
             Some(seen) => match seen.state {
                 VolumeState::Creating | VolumeState::Unknown => Ok(None),

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Inner,
-    api::{AttachmentState, Ec2Volume},
+    api::{Attachment, Ec2Volume},
     device::Located,
     error::EbsError,
     wait::Wait,
@@ -24,8 +24,7 @@ use crate::{
 };
 
 /// What EC2 answers where there is nothing to detach.
-pub(super) const DONE: &[&str] =
-    &["IncorrectState", "InvalidAttachment.NotFound", "InvalidVolume.NotFound"];
+const DONE: &[&str] = &["IncorrectState", "InvalidAttachment.NotFound", "InvalidVolume.NotFound"];
 
 /// Whether the instance is asked to let go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +49,7 @@ impl Inner {
         }
         self.ensure_unused(&id, device.as_ref()).await?;
         fault::point("ebs.detach.proven");
-        let under_way = here.is_some_and(|here| {
-            matches!(here.state, AttachmentState::Detaching | AttachmentState::Busy)
-        });
-        if !under_way {
+        if !here.is_some_and(Attachment::is_leaving) {
             self.call_detach(&id, me, Force::No).await?;
             fault::point("ebs.detach.called");
         }
@@ -64,7 +60,7 @@ impl Inner {
     }
 
     /// The device of the volume, if this node has it. What has another's serial number is none.
-    async fn own_device(
+    pub(super) async fn own_device(
         &self,
         id: &str,
         attached_as: Option<&str>,
@@ -78,7 +74,11 @@ impl Inner {
     }
 
     /// The proof. Without a device there is nothing that anybody could use.
-    async fn ensure_unused(&self, id: &str, device: Option<&Located>) -> Result<(), EbsError> {
+    pub(super) async fn ensure_unused(
+        &self,
+        id: &str,
+        device: Option<&Located>,
+    ) -> Result<(), EbsError> {
         let Some(found) = device else { return Ok(()) };
         match self.claim(found.device.path.clone()).await? {
             Ok(()) => Ok(()),
@@ -95,17 +95,23 @@ impl Inner {
         })
     }
 
-    async fn call_detach(&self, id: &str, me: &str, force: Force) -> Result<(), EbsError> {
+    /// Asks for it. That there is nothing to detach is seen by what is looked at afterwards.
+    pub(super) async fn call_detach(
+        &self,
+        id: &str,
+        me: &str,
+        force: Force,
+    ) -> Result<(), EbsError> {
         let answer = self.api.detach_volume(id, me, force).await;
         self.describer.forget(id);
         match answer {
-            // Looked at in what follows.
             Err(error) if error.is(DONE) => Ok(()),
             answer => answer.map_err(EbsError::api(id)),
         }
     }
 
-    /// Waits until the volume has left this instance, and forces it after the limit.
+    /// Waits until the volume has left this instance, and forces it after the limit, if EC2 says
+    /// then that it is still leaving.
     async fn wait_detached(
         &self,
         volume: &VolumeRef,
@@ -115,7 +121,7 @@ impl Inner {
     ) -> Result<(), EbsError> {
         let limit = self.config.force_detach_after;
         match self.wait_free(id, me, limit, None).await {
-            Err(EbsError::TooLong { seen, .. }) => {
+            Err(EbsError::TooLong { seen, .. }) if self.is_leaving(id, me).await? => {
                 let device = self.own_device(id, attached_as).await?;
                 // Once more: it is the whole reason why force is safe.
                 self.ensure_unused(id, device.as_ref()).await?;
@@ -129,6 +135,13 @@ impl Inner {
             }
             done => done,
         }
+    }
+
+    /// Whether EC2 says of the last moment that the volume is on its way from this instance.
+    async fn is_leaving(&self, id: &str, me: &str) -> Result<bool, EbsError> {
+        let seen = self.describer.look(id).await.map_err(EbsError::api(id))?;
+        let here = seen.as_ref().and_then(|seen| seen.attached_to(me));
+        Ok(here.is_some_and(Attachment::is_leaving))
     }
 
     /// Waits until the volume is not attached to this instance.

@@ -27,6 +27,8 @@ pub(super) enum EbsError {
     NoSlot { on: String, node: String, why: String },
     #[error("{on} was to be {wanted} within {limit:?} and is not: {seen}")]
     TooLong { on: String, wanted: &'static str, limit: Duration, seen: String },
+    #[error("{on} was to be {wanted} within {limit:?}, and whether it is, is not known: {why}")]
+    NotKnown { on: String, wanted: &'static str, limit: Duration, why: String },
     #[error("{on}: {why}")]
     State { on: String, why: String },
     #[error("{on}: {source}")]
@@ -63,6 +65,7 @@ impl EbsError {
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Mismatch { .. }
             | Self::TooLong { .. }
+            | Self::NotKnown { .. }
             | Self::State { .. }
             | Self::Device { .. }
             | Self::NoNode { .. }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::{
     Ebs, Inner,
     api::{Ec2Volume, Filter, Tags, VolumeState},
+    attach::refuse_shared,
     error::EbsError,
     marks, size,
     verify::filled_in,
@@ -47,14 +48,19 @@ impl Inner {
         let keys = [marks::CLUSTER, "Name", CLOUDSTOR, CONVOY[0], CONVOY[1]];
         let by = [Filter("tag-key".into(), keys.map(str::to_owned).into())];
         let found = self.api.find_volumes(&by).await.map_err(EbsError::api("volumes"))?;
-        let there = found.iter().filter(|seen| seen.is_there());
-        let mut all = Vec::new();
-        for seen in there {
-            if let Ok(candidate) = candidate(&self.config.cluster, seen) {
-                let in_use_by = self.in_use_by(seen).await?;
-                all.push(Candidate { in_use_by, ..candidate });
-            }
-        }
+        let me = self.node.instance(&self.api).await.ok();
+        let mut all: Vec<_> = found
+            .iter()
+            .filter(|seen| seen.is_there())
+            .filter_map(|seen| {
+                let candidate = candidate(&self.config.cluster, seen).ok()?;
+                // Whether this node uses what it has is found out of the one that is chosen: a claim
+                // of every device would get in the way of those that are in use, or about to be.
+                let may_be_free = is_free(seen) || me.is_some_and(|me| only_here(seen, me));
+                let in_use_by = (!may_be_free).then(|| attached_to(seen));
+                Some(Candidate { in_use_by, ..candidate })
+            })
+            .collect();
         all.sort_by(|a, b| (&a.name, &a.handle).cmp(&(&b.name, &b.handle)));
         Ok(all)
     }
@@ -68,12 +74,12 @@ impl Inner {
 
     /// Who uses it. What is attached to this node and open here by nobody is free: it stayed so,
     /// perhaps, after its record was lost.
-    async fn in_use_by(&self, seen: &Ec2Volume) -> Result<Option<String>, EbsError> {
-        if seen.state == VolumeState::Available {
+    pub(super) async fn in_use_by(&self, seen: &Ec2Volume) -> Result<Option<String>, EbsError> {
+        if is_free(seen) {
             return Ok(None);
         }
         let me = self.node.instance(&self.api).await.ok();
-        if me.is_none_or(|me| seen.attached_to(me).is_none()) {
+        if me.is_none_or(|me| !only_here(seen, me)) {
             return Ok(Some(attached_to(seen)));
         }
         let Some(found) = self.device_by_serial(&seen.id).await? else {
@@ -116,8 +122,9 @@ impl Inner {
 ///
 /// # Errors
 ///
-/// `Foreign` where somebody else looks after it.
-fn candidate(cluster: &str, seen: &Ec2Volume) -> Result<Candidate, EbsError> {
+/// `Foreign` where somebody else looks after it; and where several instances can have it.
+pub(super) fn candidate(cluster: &str, seen: &Ec2Volume) -> Result<Candidate, EbsError> {
+    refuse_shared(seen)?;
     let foreign = |why: String| EbsError::Foreign { on: seen.id.clone(), why };
     let looked_after = |key: &&String| LOOKED_AFTER.iter().any(|mark| key.starts_with(mark));
     if let Some(other) = seen.tags.get(marks::CLUSTER).filter(|other| *other != cluster) {
@@ -156,6 +163,16 @@ fn candidate(cluster: &str, seen: &Ec2Volume) -> Result<Candidate, EbsError> {
         known,
         in_use_by: None,
     })
+}
+
+/// Whether it is attached nowhere.
+fn is_free(seen: &Ec2Volume) -> bool {
+    seen.state == VolumeState::Available
+}
+
+/// Whether it is attached to this node, and to no other.
+fn only_here(seen: &Ec2Volume, me: &str) -> bool {
+    seen.attached_to(me).is_some() && seen.attached_elsewhere(me).is_none()
 }
 
 fn attached_to(seen: &Ec2Volume) -> String {

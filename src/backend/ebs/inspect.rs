@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use super::{
     Inner,
     api::{AttachmentState, Ec2Volume, Filter},
-    device::WrongDevice,
     error::EbsError,
     marks,
 };
@@ -58,7 +57,7 @@ impl Inner {
         Err(EbsError::NoStorage(format!("{id} as {}", device.path.display())))
     }
 
-    async fn inspect_seen(&self, seen: &Ec2Volume) -> Result<Inspection, EbsError> {
+    pub(super) async fn inspect_seen(&self, seen: &Ec2Volume) -> Result<Inspection, EbsError> {
         if seen.attachments.is_empty() {
             // Called off, perhaps, before EC2 showed it: it will be attached all the same.
             let on_its_way = self.slots.called_within(&seen.id, self.describer.pace.invisible);
@@ -69,19 +68,22 @@ impl Inner {
         }
         let me = self.node.instance(&self.api).await?;
         let Some(here) = seen.attached_to(me) else { return Ok(Inspection::Detached) };
+        if seen.attached_elsewhere(me).is_some() {
+            // It is not to be used here: an attach says why, and a detach ends it.
+            return Ok(Inspection::InTransit(Transit::Attaching));
+        }
         match here.state {
             AttachmentState::Attaching => Ok(Inspection::InTransit(Transit::Attaching)),
             AttachmentState::Detaching | AttachmentState::Busy => {
                 Ok(Inspection::InTransit(Transit::Detaching))
             }
+            // Without a device it is not here yet, or never will be: an attach waits for it and takes
+            // it back, and a detach has nothing to prove.
             AttachmentState::Attached => {
-                match self.look_for_device(&seen.id, here.device.clone()).await? {
-                    Some(found) => Ok(Inspection::Attached(found.device)),
-                    None => {
-                        let source = WrongDevice::Missing(self.devices.dev.clone());
-                        Err(EbsError::Device { on: seen.id.clone(), source })
-                    }
-                }
+                let found = self.own_device(&seen.id, Some(&here.device)).await?;
+                Ok(found.map_or(Inspection::InTransit(Transit::Attaching), |found| {
+                    Inspection::Attached(found.device)
+                }))
             }
         }
     }
@@ -124,6 +126,20 @@ impl Inner {
         match seen.map_err(EbsError::api(id))? {
             Some(seen) => Ok(Some(seen)),
             None => self.describer.fresh(id).await.map_err(EbsError::api(id)),
+        }
+    }
+
+    /// As [`Self::find_by_tag`], for what may have been made just now: that there is none is
+    /// believed when EC2 has said so for as long as it may not know what it has made.
+    pub(super) async fn find_late(&self, id: VolumeId) -> Result<Option<Ec2Volume>, EbsError> {
+        let pace = self.describer.pace;
+        let deadline = tokio::time::Instant::now() + pace.invisible;
+        loop {
+            let found = self.find_by_tag(id).await?;
+            if found.is_some() || tokio::time::Instant::now() >= deadline {
+                return Ok(found);
+            }
+            tokio::time::sleep(pace.between_finds).await;
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) const DATA_DIR: &str = "hawser:data-dir";
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>
 const LONGEST: usize = 255;
 
-/// All tags of a volume.
+/// All tags of a volume that is made, and of a snapshot of it.
 pub(super) fn of_volume(cluster: &str, extra: &Tags, volume: &VolumeRef) -> Tags {
     let mut tags: Tags = of_user(extra).collect();
     tags.extend(of_user(&volume.spec.labels));

@@ -15,6 +15,7 @@
 //! before EC2 is.
 
 mod api;
+mod asked;
 mod attach;
 mod create;
 mod describe;
@@ -83,7 +84,7 @@ pub struct EbsConfig {
     pub metadata_endpoint: Option<String>,
     /// Keys, in place of those that the SDK finds.
     pub credentials: Option<StaticCredentials>,
-    /// Further tags of all volumes that are made.
+    /// Further tags of all volumes and snapshots that are made.
     pub tags: BTreeMap<String, String>,
     /// How many EBS volumes this node may have, its root volume included, in place of what EC2 says
     /// of its instance type.
@@ -133,9 +134,7 @@ pub struct StaticCredentials {
 
 impl fmt::Debug for StaticCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StaticCredentials")
-            .field("access_key", &self.access_key)
-            .finish_non_exhaustive()
+        f.debug_struct("StaticCredentials").finish_non_exhaustive()
     }
 }
 
@@ -164,8 +163,8 @@ struct Pace {
     modified: Duration,
     /// How long a forced detach may take.
     forced: Duration,
-    /// How long after a look that found nothing a second one is taken for certain.
-    settle: Duration,
+    /// The pause between looks for a volume that EC2 may not show yet.
+    between_finds: Duration,
 }
 
 impl Default for Pace {
@@ -183,7 +182,7 @@ impl Default for Pace {
             invisible: Duration::from_secs(20),
             modified: Duration::from_secs(300),
             forced: Duration::from_secs(120),
-            settle: Duration::from_secs(2),
+            between_finds: Duration::from_secs(3),
         }
     }
 }

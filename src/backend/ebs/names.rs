@@ -1,12 +1,18 @@
 //! Device names for attachments: which there are, and in which order they are tried.
 //!
-//! EC2 takes `/dev/xvd[b-c][a-z]`, and more that is not documented; `/dev/xvdaa` to `/dev/xvdbz`
-//! come first, which cannot collide with what an image's block device mapping uses on Xen, and
-//! `xvdc?` is left out, as the EBS CSI driver does. `sdX` and `xvdX` are one name.
+//! EC2 takes two letters from `aa` to `dx` and one from `b` to `z` (`a` is the root volume's): 127,
+//! which with the root volume is as many as any instance takes. `/dev/xvdaa` to `/dev/xvdbz` come
+//! first, which cannot collide with what an image's block device mapping uses on Xen, where there
+//! are at most 39 volumes; then the EBS CSI driver's order. It leaves `xvdc?` out, which some types
+//! of instances refuse under Windows, and takes `sdX` beside `xvdX` instead, which are one name here
+//! because they are one for Xen. Last come the names that instance stores have.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html>
 //! <https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/pkg/cloud/devicemanager/device_names.go>
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::RangeInclusive,
+};
 
 use tokio::time::Instant;
 
@@ -38,8 +44,9 @@ impl Name {
 pub(super) fn all() -> impl Iterator<Item = Name> {
     let two =
         |first: char, last: char| ('a'..=last).map(move |second| Name(format!("{first}{second}")));
-    let one = ('b'..='z').map(|letter| Name(letter.to_string()));
-    two('a', 'z').chain(two('b', 'z')).chain(two('d', 'x')).chain(one)
+    let one = |letters: RangeInclusive<char>| letters.map(|letter| Name(letter.to_string()));
+    let doubled = two('a', 'z').chain(two('b', 'z')).chain(two('d', 'x')).chain(two('c', 'z'));
+    doubled.chain(one('f'..='z')).chain(one('b'..='e'))
 }
 
 /// The next name: one that is free; and of those that failed before, the one that failed first.
@@ -55,12 +62,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_101_names_and_each_is_one() {
+    fn there_are_127_names_and_each_is_one() {
         let names: Vec<_> = all().collect();
         assert_eq!(names.first().unwrap().device(), "/dev/xvdaa");
-        assert_eq!(names.len(), 26 + 26 + 24 + 25);
+        assert_eq!(names.len(), 127, "with the root volume as many as any instance takes");
         assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
-        assert!(!names.contains(&Name::of("/dev/xvdca")) && !names.contains(&Name::of("/dev/sda")));
+        for reserved in ["/dev/sda1", "/dev/xvda", "/dev/xvddy", "/dev/xvdea"] {
+            assert!(!names.contains(&Name::of(reserved)), "{reserved}");
+        }
     }
 
     /// kubeone #2859: `/dev/sdb` is `/dev/xvdb`.

@@ -1,18 +1,22 @@
 //! Who this node is, asked when it is first needed and remembered.
 
-use tokio::sync::OnceCell;
+use std::time::Duration;
 
 use super::{
-    api::{Api, ApiError, InstanceView, TypeLimit},
+    api::{Api, InstanceView, NoMetadata, TypeLimit},
+    asked::Asked,
     error::EbsError,
 };
+
+/// How long EC2 may take to tell what can be found out by trying.
+const LIMIT_WAIT: Duration = Duration::from_secs(3);
 
 /// This node. What is `None` in the configuration is asked of the metadata service.
 #[derive(Debug)]
 pub(super) struct Node {
-    instance: OnceCell<String>,
-    zone: OnceCell<String>,
-    limit: OnceCell<Option<u32>>,
+    instance: Asked<String, NoMetadata>,
+    zone: Asked<String, NoMetadata>,
+    limit: Asked<Option<u32>, String>,
     /// From the configuration: it stands for what EC2 says of the type.
     configured_limit: Option<u32>,
 }
@@ -24,35 +28,25 @@ impl Node {
         configured_limit: Option<u32>,
     ) -> Self {
         Self {
-            instance: OnceCell::new_with(instance),
-            zone: OnceCell::new_with(zone),
-            limit: OnceCell::new(),
+            instance: Asked::known(instance),
+            zone: Asked::known(zone),
+            limit: Asked::new(),
             configured_limit,
         }
     }
 
     /// This node's instance id.
     pub(super) async fn instance(&self, api: &Api) -> Result<&str, EbsError> {
-        let ask = || async {
-            api.own_instance().await.map_err(|source| EbsError::NoNode {
-                what: "instance id",
-                key: "instance_id",
-                source,
-            })
-        };
-        self.instance.get_or_try_init(ask).await.map(String::as_str)
+        let (what, key) = ("instance id", "instance_id");
+        let known = self.instance.get(|| api.own_instance()).await.map(String::as_str);
+        known.map_err(|source| EbsError::NoNode { what, key, source })
     }
 
     /// This node's availability zone.
     pub(super) async fn zone(&self, api: &Api) -> Result<&str, EbsError> {
-        let ask = || async {
-            api.own_zone().await.map_err(|source| EbsError::NoNode {
-                what: "zone",
-                key: "zone",
-                source,
-            })
-        };
-        self.zone.get_or_try_init(ask).await.map(String::as_str)
+        let (what, key) = ("zone", "zone");
+        let known = self.zone.get(|| api.own_zone()).await.map(String::as_str);
+        known.map_err(|source| EbsError::NoNode { what, key, source })
     }
 
     /// How many volumes can be attached here, the root volume included; `None` where EC2 does not
@@ -62,13 +56,15 @@ impl Node {
             return self.configured_limit;
         }
         let ask = || async {
-            let limit = api.type_limit(&seen.instance_type).await?;
-            Ok::<_, ApiError>(limit.map(|limit| volumes(limit, seen.network_interfaces)))
+            let asked = tokio::time::timeout(LIMIT_WAIT, api.type_limit(&seen.instance_type)).await;
+            let limit = asked.map_err(|_| format!("EC2 did not answer within {LIMIT_WAIT:?}"))?;
+            let limit = limit.map_err(|error| error.to_string())?;
+            Ok(limit.map(|limit| volumes(limit, seen.network_interfaces)))
         };
-        match self.limit.get_or_try_init(ask).await {
+        match self.limit.get(ask).await {
             Ok(limit) => *limit,
             Err(error) => {
-                tracing::warn!(%error, "how many volumes this instance type takes is not known");
+                tracing::warn!(error, "how many volumes this instance type takes is not known");
                 None
             }
         }

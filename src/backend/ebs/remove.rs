@@ -29,15 +29,12 @@ impl Inner {
         self.describer.wait_until(wait, gone).await
     }
 
-    /// A volume that was made by a call whose answer was lost may not show yet: that there is none
-    /// is believed only after a second look.
+    /// A volume that was made by a call whose answer was lost may not show yet.
     async fn find_to_remove(&self, volume: &VolumeRef) -> Result<Option<String>, EbsError> {
-        let found = self.handle_of(volume).await?;
-        if found.is_some() || volume.handle.is_some() {
-            return Ok(found);
+        match &volume.handle {
+            Some(handle) => Ok(Some(handle.as_str().to_owned())),
+            None => Ok(self.find_late(volume.id).await?.map(|found| found.id)),
         }
-        tokio::time::sleep(self.describer.pace.settle).await;
-        self.handle_of(volume).await
     }
 
     /// Writes the name and the spec into the volume's tags.

@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     api::{Api, ApiError, InstanceView},
+    asked::Asked,
     names::{self, Name},
 };
 
@@ -17,10 +18,10 @@ use super::{
 const LOOK_LASTS: Duration = Duration::from_secs(2);
 
 /// This instance's slots.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Slots {
     /// The first look: parallel attachments share it.
-    first: OnceCell<InstanceView>,
+    first: Asked<InstanceView, ApiError>,
     /// Held for moments only, never across an await.
     state: Mutex<State>,
 }
@@ -34,6 +35,15 @@ struct State {
     /// Volumes that AttachVolume was called for, unless it was refused: EC2 may not show that yet.
     called: HashMap<String, Instant>,
     looked: Option<Instant>,
+}
+
+/// What there is no more of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// Volumes that the instance takes.
+    Slots,
+    /// Names to attach them as.
+    Names,
 }
 
 /// A name that nobody else gets, for as long as this lives.
@@ -54,10 +64,11 @@ impl Reservation {
     pub(super) fn taken_by(&self, volume: &str) {
         self.slots.state().attached.insert(volume.to_owned(), self.name.clone());
     }
+}
 
-    /// It did not work with this name: it is tried last from now on.
-    pub(super) fn failed(&self) {
-        self.slots.state().failed.insert(self.name.clone(), Instant::now());
+impl Default for Slots {
+    fn default() -> Self {
+        Self { first: Asked::new(), state: Mutex::default() }
     }
 }
 
@@ -73,7 +84,7 @@ impl Slots {
             self.set(&seen);
             Ok(seen)
         };
-        self.first.get_or_try_init(look).await
+        self.first.get(look).await
     }
 
     /// Looks again, unless that was done just now.
@@ -87,19 +98,24 @@ impl Slots {
         Ok(())
     }
 
-    /// A name, or `None` where all slots or names are taken.
-    pub(super) fn reserve(self: &Arc<Self>, limit: Option<u32>) -> Option<Reservation> {
+    /// A slot and a name.
+    pub(super) fn reserve(self: &Arc<Self>, limit: Option<u32>) -> Result<Reservation, Full> {
         let mut state = self.state();
         let mut taken: HashSet<_> = state.attached.values().cloned().collect();
         taken.extend(state.in_flight.iter().cloned());
         let full = |limit: u32| taken.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
         if limit.is_some_and(full) {
-            return None;
+            return Err(Full::Slots);
         }
-        let name = names::choose(&taken, &state.failed)?;
+        let name = names::choose(&taken, &state.failed).ok_or(Full::Names)?;
         state.in_flight.insert(name.clone());
         drop(state);
-        Some(Reservation { slots: Arc::clone(self), name })
+        Ok(Reservation { slots: Arc::clone(self), name })
+    }
+
+    /// It did not work with this name: it is tried last from now on.
+    pub(super) fn failed(&self, name: &Name) {
+        self.state().failed.insert(name.clone(), Instant::now());
     }
 
     /// AttachVolume is about to be called.
@@ -186,9 +202,17 @@ mod tests {
         let slots = Arc::new(Slots::default());
         slots.set(&seen(&[("/dev/xvda", "vol-0")]));
         let first = slots.reserve(Some(2)).unwrap();
-        assert!(slots.reserve(Some(2)).is_none());
+        assert_eq!(slots.reserve(Some(2)).unwrap_err(), Full::Slots);
         drop(first);
-        assert!(slots.reserve(Some(2)).is_some());
+        slots.reserve(Some(2)).unwrap();
+    }
+
+    #[test]
+    fn names_that_ran_out_are_not_slots_that_ran_out() {
+        let slots = Arc::new(Slots::default());
+        let all: Vec<_> = (0..127).map(|_| slots.reserve(Some(200)).unwrap()).collect();
+        assert_eq!(slots.reserve(Some(200)).unwrap_err(), Full::Names);
+        drop(all);
     }
 
     /// k8s #31891: a name that was used a moment ago leaves a volume `attaching` for ever.
@@ -196,8 +220,8 @@ mod tests {
     fn a_name_that_failed_is_not_the_next_one() {
         let slots = Arc::new(Slots::default());
         let first = slots.reserve(None).unwrap();
-        first.failed();
         let name = first.name.clone();
+        slots.failed(&name);
         drop(first);
         assert_ne!(slots.reserve(None).unwrap().name, name);
     }

@@ -5,7 +5,7 @@ mod creating;
 mod detaching;
 mod looking;
 
-use std::time::Duration;
+use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 use ec2_fake::{CallOutcome, Delays, Fake, FakeConfig, InstanceSpec};
 
@@ -72,6 +72,17 @@ impl World {
         (Ebs::open_at(config, fast()), id)
     }
 
+    /// EC2 has the volume attached, and this node does not see it.
+    fn take_device_away(&self, device: &Device) {
+        let play = self.fake.play_dir(&self.fake.first_instance().id);
+        let name = device.path.file_name().unwrap();
+        fs::remove_dir_all(play.join("sys/block").join(name)).unwrap();
+        fs::remove_file(&device.path).unwrap();
+        let links = play.join("dev/disk/by-id");
+        fs::remove_dir_all(&links).unwrap();
+        fs::create_dir(&links).unwrap();
+    }
+
     /// How often EC2 was asked what.
     fn counts(&self, actions: &[&str]) -> Vec<usize> {
         actions.iter().map(|action| self.fake.count(action)).collect()
@@ -98,7 +109,7 @@ fn fast() -> Pace {
         invisible: Duration::from_millis(600),
         modified: Duration::from_secs(3),
         forced: Duration::from_millis(700),
-        settle: Duration::from_millis(50),
+        between_finds: Duration::from_millis(100),
         ..Pace::default()
     }
 }
@@ -141,6 +152,16 @@ fn id(volume: &VolumeRef) -> &str {
 
 async fn attach(backend: &Ebs, volume: &VolumeRef) -> Result<Device, BackendError> {
     backend.attach(volume, &CancellationToken::new()).await
+}
+
+/// Holds a device as a mount does.
+fn hold(device: &Device) -> fs::File {
+    try_hold(&device.path).unwrap()
+}
+
+fn try_hold(path: &Path) -> io::Result<fs::File> {
+    let flags = rustix::fs::OFlags::EXCL.bits().cast_signed();
+    fs::File::options().read(true).custom_flags(flags).open(path)
 }
 
 /// EC2 lets a volume be changed every six hours: the time passes before each change.
@@ -279,5 +300,6 @@ async fn the_roles_credentials_and_region_come_from_the_metadata_service() {
 #[test]
 fn secrets_are_not_shown() {
     let config = EbsConfig { credentials: Some(keys()), ..EbsConfig::new("prod") };
-    assert!(!format!("{:?}", Ebs::open(config)).contains("very secret"));
+    let shown = format!("{:?}", Ebs::open(config));
+    assert!(!shown.contains("very secret") && !shown.contains("AKIAFAKE"), "{shown}");
 }

@@ -21,6 +21,11 @@ pub(super) struct Wait<'a> {
 impl Describer {
     /// Asks, at growing intervals, until `judge` has found what it wants or an error. All who wait
     /// at the same time share their calls.
+    ///
+    /// # Errors
+    ///
+    /// `TooLong` where the last look showed that it is not so; `NotKnown` where that look failed:
+    /// what nobody saw is no reason to take anything away.
     pub(super) async fn wait_until<T>(
         &self,
         wait: Wait<'_>,
@@ -28,11 +33,7 @@ impl Describer {
     ) -> Result<T, EbsError> {
         match wait.cancel {
             None => self.poll(wait, judge).await,
-            Some(cancel) => tokio::select! {
-                biased;
-                result = self.poll(wait, judge) => result,
-                () = cancel.cancelled() => Err(EbsError::Cancelled),
-            },
+            Some(cancel) => or_cancelled(cancel, self.poll(wait, judge)).await,
         }
     }
 
@@ -43,26 +44,41 @@ impl Describer {
     ) -> Result<T, EbsError> {
         let deadline = Instant::now() + wait.limit;
         let mut pause = self.pace.first_poll;
-        let mut seen = "EC2 did not answer".to_owned();
         loop {
             sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
-            match timeout_at(deadline + self.pace.longest_poll, self.fresh(wait.volume)).await {
+            let look = self.fresh(wait.volume);
+            let seen = match timeout_at(deadline + self.pace.longest_poll, look).await {
                 Ok(Ok(volume)) => {
                     if let Some(done) = judge(volume.as_ref())? {
                         return Ok(done);
                     }
-                    seen = shown(volume.as_ref());
+                    Ok(shown(volume.as_ref()))
                 }
-                Ok(Err(error)) if error.is_passing() => seen = error.to_string(),
+                Ok(Err(error)) if error.is_passing() => Err(error.to_string()),
                 Ok(Err(error)) => return Err(EbsError::api(wait.volume)(error)),
-                Err(_) => {}
-            }
+                Err(_) => Err("EC2 did not answer".to_owned()),
+            };
             if Instant::now() >= deadline {
-                let (on, limit) = (wait.volume.to_owned(), wait.limit);
-                return Err(EbsError::TooLong { on, wanted: wait.wanted, limit, seen });
+                let (on, wanted, limit) = (wait.volume.to_owned(), wait.wanted, wait.limit);
+                return Err(match seen {
+                    Ok(seen) => EbsError::TooLong { on, wanted, limit, seen },
+                    Err(why) => EbsError::NotKnown { on, wanted, limit, why },
+                });
             }
             pause = (pause * 3 / 2).min(self.pace.longest_poll);
         }
+    }
+}
+
+/// Does that, unless it is called off first: only what can be dropped at any moment.
+pub(super) async fn or_cancelled<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, EbsError>>,
+) -> Result<T, EbsError> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = cancel.cancelled() => Err(EbsError::Cancelled),
     }
 }
 

@@ -26,7 +26,7 @@ use aws_smithy_http_client::{
 use tokio::sync::OnceCell;
 
 use super::{ApiError, Call, error::explained};
-use crate::backend::ebs::StaticCredentials;
+use crate::backend::ebs::{StaticCredentials, asked::Asked};
 
 const CONNECT: Duration = Duration::from_secs(3);
 const READ: Duration = Duration::from_secs(20);
@@ -49,7 +49,7 @@ pub(crate) struct ApiSettings {
 /// EC2's API.
 pub(crate) struct Api {
     settings: ApiSettings,
-    clients: OnceCell<HashMap<Call, Client>>,
+    clients: Asked<HashMap<Call, Client>, String>,
     metadata: OnceCell<imds::Client>,
 }
 
@@ -62,13 +62,13 @@ impl fmt::Debug for Api {
 impl Api {
     /// Asks nobody yet.
     pub(crate) const fn new(settings: ApiSettings) -> Self {
-        Self { settings, clients: OnceCell::const_new(), metadata: OnceCell::const_new() }
+        Self { settings, clients: Asked::new(), metadata: OnceCell::const_new() }
     }
 
     /// The client for that call.
     pub(super) async fn client(&self, call: Call) -> Result<Client, ApiError> {
-        let make = || async { self.make().await.map_err(|why| ApiError::before(call, why)) };
-        let clients = self.clients.get_or_try_init(make).await?;
+        let clients = self.clients.get(|| self.make()).await;
+        let clients = clients.map_err(|why| ApiError::before(call, why))?;
         clients.get(&call).cloned().ok_or_else(|| ApiError::before(call, "has no client".into()))
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Ec2Volume {
     pub(crate) kms_key: Option<String>,
     pub(crate) zone: String,
     pub(crate) snapshot: Option<String>,
+    /// Several instances can have it at the same time.
+    pub(crate) multi_attach: bool,
     pub(crate) state: VolumeState,
     pub(crate) attachments: Vec<Attachment>,
     pub(crate) tags: Tags,
@@ -148,6 +150,7 @@ impl Ec2Volume {
             kms_key: volume.kms_key_id().map(str::to_owned),
             zone: text(volume.availability_zone()),
             snapshot: volume.snapshot_id().filter(|id| !id.is_empty()).map(str::to_owned),
+            multi_attach: volume.multi_attach_enabled().unwrap_or_default(),
             state: match volume.state().map(sdk::VolumeState::as_str) {
                 Some("creating") => VolumeState::Creating,
                 Some("available") => VolumeState::Available,
@@ -164,6 +167,11 @@ impl Ec2Volume {
 }
 
 impl Attachment {
+    /// Whether it was asked to end and has not yet.
+    pub(crate) const fn is_leaving(&self) -> bool {
+        matches!(self.state, AttachmentState::Detaching | AttachmentState::Busy)
+    }
+
     /// `None` where it is over.
     fn of(attachment: &sdk::VolumeAttachment) -> Option<Self> {
         let state = match attachment.state().map(sdk::VolumeAttachmentState::as_str) {

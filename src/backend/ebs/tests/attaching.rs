@@ -1,8 +1,15 @@
 //! Attaching: names, slots, stuck attachments, and the right device.
 
-use ec2_fake::Transition;
+use ec2_fake::{Throttle, Transition};
 
 use super::*;
+
+/// The names that AttachVolume was called with.
+fn attachment_names(world: &World) -> Vec<String> {
+    let calls = world.fake.calls().into_iter();
+    let attaches = calls.filter(|call| call.action == "AttachVolume");
+    attaches.map(|call| call.params["Device"].clone()).collect()
+}
 
 #[tokio::test]
 async fn a_first_attachment_is_one_call_and_a_second_none() {
@@ -21,13 +28,7 @@ async fn a_first_attachment_is_one_call_and_a_second_none() {
     assert_eq!(attach(&backend, &volume).await.unwrap(), device);
     assert_eq!(world.counts(&actions)[0], 0);
 
-    let held = std::fs::File::options();
-    let held = {
-        use std::os::unix::fs::OpenOptionsExt;
-        let mut options = held;
-        let flags = rustix::fs::OFlags::EXCL.bits().cast_signed();
-        options.read(true).custom_flags(flags).open(&device.path).unwrap()
-    };
+    let held = hold(&device);
     world.fake.reset_calls();
     assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Attached(device));
     assert_eq!(world.fake.calls(), [], "a device in use needs no question");
@@ -92,14 +93,7 @@ async fn a_stuck_attachment_is_taken_back_and_tried_again_under_another_name() {
     attach(&backend, &volume).await.unwrap();
 
     helper.await.unwrap();
-    let names: Vec<_> = world
-        .fake
-        .calls()
-        .into_iter()
-        .filter(|call| call.action == "AttachVolume")
-        .map(|call| call.params["Device"].clone())
-        .collect();
-    assert_eq!(names, ["/dev/xvdaa", "/dev/xvdab"]);
+    assert_eq!(attachment_names(&world), ["/dev/xvdaa", "/dev/xvdab"]);
     let forced = world.fake.calls().iter().any(|call| call.params.contains_key("Force"));
     assert!(!forced, "nothing is forced here");
 }
@@ -116,8 +110,85 @@ async fn a_volume_that_never_attaches_ends_with_an_error_and_is_left_available()
 
     assert_eq!(error.kind, ErrorKind::Failed, "{error}");
     assert!(error.to_string().contains(id(&volume)), "{error}");
+    for name in ["xvdaa", "xvdab"] {
+        assert!(error.to_string().contains(name), "{error}");
+    }
     assert_eq!(world.fake.count("AttachVolume"), 2);
     assert_eq!(world.fake.volume(id(&volume)).unwrap().state, "available");
+}
+
+/// What was slow may be attached for long: only a look tells.
+#[tokio::test]
+async fn an_attachment_that_nobody_could_look_at_is_not_taken_back() {
+    let world = World::with(|config| config.delays.attach = Duration::from_millis(150));
+    let config = EbsConfig { attach_timeout: Duration::from_millis(400), ..world.config() };
+    let backend = Ebs::open_at(config, fast());
+    let volume = made(&backend, volume("pgdata")).await;
+    let controls = world.fake.controls();
+    let helper = tokio::spawn(async move {
+        while controls.count("AttachVolume") == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        controls.throttle("DescribeVolumes", Throttle::Percent(100));
+    });
+
+    let error = attach(&backend, &volume).await.unwrap_err();
+
+    helper.await.unwrap();
+    assert_eq!(error.kind, ErrorKind::Failed, "{error}");
+    assert!(error.to_string().contains("is not known"), "{error}");
+    assert_eq!(world.fake.count("DetachVolume"), 0);
+    world.fake.clear_wire_faults();
+    attach(&world.open(), &volume).await.unwrap();
+    assert_eq!(world.fake.count("AttachVolume"), 1);
+}
+
+#[tokio::test]
+async fn an_attachment_that_ec2_does_not_show_is_not_taken_back_from_who_has_its_device() {
+    let world = World::new();
+    let config = EbsConfig { attach_timeout: Duration::from_millis(500), ..world.config() };
+    let backend = Ebs::open_at(config, fast());
+    let volume = made(&backend, volume("pgdata")).await;
+    world.fake.hide_new_volumes(Duration::from_secs(60));
+    let controls = world.fake.controls();
+    let vol = id(&volume).to_owned();
+    let holder = tokio::spawn(async move {
+        loop {
+            if let Some(path) = controls.attach_path(&vol)
+                && let Ok(held) = try_hold(&path)
+            {
+                return held;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+
+    let error = attach(&backend, &volume).await.unwrap_err();
+
+    assert_eq!(error.kind, ErrorKind::Failed, "{error}");
+    assert_eq!(world.fake.count("DetachVolume"), 0, "{error}");
+    drop(holder.await.unwrap());
+}
+
+/// EC2 says "attached", and the instance never saw the device.
+#[tokio::test]
+async fn an_attachment_without_a_device_is_under_way_and_is_made_again_under_another_name() {
+    let world = World::new();
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    world.take_device_away(&attach(&backend, &volume).await.unwrap());
+
+    let transit = Inspection::InTransit(crate::volume::Transit::Attaching);
+    assert_eq!(backend.inspect(&volume).await.unwrap(), transit);
+    let device = attach(&backend, &volume).await.unwrap();
+
+    assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Attached(device.clone()));
+    assert_eq!(world.counts(&["AttachVolume", "DetachVolume"]), [2, 1]);
+    assert_eq!(attachment_names(&world), ["/dev/xvdaa", "/dev/xvdab"]);
+
+    world.take_device_away(&device);
+    backend.detach(&volume).await.unwrap();
+    assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Detached);
 }
 
 #[tokio::test]
@@ -230,16 +301,98 @@ async fn an_attachment_that_was_called_off_before_ec2_showed_it_is_not_forgotten
 }
 
 #[tokio::test]
-async fn a_name_that_something_else_has_is_passed_over() {
+async fn a_name_that_something_else_has_or_ec2_does_not_take_is_passed_over() {
     let world = World::new();
     let backend = world.open();
     let volume = made(&backend, volume("pgdata")).await;
     let text =
         "Invalid value '/dev/xvdaa' for unixDevice. Attachment point /dev/xvdaa is already in use";
     world.fake.fail_next("AttachVolume", "InvalidParameterValue", text, 1);
+    let text = "Value (/dev/xvdab) for parameter device is invalid. /dev/xvdab is not a valid EBS \
+                device name.";
+    world.fake.fail_next("AttachVolume", "InvalidParameterValue", text, 1);
 
     attach(&backend, &volume).await.unwrap();
 
     let attachment = world.fake.volume(id(&volume)).unwrap().attachment.unwrap();
-    assert_eq!(attachment.device, "/dev/xvdab");
+    assert_eq!(attachment.device, "/dev/xvdac");
+}
+
+/// Connections are taken, and nobody answers.
+fn silence() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[tokio::test]
+async fn who_waits_for_a_silent_metadata_service_waits_once_for_all_and_can_be_called_off() {
+    let world = World::new();
+    let volume = made(&world.open(), volume("pgdata")).await;
+    let (_listener, url) = silence();
+    let config = EbsConfig { metadata_endpoint: Some(url), ..world.config() };
+    let backend = Ebs::open_at(config, fast());
+    let begun = std::time::Instant::now();
+    let cancel = CancellationToken::new();
+    let called_off = tokio::spawn({
+        let (backend, volume, cancel) = (backend.clone(), volume.clone(), cancel.clone());
+        async move { backend.attach(&volume, &cancel).await }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    cancel.cancel();
+    assert_eq!(called_off.await.unwrap().unwrap_err().kind, ErrorKind::Cancelled);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+
+    let all: tokio::task::JoinSet<_> = (0..5)
+        .map(|_| {
+            let (backend, volume) = (backend.clone(), volume.clone());
+            async move { attach(&backend, &volume).await.unwrap_err().to_string() }
+        })
+        .collect();
+    for error in all.join_all().await {
+        assert!(error.contains("backends.ebs.instance_id"), "{error}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn the_instance_types_limit_is_not_waited_for_long() {
+    let world = World::new();
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    world.fake.throttle("DescribeInstanceTypes", Throttle::Percent(100));
+    let begun = std::time::Instant::now();
+
+    attach(&backend, &volume).await.unwrap();
+
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
+/// io1 and io2 volumes can be attached to several instances: two would write to one file system.
+#[tokio::test]
+async fn a_volume_that_several_instances_can_have_is_refused() {
+    let world = World::new();
+    let backend = world.open();
+    let inner = &backend.inner;
+    let volume = made(&backend, volume("shared")).await;
+    attach(&backend, &volume).await.unwrap();
+    let me = world.fake.first_instance().id;
+    let mut seen = inner.describer.fresh(id(&volume)).await.unwrap().unwrap();
+    attach::refuse_shared(&seen).unwrap();
+    import::candidate("prod", &seen).unwrap();
+    assert_eq!(inner.in_use_by(&seen).await.unwrap(), None);
+
+    seen.multi_attach = true;
+    let error = attach::refuse_shared(&seen).unwrap_err().to_string();
+    assert!(error.contains("Multi-Attach"), "{error}");
+    let error = import::candidate("prod", &seen).unwrap_err().to_string();
+    assert!(error.contains("Multi-Attach"), "{error}");
+
+    let elsewhere = api::Attachment { instance: "i-other".into(), ..seen.attachments[0].clone() };
+    seen.attachments.push(elsewhere);
+    assert!(matches!(attach::place(&seen, &me), attach::Place::Elsewhere(_)));
+    assert!(inner.in_use_by(&seen).await.unwrap().is_some_and(|user| user.contains("i-other")));
+    // An attach says who has it, and a release takes this node's attachment away.
+    let transit = Inspection::InTransit(crate::volume::Transit::Attaching);
+    assert_eq!(inner.inspect_seen(&seen).await.unwrap(), transit);
 }

@@ -87,11 +87,62 @@ async fn an_old_request_is_looked_for_before_it_is_made_since_tokens_are_forgott
     assert_eq!((id(&again), world.fake.count("CreateVolume")), (id(&first), 0));
 }
 
+/// What EC2 does not show yet is there all the same.
+#[tokio::test]
+async fn a_volume_that_ec2_shows_late_is_not_made_a_second_time() {
+    let world = World::new();
+    world.fake.hide_new_volumes(Duration::from_secs(3));
+    let backend = world.open();
+    let wanted = volume("pgdata");
+
+    let error = Backend::create(&backend, &wanted).await.unwrap_err();
+
+    let made_one = world.fake.volumes().remove(0).id;
+    assert_eq!(error.kind, ErrorKind::Failed, "{error}");
+    assert!(error.to_string().contains(&made_one), "{error}");
+    // Neither where the configuration has other tags by now.
+    let config = EbsConfig { tags: [("cost".into(), "7".into())].into(), ..world.config() };
+    let error = Backend::create(&Ebs::open_at(config, fast()), &wanted).await.unwrap_err();
+    assert!(error.to_string().contains("IdempotentParameterMismatch"), "{error}");
+    assert_eq!(world.fake.volumes().len(), 1);
+    while Backend::create(&backend, &wanted).await.is_err() {}
+    assert_eq!(world.fake.volumes().len(), 1);
+}
+
+#[tokio::test]
+async fn a_volume_whose_creation_was_given_up_is_removed_as_soon_as_it_shows() {
+    let world = World::new();
+    world.fake.hide_new_volumes(Duration::from_millis(400));
+    let backend = world.open();
+    let wanted = volume("pgdata");
+    let creating = tokio::spawn({
+        let (backend, wanted) = (backend.clone(), wanted.clone());
+        async move { Backend::create(&backend, &wanted).await }
+    });
+    while world.fake.count("CreateVolume") == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    creating.abort();
+    // Not before the fake has done it.
+    while world.fake.volumes().is_empty() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+
+    Backend::remove(&backend, &wanted).await.unwrap();
+
+    assert_eq!(world.fake.count("DeleteVolume"), 1);
+}
+
 /// EBS CSI #1951: the token of a volume that was deleted.
 #[tokio::test]
 async fn a_burned_token_is_followed_by_another() {
     for burned in [BurnedTokens::AnswerDeletedId, BurnedTokens::Refuse] {
-        let world = World::new();
+        // EC2 says of a volume that it is being deleted before it says that there is none.
+        let world = World::with(|config| {
+            if burned == BurnedTokens::AnswerDeletedId {
+                config.delays.delete = Duration::from_secs(60);
+            }
+        });
         world.fake.burned_tokens(burned);
         let backend = world.open();
         let first = made(&backend, volume("pgdata")).await;
@@ -102,7 +153,9 @@ async fn a_burned_token_is_followed_by_another() {
         let again = made(&backend, asked).await;
 
         assert_ne!(id(&again), id(&first), "{burned:?}");
-        assert_eq!(world.fake.volumes().len(), 1);
+        let deleting = |v: &&ec2_fake::VolumeInfo| v.state == "deleting";
+        let all = world.fake.volumes();
+        assert_eq!(all.len() - all.iter().filter(deleting).count(), 1);
     }
 }
 
@@ -243,11 +296,13 @@ async fn throttling_of_one_kind_of_call_does_not_slow_another() {
 #[tokio::test]
 async fn snapshots_are_listed_by_cluster_and_only_ours_are_deleted() {
     let world = World::new();
-    let backend = world.open();
+    let config = EbsConfig { tags: [("cost".into(), "7".into())].into(), ..world.config() };
+    let backend = Ebs::open_at(config, fast());
     let snapshots = backend.snapshots().unwrap();
     let volume = made(&backend, volume("pgdata")).await;
     let made = snapshots.create(&volume, "before the upgrade").await.unwrap();
     assert_eq!((made.volume, &*made.name, made.size), (volume.id, "pgdata", Bytes::gib(1)));
+    assert_eq!(world.fake.snapshots()[0].tags["cost"], "7");
 
     for of in [None, Some(volume.id)] {
         assert_eq!(
@@ -272,6 +327,31 @@ async fn snapshots_are_listed_by_cluster_and_only_ours_are_deleted() {
     for _ in 0..2 {
         snapshots.remove(&made.id).await.unwrap();
     }
+}
+
+/// The list is looked at while all volumes are in use: their devices are not touched for it.
+#[tokio::test]
+async fn a_list_of_imports_claims_no_device_and_is_not_spoilt_by_one() {
+    let world = World::new();
+    let backend = world.open();
+    let (neighbour, other) = world.neighbour("us-east-1a");
+    let imports = backend.imports().unwrap();
+    let (here, elsewhere) = (made(&backend, volume("a")).await, made(&backend, volume("b")).await);
+    let held = hold(&attach(&backend, &here).await.unwrap());
+    attach(&neighbour, &elsewhere).await.unwrap();
+
+    let users: Vec<_> =
+        imports.candidates().await.unwrap().into_iter().map(|found| found.in_use_by).collect();
+
+    assert_eq!(users[0], None, "the one that is chosen is looked at");
+    assert!(users[1].as_ref().is_some_and(|user| user.contains(&other)), "{users:?}");
+    let chosen = imports.candidate(here.handle.as_ref().unwrap()).await.unwrap();
+    assert!(chosen.in_use_by.is_some_and(|user| user.contains("this node")));
+    let play = world.fake.play_dir(&world.fake.first_instance().id);
+    fs::rename(play.join("sys/block"), play.join("sys/away")).unwrap();
+    assert_eq!(imports.candidates().await.unwrap().len(), 2);
+    fs::rename(play.join("sys/away"), play.join("sys/block")).unwrap();
+    drop(held);
 }
 
 #[tokio::test]

@@ -1,15 +1,8 @@
 //! Detaching: never under a user, forced only after the proof.
 
-use std::os::unix::fs::OpenOptionsExt;
-
-use ec2_fake::Transition;
+use ec2_fake::{Throttle, Transition};
 
 use super::*;
-
-fn hold(device: &Device) -> std::fs::File {
-    let flags = rustix::fs::OFlags::EXCL.bits().cast_signed();
-    std::fs::File::options().read(true).custom_flags(flags).open(&device.path).unwrap()
-}
 
 fn forced(world: &World) -> Vec<bool> {
     let calls = world.fake.calls();
@@ -47,6 +40,44 @@ async fn a_stuck_detach_is_forced_once_and_after_the_limit() {
     assert!(begun.elapsed() >= backend.inner.config.force_detach_after);
     assert_eq!(forced(&world), [false, true]);
     assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Detached);
+}
+
+#[tokio::test]
+async fn a_detach_that_nobody_could_look_at_is_not_forced() {
+    let world = World::new();
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    attach(&backend, &volume).await.unwrap();
+    world.fake.stick(id(&volume), Transition::Detach);
+    let controls = world.fake.controls();
+    let helper = tokio::spawn(async move {
+        while controls.count("DetachVolume") == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        controls.throttle("DescribeVolumes", Throttle::Percent(100));
+    });
+
+    let error = backend.detach(&volume).await.unwrap_err();
+
+    helper.await.unwrap();
+    assert_eq!(error.kind, ErrorKind::Failed, "{error}");
+    assert_eq!(forced(&world), [false]);
+}
+
+/// Also where an attachment was asked for just now that EC2 might not show yet.
+#[tokio::test]
+async fn what_is_attached_elsewhere_and_has_no_device_here_is_detached() {
+    let world = World::new();
+    let (neighbour, _) = world.neighbour("us-east-1a");
+    let backend = world.open();
+    let volume = made(&backend, volume("pgdata")).await;
+    attach(&neighbour, &volume).await.unwrap();
+
+    backend.detach(&volume).await.unwrap();
+    backend.inner.slots.calling(id(&volume));
+    backend.detach(&volume).await.unwrap();
+
+    assert!(world.fake.volume(id(&volume)).unwrap().attachment.is_some());
 }
 
 #[tokio::test]
