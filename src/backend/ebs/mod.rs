@@ -55,6 +55,7 @@ use crate::{
     volume::{Device, VolumeId},
 };
 use api::{Api, ApiSettings};
+use create::Creations;
 use describe::Describer;
 use device::Devices;
 use error::EbsError;
@@ -196,6 +197,7 @@ struct Inner {
     describer: Describer,
     node: Node,
     slots: Arc<Slots>,
+    creations: Creations,
     devices: Arc<Devices>,
 }
 
@@ -217,6 +219,7 @@ impl Ebs {
             describer: Describer::new(Arc::clone(&api), pace),
             node: Node::new(config.instance_id.clone(), config.zone.clone(), config.attach_limit),
             slots: Arc::default(),
+            creations: Creations::default(),
             devices: Arc::new(Devices { dev: config.dev_dir.clone(), sys: config.sys_dir.clone() }),
             api,
             config,
