@@ -319,7 +319,7 @@ impl Inner {
         self.blocking(id, move || devices.by_serial(&volume)).await
     }
 
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         id: &str,
         work: impl FnOnce() -> Result<T, WrongDevice> + Send + 'static,

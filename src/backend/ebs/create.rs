@@ -7,9 +7,14 @@
 //! says that the first one's volume was deleted: what is not shown may be there, and would be left
 //! behind.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{
     Inner,
@@ -23,7 +28,7 @@ use crate::{
     backend::{Created, VolumeRef},
     fault,
     spec::{BackendSpec, EbsSpec},
-    volume::Handle,
+    volume::{Handle, VolumeId},
 };
 
 /// AWS forgets a token after about half a day; well before that it is no longer relied upon.
@@ -38,6 +43,23 @@ enum Origin {
     Made,
     /// It was there.
     Found,
+}
+
+/// The volumes that CreateVolume was called for so recently that EC2 may not show them.
+#[derive(Debug, Default)]
+pub(super) struct Creations(Mutex<HashMap<VolumeId, Instant>>);
+
+impl Creations {
+    fn called(&self, id: VolumeId, invisible: Duration) {
+        let mut called = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        called.retain(|_, at| at.elapsed() < invisible);
+        called.insert(id, Instant::now());
+    }
+
+    /// When the last call for it was made, if that is not long ago.
+    pub(super) fn last(&self, id: VolumeId) -> Option<Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
+    }
 }
 
 impl Inner {
@@ -65,12 +87,13 @@ impl Inner {
                 snapshot: spec.snapshot.as_deref(),
                 tags: &tags,
             };
+            self.creations.called(volume.id, self.describer.pace.invisible);
             let made = self.api.create_volume(&new).await;
             fault::point("ebs.create.called");
             let id = match made {
                 Ok(id) => id,
                 Err(error) if error.is(&["IdempotentParameterMismatch"]) => {
-                    if let Some(found) = self.find_late(volume.id).await? {
+                    if let Some(found) = self.find_late(volume.id, Instant::now()).await? {
                         return self.finish(volume, spec, &found.id, Origin::Found).await;
                     }
                     // The token was used for something that is no more: only where EC2 says so.
@@ -136,7 +159,7 @@ impl Inner {
     ) -> Result<Created, EbsError> {
         let limit = self.describer.pace.created;
         let wait = Wait { volume: id, wanted: "available", limit, cancel: None };
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         let ready = self.describer.wait_until(wait, |seen| match seen {
             None if begun.elapsed() > self.describer.pace.invisible => Err(EbsError::state(
                 id,

@@ -5,7 +5,7 @@
 //! before DetachVolume. What sticks after it can be forced: a device that nobody has open loses
 //! nothing. Only the attachment to this instance is ever taken away.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -65,12 +65,9 @@ impl Inner {
         id: &str,
         attached_as: Option<&str>,
     ) -> Result<Option<Located>, EbsError> {
-        if let Some(found) = self.device_by_serial(id).await? {
-            return Ok(Some(found));
-        }
-        let Some(name) = attached_as else { return Ok(None) };
-        let found = self.devices.by_name(name);
-        found.map_err(|source| EbsError::Device { on: id.to_owned(), source })
+        let (devices, volume) = (Arc::clone(&self.devices), id.to_owned());
+        let name = attached_as.map(str::to_owned);
+        self.blocking(id, move || devices.own(&volume, name.as_deref())).await
     }
 
     /// The proof. Without a device there is nothing that anybody could use.

@@ -57,6 +57,8 @@ pub(super) enum WrongDevice {
     Several(String),
     #[error("its device did not appear in {}", .0.display())]
     Missing(PathBuf),
+    #[error("the kernel has it, and {} is not there: give hawser the host's /dev", .0.display())]
+    NoNode(PathBuf),
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
 }
@@ -81,6 +83,27 @@ impl Devices {
                 Err(WrongDevice::Several(names.join(", ")))
             }
         }
+    }
+
+    /// The device that is to be claimed before the volume is taken away. There is none only where the
+    /// kernel has none: that a container's `/dev` lacks its node proves nothing.
+    pub(super) fn own(
+        &self,
+        volume: &str,
+        attached_as: Option<&str>,
+    ) -> Result<Option<Located>, WrongDevice> {
+        if let Some(found) = self.by_serial(volume)? {
+            return Ok(Some(found));
+        }
+        let (serial, names) = (serial_of(volume), self.names()?);
+        if let Some(name) =
+            names.iter().find(|name| self.serial(name).is_some_and(|it| it == serial))
+            && self.number(name).is_some()
+        {
+            return Err(WrongDevice::NoNode(self.dev.join(name)));
+        }
+        let Some(attached_as) = attached_as else { return Ok(None) };
+        self.by_name(attached_as)
     }
 
     /// The device of a Xen instance that EC2 calls `attached_as`.
@@ -242,6 +265,17 @@ mod tests {
         assert_eq!(play.devices().serial("nvme1n1").unwrap(), serial_of("vol-01234567"));
         // Without a number it is a path of a multipath device.
         assert!(play.devices().by_serial("vol-01234567").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_device_without_a_node_is_not_taken_for_none() {
+        let play = Play::new();
+        play.attribute("nvme1n1", "device/serial", "vol0bbbbbbbbbbbbbbbb\n");
+        play.attribute("nvme1n1", "dev", "259:1\n");
+        play.attribute("nvme1n1", "size", "2097152\n");
+        let error = play.devices().own("vol-0bbbbbbbbbbbbbbbb", Some("/dev/xvdaa")).unwrap_err();
+        assert!(matches!(error, WrongDevice::NoNode(_)), "{error}");
+        assert_eq!(play.devices().own("vol-0cccccccccccccccc", Some("/dev/xvdaa")).unwrap(), None);
     }
 
     /// EBS CSI #1224.

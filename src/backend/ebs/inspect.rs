@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use tokio::time::Instant;
+
 use super::{
     Inner,
     api::{AttachmentState, Ec2Volume, Filter},
@@ -27,7 +29,11 @@ impl Inner {
         }
         let seen = match known {
             Some(id) => self.exists_by(&id, Freshness::Recent).await?,
-            None => self.find_by_tag(volume.id).await?,
+            // Made by a call that failed, perhaps: whoever hears "absent" forgets it.
+            None => match self.creations.last(volume.id) {
+                Some(called) => self.find_late(volume.id, called).await?,
+                None => self.find_by_tag(volume.id).await?,
+            },
         };
         match seen.filter(Ec2Volume::is_there) {
             Some(seen) => self.inspect_seen(&seen).await,
@@ -129,14 +135,18 @@ impl Inner {
         }
     }
 
-    /// As [`Self::find_by_tag`], for what may have been made just now: that there is none is
-    /// believed when EC2 has said so for as long as it may not know what it has made.
-    pub(super) async fn find_late(&self, id: VolumeId) -> Result<Option<Ec2Volume>, EbsError> {
+    /// As [`Self::find_by_tag`], for what may have been made at that time: that there is none is
+    /// believed when EC2 says so after as long as it may not know what it has made.
+    pub(super) async fn find_late(
+        &self,
+        id: VolumeId,
+        made: Instant,
+    ) -> Result<Option<Ec2Volume>, EbsError> {
         let pace = self.describer.pace;
-        let deadline = tokio::time::Instant::now() + pace.invisible;
         loop {
+            let old = made.elapsed() >= pace.invisible;
             let found = self.find_by_tag(id).await?;
-            if found.is_some() || tokio::time::Instant::now() >= deadline {
+            if found.is_some() || old {
                 return Ok(found);
             }
             tokio::time::sleep(pace.between_finds).await;

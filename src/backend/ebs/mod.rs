@@ -57,6 +57,7 @@ use crate::{
     volume::{Device, VolumeId},
 };
 use api::{Api, ApiSettings};
+use create::Creations;
 use describe::Describer;
 use device::Devices;
 pub use diagnose::{Diagnosis, Health};
@@ -200,6 +201,7 @@ struct Inner {
     describer: Describer,
     node: Node,
     slots: Arc<Slots>,
+    creations: Creations,
     devices: Arc<Devices>,
 }
 
@@ -221,6 +223,7 @@ impl Ebs {
             describer: Describer::new(Arc::clone(&api), pace),
             node: Node::new(config.instance_id.clone(), config.zone.clone(), config.attach_limit),
             slots: Arc::default(),
+            creations: Creations::default(),
             devices: Arc::new(Devices { dev: config.dev_dir.clone(), sys: config.sys_dir.clone() }),
             api,
             config,

@@ -1,5 +1,7 @@
 //! Deleting, and the tags of what stays.
 
+use tokio::time::Instant;
+
 use super::{
     Inner, api::Ec2Volume, attach::no_storage, error::EbsError, marks, wait::Wait, wait::shown,
 };
@@ -33,7 +35,7 @@ impl Inner {
     async fn find_to_remove(&self, volume: &VolumeRef) -> Result<Option<String>, EbsError> {
         match &volume.handle {
             Some(handle) => Ok(Some(handle.as_str().to_owned())),
-            None => Ok(self.find_late(volume.id).await?.map(|found| found.id)),
+            None => Ok(self.find_late(volume.id, Instant::now()).await?.map(|found| found.id)),
         }
     }
 

@@ -128,9 +128,14 @@ async fn a_volume_whose_creation_was_given_up_is_removed_as_soon_as_it_shows() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 
+    assert_eq!(backend.inspect(&wanted).await.unwrap(), Inspection::Detached, "not absent");
     Backend::remove(&backend, &wanted).await.unwrap();
 
     assert_eq!(world.fake.count("DeleteVolume"), 1);
+    let never = volume("never");
+    let begun = std::time::Instant::now();
+    assert_eq!(backend.inspect(&never).await.unwrap(), Inspection::Absent);
+    assert!(begun.elapsed() < backend.inner.describer.pace.invisible);
 }
 
 /// EBS CSI #1951: the token of a volume that was deleted.
