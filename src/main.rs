@@ -2,8 +2,7 @@
 
 #[tokio::main]
 async fn main() {
-    // A panic is a crash, and a crash is what recovery is tested for: better than a half-dead daemon.
-    // Not by `panic = "abort"`, which benchmarks cannot have: all dependencies would be built twice.
+    // A panic is a crash, in the builds that the tests use as in a release (see Cargo.toml).
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);

@@ -1,5 +1,5 @@
-//! 200 EBS volumes and 50 clients, on a day when EC2 is well and on one when it is not: 5 % of its
-//! calls are throttled, and one volume is stuck.
+//! 200 EBS volumes and 50 clients, on a day when EC2 is well and on worse ones: one volume is stuck;
+//! and 5 % of the calls are throttled besides.
 
 use std::{path::Path, thread, time::Duration};
 
@@ -19,13 +19,24 @@ const CLIENTS: usize = 50;
 #[derive(Clone, Copy, PartialEq)]
 enum Day {
     Good,
-    Bad,
+    Stuck,
+    Throttled,
+}
+
+impl Day {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Good => "",
+            Self::Stuck => ", one volume stuck",
+            Self::Throttled => ", one volume stuck, 5 % of calls throttled",
+        }
+    }
 }
 
 /// Measures in a directory of its own.
 pub(crate) fn measure(dir: &Path, report: &mut Report) {
-    for day in [Day::Good, Day::Bad] {
-        let dir = dir.join(if day == Day::Good { "good" } else { "bad" });
+    for (name, day) in [("good", Day::Good), ("stuck", Day::Stuck), ("throttled", Day::Throttled)] {
+        let dir = dir.join(name);
         std::fs::create_dir(&dir).unwrap();
         live(&dir, day, report);
     }
@@ -46,16 +57,18 @@ fn live(dir: &Path, day: Day, report: &mut Report) {
     settings.push(("volumes.linger", "0s".to_owned()));
     let mut daemon = Daemon::with(dir, settings);
     make(&daemon);
-    if day == Day::Bad {
-        fake.throttle("*", Throttle::Percent(5));
+    if day != Day::Good {
         fake.stick(&stuck(&fake), Transition::Attach);
+    }
+    if day == Day::Throttled {
+        fake.throttle("*", Throttle::Percent(5));
     }
     fake.reset_calls();
     // Nobody waits for its answer.
     let mut waits = daemon.client();
     let stuck = thread::spawn(move || waits.try_call("Mount", &with_id("stuck", "s")).is_ok());
     let (mounts, unmounts) = mount_all(&daemon);
-    let what = if day == Day::Good { "" } else { ", 5 % of calls throttled, one volume stuck" };
+    let what = day.words();
     report.call(&format!("EBS: first Mount, {VOLUMES} volumes, {CLIENTS} clients{what}"), &mounts);
     report.call(&format!("EBS: Unmount, the same{what}"), &unmounts);
     let describes = fake.calls().iter().filter(|call| call.action == "DescribeVolumes").count();
