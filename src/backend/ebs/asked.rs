@@ -88,7 +88,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_attempt_that_was_called_off_is_made_by_the_next() {
         let asked = Asked::<u32, &str>::new();
-        let never = asked.get(|| std::future::pending());
+        let never = asked.get(std::future::pending);
         tokio::time::timeout(Duration::from_secs(1), never).await.unwrap_err();
         assert_eq!(asked.get(|| async { Ok(7) }).await, Ok(&7));
     }

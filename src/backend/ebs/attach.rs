@@ -185,8 +185,11 @@ impl Inner {
         self.slots.reserve(limit).map_err(|full| {
             let (taken, kind) = (self.slots.taken(), &seen.instance_type);
             let why = match (full, limit) {
+                (Full::Slots, Some(limit)) if self.config.attach_limit.is_some() => format!(
+                    "{taken} volumes are attached, the root volume among them, of {limit} (backends.ebs.attach_limit): free one, or raise it"
+                ),
                 (Full::Slots, Some(limit)) => format!(
-                    "{taken} volumes are attached, of {limit} that a {kind} takes: free one, or use a larger instance"
+                    "{taken} volumes are attached, of {limit} that the type {kind} takes: free one, or use a larger instance"
                 ),
                 (Full::Slots, None) | (Full::Names, _) => format!(
                     "all names that EC2 takes for devices are in use, by {taken} volumes: free one"

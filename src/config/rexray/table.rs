@@ -38,8 +38,8 @@ pub(super) const KEYS: &[(&str, Means)] = &[
         "volume.mount.preempt",
         DiffersUnless(
             "false",
-            "no volume is taken away from a node that uses it: it moves when it is released \
-             there, or when EC2 says that the instance is gone (MIGRATION.md, `preempt`)",
+            "no volume is taken away from a node that uses it, and none moves between nodes yet \
+             (MIGRATION.md, `preempt`)",
         ),
     ),
     (

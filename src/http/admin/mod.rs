@@ -170,7 +170,13 @@ async fn grow(
         .size
         .parse()
         .map_err(|error: spec::ParseBytesError| ApiError::Request(error.to_string()))?;
-    let settings = options(&request.options)?;
+    let (settings, rest) = options(&request.options)?.split_backend_settings();
+    if let Some((key, _)) = rest.iter().next() {
+        let key = key.as_str();
+        return Err(ApiError::Request(format!(
+            "`{key}` is not changed by a grow: `hawser volume set` changes what can be, and the size is the argument"
+        )));
+    }
     let grown = engine.grow(&volume_name(&name)?, Some(to), settings).await?;
     Ok(Json(GrowResponse { grown }))
 }
