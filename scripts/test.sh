@@ -13,8 +13,8 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked --workspace --all-features "${isolated[@]}" "$@"
-    cargo test --locked --workspace --all-features --doc
+    cargo nextest run --locked --all-features "${isolated[@]}" "$@"
+    cargo test --locked --all-features --doc
 else
-    cargo test --locked --workspace --all-features "${isolated[@]}" "$@"
+    cargo test --locked --all-features "${isolated[@]}" "$@"
 fi
