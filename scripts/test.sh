@@ -13,7 +13,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked --all-features "${isolated[@]}" "$@"
+    cargo nextest run --locked --all-features --no-fail-fast "${isolated[@]}" "$@"
     cargo test --locked --all-features --doc
 else
     cargo test --locked --all-features "${isolated[@]}" "$@"
