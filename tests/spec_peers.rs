@@ -52,6 +52,7 @@ fn check(examples: &[Example]) {
         fs: FsType::Ext4,
         provision: Provision::Thick,
         ebs: None,
+        nfs: None,
     };
     let with_ebs = Defaults {
         ebs: Some(EbsDefaults {

@@ -150,6 +150,7 @@ impl Reader {
             fs: fs?,
             provision: provision?,
             ebs: ebs?,
+            nfs: None,
         };
         self.check_defaults(&defaults).then_some(defaults)
     }

@@ -144,6 +144,7 @@ fn present(key: Key, spec: &Spec, present_size: Bytes) -> Option<Value> {
     let (local, ebs) = match &spec.backend {
         BackendSpec::Local(local) => (Some(local), None),
         BackendSpec::Ebs(ebs) => (None, Some(ebs)),
+        BackendSpec::Nfs(_) => (None, None),
     };
     match key {
         Key::Size => Some(Value::Size(present_size)),

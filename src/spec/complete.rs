@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, OnRemove, Ownership, Provision,
-    Sharing, SpecError, Stated, Sticky, error::Shown,
+    AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, NfsDefaults, NfsLayout,
+    NfsSpec, OnRemove, Ownership, Provision, Sharing, SpecError, Stated, Sticky, error::Shown,
 };
 
 /// What a volume is to be, completely.
@@ -49,6 +49,8 @@ pub enum BackendSpec {
     Local(LocalSpec),
     /// An EBS volume.
     Ebs(EbsSpec),
+    /// A directory on an NFS server, or an image file there.
+    Nfs(NfsSpec),
 }
 
 impl BackendSpec {
@@ -58,6 +60,7 @@ impl BackendSpec {
         match self {
             Self::Local(_) => BackendKind::Local,
             Self::Ebs(_) => BackendKind::Ebs,
+            Self::Nfs(_) => BackendKind::Nfs,
         }
     }
 
@@ -69,11 +72,15 @@ impl BackendSpec {
     pub fn changed(&self, stated: &Stated, size: Bytes) -> Result<Self, SpecError> {
         match self {
             Self::Ebs(ebs) => ebs.changed(stated, size).map(Self::Ebs),
-            Self::Local(_) => match stated.iter().next() {
+            Self::Local(_) | Self::Nfs(_) => match stated.iter().next() {
                 None => Ok(self.clone()),
                 Some((key, _)) => Err(SpecError::Refused {
                     key: Shown::new(stated.written(key)),
-                    why: "it cannot be changed of a local volume, only its size can".into(),
+                    why: format!(
+                        "it cannot be changed of a volume on {}, only its size can",
+                        self.kind()
+                    )
+                    .into(),
                 }),
             },
         }
@@ -84,8 +91,17 @@ impl BackendSpec {
     #[must_use]
     pub const fn is_in_a_cloud(&self) -> bool {
         match self {
-            Self::Local(_) => false,
+            Self::Local(_) | Self::Nfs(_) => false,
             Self::Ebs(_) => true,
+        }
+    }
+
+    /// Whether its storage is a directory that is mounted as it is: no device, no file system of its own.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        match self {
+            Self::Local(_) | Self::Ebs(_) => false,
+            Self::Nfs(nfs) => nfs.layout == NfsLayout::Directory,
         }
     }
 
@@ -93,7 +109,7 @@ impl BackendSpec {
     #[must_use]
     pub fn comes_with_data(&self) -> bool {
         match self {
-            Self::Local(_) => false,
+            Self::Local(_) | Self::Nfs(_) => false,
             Self::Ebs(ebs) => ebs.snapshot.is_some(),
         }
     }
@@ -102,7 +118,7 @@ impl BackendSpec {
     #[must_use]
     pub fn stays_attached(&self) -> bool {
         match self {
-            Self::Local(_) => false,
+            Self::Local(_) | Self::Nfs(_) => false,
             Self::Ebs(ebs) => ebs.attach == AttachPolicy::Stay,
         }
     }
@@ -111,7 +127,7 @@ impl BackendSpec {
     #[must_use]
     pub fn round_up(&self, size: Bytes) -> Bytes {
         match self {
-            Self::Local(_) => size,
+            Self::Local(_) | Self::Nfs(_) => size,
             Self::Ebs(_) => Bytes::gib(size.get().div_ceil(Bytes::gib(1).get())),
         }
     }
@@ -140,6 +156,8 @@ pub struct Defaults {
     pub provision: Provision,
     /// What an EBS volume is; `None` where this node has no EBS backend.
     pub ebs: Option<EbsDefaults>,
+    /// Where an NFS volume is; `None` where this node has no NFS backend.
+    pub nfs: Option<NfsDefaults>,
 }
 
 #[cfg(test)]
@@ -154,6 +172,7 @@ impl Defaults {
             fs: FsType::Ext4,
             provision: Provision::Thick,
             ebs: None,
+            nfs: None,
         }
     }
 

@@ -64,7 +64,7 @@ impl Stated {
         };
         match &spec.backend {
             BackendSpec::Ebs(_) => check_tags(&spec).map(|()| spec),
-            BackendSpec::Local(_) => Ok(spec),
+            BackendSpec::Local(_) | BackendSpec::Nfs(_) => Ok(spec),
         }
     }
 

@@ -257,7 +257,7 @@ impl Ebs {
 fn spec_of(spec: &BackendSpec) -> Result<&EbsSpec, EbsError> {
     match spec {
         BackendSpec::Ebs(ebs) => Ok(ebs),
-        BackendSpec::Local(_) => Err(EbsError::OtherBackend(spec.kind())),
+        BackendSpec::Local(_) | BackendSpec::Nfs(_) => Err(EbsError::OtherBackend(spec.kind())),
     }
 }
 

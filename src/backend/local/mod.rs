@@ -282,7 +282,7 @@ fn look() -> impl FnOnce(io::Error) -> LocalError {
 fn provision_of(spec: &BackendSpec) -> Result<Provision, LocalError> {
     match spec {
         BackendSpec::Local(local) => Ok(local.provision),
-        BackendSpec::Ebs(_) => Err(LocalError::OtherBackend(spec.kind())),
+        BackendSpec::Ebs(_) | BackendSpec::Nfs(_) => Err(LocalError::OtherBackend(spec.kind())),
     }
 }
 

@@ -275,6 +275,6 @@ fn described(created: &crate::backend::Created) -> anyhow::Result<String> {
             let encrypted = if ebs.encrypted == Some(true) { ", encrypted" } else { "" };
             Ok(format!("{}{encrypted}", ebs.volume_type))
         }
-        BackendSpec::Local(_) => bail!("it is not on EBS"),
+        BackendSpec::Local(_) | BackendSpec::Nfs(_) => bail!("it is not on EBS"),
     }
 }

@@ -93,6 +93,11 @@ fn storage(volume: &VolumeInfo) -> Vec<(&'static str, String)> {
             rows.extend(ebs.snapshot.clone().map(|id| ("made from", id)));
             rows.push(("attach", ebs.attach.to_string()));
         }
+        BackendSpec::Nfs(nfs) => {
+            rows.push(("export", nfs.export.clone()));
+            rows.push(("path", nfs.path.clone()));
+            rows.push(("layout", nfs.layout.to_string()));
+        }
     }
     rows
 }

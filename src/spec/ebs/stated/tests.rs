@@ -10,7 +10,7 @@ fn made_with(defaults: &Defaults, options: &[(&str, &str)]) -> Result<EbsSpec, S
         .backend
     {
         BackendSpec::Ebs(ebs) => Ok(ebs),
-        BackendSpec::Local(local) => panic!("{local:?}"),
+        other @ (BackendSpec::Local(_) | BackendSpec::Nfs(_)) => panic!("{other:?}"),
     }
 }
 
