@@ -10,7 +10,7 @@ mod conformance;
 pub mod ebs;
 pub mod local;
 
-use std::{collections::HashSet, error::Error, fmt};
+use std::{collections::HashSet, error::Error, fmt, path::Path, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     spec::{BackendKind, BackendSpec, Bytes, Spec, VolumeName},
+    sys::mountinfo::Mount,
     volume::{Device, Handle, Record, Transit, VolumeId},
 };
 
@@ -79,6 +80,8 @@ pub enum Inspection {
     InTransit(Transit),
     /// Storage that is attached here.
     Attached(Device),
+    /// Storage of a removed volume, out of the way of the next one of its name.
+    SetAside,
 }
 
 /// Makes, attaches, grows and deletes what volumes are stored on.
@@ -175,6 +178,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Ok(())
     }
 
+    /// Volumes that are directories, where the backend has them: `BackendSpec::is_directory` says
+    /// which of its volumes are.
+    fn directories(&self) -> Option<&dyn Directories> {
+        None
+    }
+
     /// Snapshots, where the backend has them.
     fn snapshots(&self) -> Option<&dyn Snapshots> {
         None
@@ -184,6 +193,73 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn imports(&self) -> Option<&dyn Imports> {
         None
     }
+}
+
+/// Volumes that are directories on a server: mounted as they are, without a device, without a file
+/// system of hawser's own, and by any number of nodes. For these, `attach` and `detach` are not
+/// called.
+#[async_trait]
+pub trait Directories: Send + Sync {
+    /// Mounts the volume at `target`, which exists. Postcondition: it is this volume's directory.
+    ///
+    /// # Errors
+    ///
+    /// Within seconds where the server does not answer. Nothing is mounted then.
+    async fn mount(&self, volume: &VolumeRef, target: &Path) -> Result<(), BackendError>;
+
+    /// Unmounts what `mount` mounted, in bounded time also where the server does not answer.
+    ///
+    /// # Errors
+    ///
+    /// `InUse` while somebody uses it.
+    async fn unmount(&self, volume: &VolumeRef, target: &Path) -> Result<(), BackendError>;
+
+    /// Whether a mount, or a bind of a directory in it, is the volume's: decided without asking
+    /// anybody, since a server that is away lets everybody wait who touches its mounts.
+    fn shows(&self, volume: &VolumeRef, mount: &Mount) -> bool;
+
+    /// Puts the storage of a removed volume out of the way of the next one of its name, from where
+    /// `create` brings it back. Where another node has the volume, this node's share in it ends.
+    ///
+    /// # Errors
+    ///
+    /// It is where it was then.
+    async fn set_aside(&self, volume: &VolumeRef) -> Result<(), BackendError>;
+
+    /// Whether the server answers.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not serve the volume now.
+    async fn answers(&self, volume: &VolumeRef) -> Result<(), BackendError>;
+
+    /// Adds up what the volume holds, at a bounded rate: minutes, for a large one.
+    ///
+    /// # Errors
+    ///
+    /// Not knowing is an error.
+    async fn measure(&self, volume: &VolumeRef) -> Result<Bytes, BackendError>;
+
+    /// How its size is kept to.
+    fn accounting(&self, volume: &VolumeRef) -> Accounting;
+}
+
+/// How the size of a directory is kept to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accounting {
+    /// How often it is measured; `None` is never.
+    pub every: Option<Duration>,
+    /// Whether one that holds more than its size is mounted.
+    pub beyond: Beyond,
+}
+
+/// What becomes of a volume that holds more than its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    /// It is said in the log and by `inspect`.
+    Said,
+    /// It is not mounted for further tasks.
+    Refused,
 }
 
 /// Copies of a volume's storage at a moment.
@@ -233,6 +309,9 @@ pub struct Snapshot {
 /// was lost.
 #[async_trait]
 pub trait Imports: Send + Sync {
+    /// Whether a handle is of this backend, by its form.
+    fn recognises(&self, handle: &Handle) -> bool;
+
     /// What could be imported.
     ///
     /// # Errors

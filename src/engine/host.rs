@@ -9,6 +9,9 @@
 //! A published directory is immutable until something is mounted on it, so that a task that finds
 //! it unmounted cannot write into the host's file system.
 
+mod observe;
+mod paths;
+
 use std::{
     collections::HashMap,
     fs, io,
@@ -17,13 +20,15 @@ use std::{
     sync::Arc,
 };
 
+use observe::directories_of;
+use paths::{PathError, ensure_dir, path_error, refuse_mount_point, remove_dir, remove_published};
+
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::error::{Cause, StepError};
 use crate::{
-    backend::{Backend, Created, Inspection, VolumeRef},
+    backend::{Accounting, Backend, Created, Directories, VolumeRef},
     fault,
     spec::{BackendKind, FsType, Mode, Ownership, VolumeName},
     sys::{
@@ -34,7 +39,7 @@ use crate::{
         probe::{self, Content},
     },
     volume::{
-        Contents, Device, DeviceContent, Observed, Record, VolumeId,
+        Device, DeviceContent, Record, VolumeId,
         effect::{Effect, Outcome},
     },
 };
@@ -68,27 +73,6 @@ impl Subject {
     pub fn new(record: Record) -> Self {
         Self { record, device: None, mounts: None, cancel: CancellationToken::new() }
     }
-}
-
-/// Something is mounted where a volume belongs.
-#[derive(Debug, thiserror::Error)]
-enum PathError {
-    #[error("{path} is taken by a mount of {source_name}: unmount it")]
-    Occupied { path: PathBuf, source_name: String },
-    #[error(
-        "the file system on {device} has no directory `{data}` that could be served (a link is none): {source}"
-    )]
-    NoData { device: PathBuf, data: PathBuf, source: io::Error },
-    #[error(
-        "the file system on {device} has the UUID {found}, which is not this volume's: its storage was exchanged"
-    )]
-    OtherVolume { device: PathBuf, found: Uuid },
-    #[error("{what} {path}: {source}")]
-    Io { what: &'static str, path: PathBuf, source: io::Error },
-    #[error("no backend {0} is configured on this node")]
-    NoBackend(BackendKind),
-    #[error("it is not attached")]
-    NotAttached,
 }
 
 impl Host {
@@ -132,17 +116,23 @@ impl Host {
         self.backends.get(&kind)
     }
 
+    /// The backend that serves the volume as a directory, if it is one.
+    #[must_use]
+    pub fn server_of(&self, record: &Record) -> Option<Arc<dyn Backend>> {
+        let backend = self.backend(record.spec.backend.kind())?;
+        record.spec.backend.is_directory().then(|| Arc::clone(backend))
+    }
+
+    /// How the size of a directory is kept to.
+    #[must_use]
+    pub fn accounting(&self, record: &Record) -> Option<Accounting> {
+        let server = self.server_of(record)?;
+        Some(server.directories()?.accounting(&VolumeRef::from(record)))
+    }
+
     /// Every backend of this node.
     pub fn backends(&self) -> impl Iterator<Item = &Arc<dyn Backend>> {
         self.backends.values()
-    }
-
-    /// True when the published path really shows the volume's device: one `stat`.
-    #[must_use]
-    pub fn is_published(&self, name: &VolumeName, device: &Device) -> bool {
-        let (major, minor) = device.number;
-        fs::metadata(self.published_path(name))
-            .is_ok_and(|metadata| metadata.dev() == rustix::fs::makedev(major, minor))
     }
 
     /// Carries a step out.
@@ -163,6 +153,11 @@ impl Host {
         let backend = self
             .backend(record.spec.backend.kind())
             .ok_or_else(|| PathError::NoBackend(record.spec.backend.kind()))?;
+        if let Some(directories) = directories_of(record, backend.as_ref())?
+            && let Some(done) = self.on_directory(effect, directories, record).await?
+        {
+            return Ok(done);
+        }
         // What was attached some time ago may be gone, and its name be another's.
         if matches!(effect, Effect::Probe | Effect::Format | Effect::GrowOffline | Effect::Stage) {
             backend.confirm(&volume, device_of(subject)?).await?;
@@ -196,50 +191,47 @@ impl Host {
             Effect::Unpublish => self.unpublish(&record.name).await?,
             Effect::Unstage => self.unstage(record.id).await?,
             Effect::Detach => backend.detach(&volume).await?,
+            Effect::SetAside => return Err(PathError::NoDirectory.into()),
             Effect::Destroy => backend.remove(&volume).await?,
         }
         Ok(Outcome::Done)
     }
 
-    async fn observe(
+    /// The steps that are others for a directory; `None` for those that are the same.
+    async fn on_directory(
         &self,
-        backend: &Arc<dyn Backend>,
-        subject: &Subject,
-    ) -> Result<Observed, Cause> {
-        let record = &subject.record;
-        let inspection = backend.inspect(&VolumeRef::from(record)).await?;
-        let mounts = match &subject.mounts {
-            Some(mounts) => Arc::clone(mounts),
-            None => Arc::new(spawn_blocking(MountTable::read).await??),
-        };
-        let (device, transit) = match &inspection {
-            Inspection::Absent | Inspection::Detached => (None, None),
-            Inspection::InTransit(transit) => (None, Some(*transit)),
-            Inspection::Attached(device) => (Some(device.clone()), None),
-        };
-        let stage = self.stage_path(record.id);
-        let published = self.published_path(&record.name);
-        let shows = |path: &Path| match (mounts.at(path), &device) {
-            (None, _) => Ok(false),
-            (Some(mount), Some(device)) if mount.device == device.number => Ok(true),
-            // A removed volume's name may be another one's by now, and the path with it.
-            (Some(_), _) if record.is_removed() => Ok(false),
-            (Some(mount), _) => {
-                Err(PathError::Occupied { path: path.into(), source_name: mount.source.clone() })
+        effect: Effect,
+        directories: &dyn Directories,
+        record: &Record,
+    ) -> Result<Option<Outcome>, Cause> {
+        let (volume, stage) = (VolumeRef::from(record), self.stage_path(record.id));
+        match effect {
+            Effect::Stage => {
+                let target = stage.clone();
+                spawn_blocking(move || ensure_dir(&target, 0o711)).await??;
+                directories.mount(&volume, &stage).await?;
             }
-        };
-        Ok(Observed {
-            provisioned: inspection != Inspection::Absent,
-            staged: shows(&stage)?,
-            published: shows(&published)?,
-            destroyed: false,
-            // In the middle of formatting, and not by this process: see volume::plan.
-            half_made: record.contents == Contents::Formatting && inspection != Inspection::Absent,
-            device,
-            transit,
-            content: None,
-            grow_at_next_mount: false,
-        })
+            Effect::Unstage => {
+                directories.unmount(&volume, &stage).await?;
+                fault::point("unstage.unmounted");
+                spawn_blocking(move || remove_dir(&stage)).await??;
+            }
+            Effect::SetAside => directories.set_aside(&volume).await?,
+            Effect::Attach
+            | Effect::Probe
+            | Effect::Format
+            | Effect::GrowOffline
+            | Effect::GrowOnline
+            | Effect::Thaw
+            | Effect::Detach => return Err(PathError::NoDevice.into()),
+            Effect::Observe
+            | Effect::Provision
+            | Effect::GrowStorage { .. }
+            | Effect::Publish
+            | Effect::Unpublish
+            | Effect::Destroy => return Ok(None),
+        }
+        Ok(Some(Outcome::Done))
     }
 
     async fn format(&self, record: &Record, device: &Device) -> Result<(), Cause> {
@@ -350,6 +342,11 @@ impl Host {
     }
 }
 
+fn shows_device(path: &Path, device: &Device) -> bool {
+    let (major, minor) = device.number;
+    fs::metadata(path).is_ok_and(|metadata| metadata.dev() == rustix::fs::makedev(major, minor))
+}
+
 /// The last look before a file system is given to tasks: that it is this volume's own. hawser makes
 /// every file system with its volume's id as UUID; another's was recorded when it was first seen.
 async fn refuse_other_volume(record: &Record, device: &Device) -> Result<(), Cause> {
@@ -394,48 +391,4 @@ fn make_data_directory(stage: &Path, ownership: &Ownership) -> Result<(), PathEr
         .map_err(failed("set the mode of"))?;
     let dir = fs::File::open(stage).map_err(failed("open"))?;
     rustix::fs::syncfs(&dir).map_err(|error| failed("sync")(error.into()))
-}
-
-fn ensure_dir(path: &Path, mode: u32) -> Result<(), PathError> {
-    match fs::DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(path_error("make the directory", path)(error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Binding over somebody else's mount would make the later unmount take the wrong one.
-fn refuse_mount_point(path: &Path) -> Result<(), PathError> {
-    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev());
-    let parent = path.parent().unwrap_or(path);
-    if device(path).map_err(path_error("look at", path))?
-        == device(parent).map_err(path_error("look at", parent))?
-    {
-        return Ok(());
-    }
-    Err(PathError::Occupied { path: path.into(), source_name: "another volume".into() })
-}
-
-fn remove_published(path: &Path) -> Result<(), PathError> {
-    match guard::unguard(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(path_error("unprotect", path)(error))
-        }
-        Ok(()) | Err(_) => remove_dir(path),
-    }
-}
-
-fn remove_dir(path: &Path) -> Result<(), PathError> {
-    match fs::remove_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(path_error("delete the directory", path)(error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-fn path_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PathError {
-    let path = path.to_owned();
-    move |source| PathError::Io { what, path, source }
 }

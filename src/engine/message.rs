@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::{
+    accounting::Measured,
     error::EngineError,
     registry::{Handle, Reservation},
     snapshots::Taken,
@@ -48,6 +49,8 @@ pub(super) enum Message {
     Outside(Vec<OutsideHolder>),
     /// How its mounted file system is.
     Health(Result<(), String>),
+    /// What it holds, where it is a directory.
+    Measured(Measured),
     /// Look at what there is, and go on from there.
     Wake,
 }

@@ -4,6 +4,7 @@
 //! caller that hangs up stops nothing. The engine's own methods find the task, pass the request
 //! on, and wait for the answer until a deadline below the caller's own.
 
+mod accounting;
 mod callers;
 mod error;
 mod host;
@@ -28,6 +29,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use accounting::Measured;
 pub use callers::Callers;
 pub use error::{EngineError, StepError};
 pub use host::{Host, Subject};

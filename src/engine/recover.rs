@@ -92,6 +92,7 @@ impl Engine {
         }
         let engine = Self { shared };
         tokio::spawn(engine.clone().sweep_for_ever());
+        tokio::spawn(engine.clone().measure_for_ever());
         Ok(engine)
     }
 }

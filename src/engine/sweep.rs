@@ -7,7 +7,7 @@
 use std::{
     collections::{HashMap, HashSet},
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Engine, message::Message, registry::Handle, view::View};
 use crate::{
+    backend::VolumeRef,
     sys::{
         health::{self, Health},
         mountinfo::{Mount, MountTable},
@@ -37,7 +38,7 @@ type Outside = HashMap<(u32, u32), Vec<OutsideHolder>>;
 struct Candidate {
     handle: Handle,
     view: Arc<View>,
-    device: (u32, u32),
+    stage: PathBuf,
     /// Parked, or perhaps never to be released.
     suspicious: bool,
 }
@@ -64,8 +65,8 @@ impl Engine {
         if candidates.is_empty() && forsaken.is_empty() {
             return Ok(());
         }
-        let suspicious: HashSet<_> =
-            candidates.iter().filter(|c| c.suspicious).map(|c| c.device).collect();
+        let suspicious: Vec<_> =
+            candidates.iter().filter(|c| c.suspicious).map(|c| c.stage.clone()).collect();
         let (mounts, outside) = spawn_blocking(move || look(&suspicious)).await??;
         for handle in forsaken {
             // The mount table has the last word on what is not observed.
@@ -75,7 +76,9 @@ impl Engine {
         }
         for candidate in candidates {
             if candidate.suspicious {
-                let outside = outside.get(&candidate.device).cloned().unwrap_or_default();
+                let mount = mounts.at(&candidate.stage);
+                let outside = mount.and_then(|mount| outside.get(&mount.device));
+                let outside = outside.cloned().unwrap_or_default();
                 candidate.handle.tell(Message::Outside(outside));
             }
             self.ask_health(candidate, &mounts, questions);
@@ -85,12 +88,12 @@ impl Engine {
 
     fn candidate(&self, handle: Handle) -> Option<Candidate> {
         let view = handle.view();
-        let seen = view.observed.as_ref().filter(|seen| seen.staged)?;
-        let device = seen.device.as_ref()?.number;
+        view.observed.as_ref().filter(|seen| seen.staged)?;
+        let stage = self.stage_path(view.record.id);
         let mut holders = view.record.holders.iter();
         let suspicious =
             holders.any(|h| h.parked_since.is_some() || self.shared.may_be_forgotten(h));
-        Some(Candidate { handle, view, device, suspicious })
+        Some(Candidate { handle, view, stage, suspicious })
     }
 
     /// It cannot be mounted, and those who counted may be gone: nobody would ever let go of it. Not
@@ -107,7 +110,7 @@ impl Engine {
 
     /// Asks the file system, unless the last question is still open.
     fn ask_health(&self, candidate: Candidate, mounts: &MountTable, questions: &mut Questions) {
-        let Candidate { handle, view, .. } = candidate;
+        let Candidate { handle, view, stage, .. } = candidate;
         let id = view.record.id;
         if let Some((since, _)) = questions.get(&id) {
             if since.elapsed() > SILENCE {
@@ -115,23 +118,40 @@ impl Engine {
             }
             return;
         }
-        let stage = self.stage_path(id);
         // A mount that is gone is found by the task itself, with one stat.
         let Some(mount) = mounts.at(&stage).cloned() else {
             return handle.tell(Message::Health(Ok(())));
         };
-        let question = spawn_blocking(move || handle.tell(Message::Health(judge(&mount, &stage))));
+        let question = match self.shared.host.server_of(&view.record) {
+            // Whoever touches the mount of a server that is away waits for it: the server is asked
+            // by itself.
+            Some(server) => {
+                let volume = VolumeRef::from(&view.record);
+                tokio::spawn(async move {
+                    let answer = match server.directories() {
+                        Some(directories) => directories.answers(&volume).await,
+                        None => Ok(()),
+                    };
+                    handle.tell(Message::Health(answer.map_err(|error| error.to_string())));
+                })
+            }
+            None => spawn_blocking(move || handle.tell(Message::Health(judge(&mount, &stage)))),
+        };
         questions.insert(id, (Instant::now(), question));
     }
 }
 
-fn look(suspicious: &HashSet<(u32, u32)>) -> io::Result<(MountTable, Outside)> {
-    let outside = if suspicious.is_empty() {
+/// `suspicious` are stages.
+fn look(suspicious: &[PathBuf]) -> io::Result<(MountTable, Outside)> {
+    let mounts = MountTable::read()?;
+    let devices: HashSet<_> =
+        suspicious.iter().filter_map(|stage| Some(mounts.at(stage)?.device)).collect();
+    let outside = if devices.is_empty() {
         HashMap::new()
     } else {
-        namespaces::outside_holders_of_many(suspicious)?
+        namespaces::outside_holders_of_many(&devices)?
     };
-    Ok((MountTable::read()?, outside))
+    Ok((mounts, outside))
 }
 
 fn judge(mount: &Mount, stage: &Path) -> Result<(), String> {

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::Measured;
 use crate::volume::{Observed, Phase, Record};
 
 /// A volume as its task last knew it.
@@ -20,6 +21,8 @@ pub struct View {
     pub doing: Option<&'static str>,
     /// Why it cannot be served, or why the last step failed.
     pub failure: Option<String>,
+    /// What it held when it was last measured, where it is a directory.
+    pub measured: Option<Measured>,
     /// Since when it is attached here though nobody wants it.
     pub idle_since: Option<Instant>,
 }
@@ -58,7 +61,15 @@ impl View {
     /// A volume of which only the record is known.
     #[must_use]
     pub const fn new(record: Record) -> Self {
-        Self { record, observed: None, path: None, doing: None, failure: None, idle_since: None }
+        Self {
+            record,
+            observed: None,
+            path: None,
+            doing: None,
+            failure: None,
+            measured: None,
+            idle_since: None,
+        }
     }
 
     /// The state in one word.

@@ -41,6 +41,8 @@ pub enum Effect {
     Unstage,
     /// Undo [`Effect::Attach`], after proof that nobody uses the device.
     Detach,
+    /// Put the storage of a removed volume out of the way of the next one of its name.
+    SetAside,
     /// Delete the storage.
     Destroy,
 }
@@ -62,6 +64,7 @@ impl Effect {
             | Self::GrowOnline
             | Self::Thaw
             | Self::Publish
+            | Self::SetAside
             | Self::Destroy => false,
         }
     }
@@ -84,6 +87,7 @@ impl Effect {
             Self::Unpublish => "unpublish",
             Self::Unstage => "unstage",
             Self::Detach => "detach",
+            Self::SetAside => "set-aside",
             Self::Destroy => "destroy",
         }
     }
@@ -143,6 +147,7 @@ impl Outcome {
             | Effect::Unpublish
             | Effect::Unstage
             | Effect::Detach
+            | Effect::SetAside
             | Effect::Destroy => Self::Done,
         }
     }
@@ -156,6 +161,7 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
         Effect::Observe => {}
         Effect::Provision => {
             seen.provisioned = true;
+            seen.aside = false;
             seen.destroyed = false;
         }
         Effect::Attach | Effect::Probe => {}
@@ -179,8 +185,10 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
             seen.transit = None;
             seen.content = None;
         }
+        Effect::SetAside => seen.aside = true,
         Effect::Destroy => {
             seen.provisioned = false;
+            seen.aside = false;
             seen.destroyed = true;
             seen.half_made = false;
             event = Some(Event::StorageGone);

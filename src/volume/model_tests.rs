@@ -93,6 +93,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
         Just(Kind::Local),
         Just(Kind::Cloud(AttachPolicy::Stay)),
         Just(Kind::Cloud(AttachPolicy::Follow)),
+        Just(Kind::Directory),
     ]
 }
 

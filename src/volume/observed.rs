@@ -49,6 +49,8 @@ pub enum Transit {
 pub struct Observed {
     /// Its storage exists.
     pub provisioned: bool,
+    /// Its storage is out of the way, as a removed volume's is.
+    pub aside: bool,
     /// The device that it is attached as.
     pub device: Option<Device>,
     /// An attachment to this node that is on its way, where there is no device.

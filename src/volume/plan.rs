@@ -5,6 +5,9 @@
 //!                          └──── already formatted ───────────▶ Stage ──┴▶ Publish ▶ idle
 //!  not:     Unpublish ▶ Unstage ▶ Detach ▶ idle
 //!  removed: Unpublish ▶ Unstage ▶ Detach ▶ (purge time) ▶ Destroy ▶ forget
+//!
+//!  a directory, wanted:  Provision ▶ Stage ▶ Publish ▶ idle
+//!              removed:  Unpublish ▶ Unstage ▶ SetAside ▶ (purge time) ▶ Destroy ▶ forget
 //! ```
 //!
 //! The function is called after every event and every finished step, and at start: it keeps no
@@ -187,6 +190,10 @@ fn removal(record: &Record, purge: Purge, seen: &Observed, now: Timestamp) -> St
     };
     // Not seen is not deleted where the record says what it is called.
     let exists = seen.provisioned || record.handle.is_some();
+    let due = matches!(purge, Purge::At(at) if at <= now);
+    if record.spec.backend.is_directory() && seen.provisioned && !seen.aside && !due {
+        return Step::Do(Effect::SetAside);
+    }
     match purge {
         Purge::Never => Step::Idle,
         Purge::At(at) if at > now && (exists || has_data) => Step::Wait(at),
@@ -205,6 +212,9 @@ fn storage(record: &Record, seen: &Observed) -> Option<Step> {
         // Also when it is there already: only who makes it knows what it is called.
         return Some(Step::Do(Effect::Provision));
     }
+    if seen.aside {
+        return Some(Step::Do(Effect::Provision));
+    }
     if !seen.provisioned {
         return Some(match record.contents {
             Contents::Formatted | Contents::Inherited => Step::Stuck(Problem::StorageMissing),
@@ -219,7 +229,10 @@ fn storage(record: &Record, seen: &Observed) -> Option<Step> {
 }
 
 /// Steps towards a device with a file system on it.
-const fn contents(record: &Record, seen: &Observed) -> Option<Step> {
+fn contents(record: &Record, seen: &Observed) -> Option<Step> {
+    if record.spec.backend.is_directory() {
+        return None;
+    }
     if seen.device.is_none() {
         return Some(Step::Do(Effect::Attach));
     }

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{CallerEpoch, Contents, MountId, Phase, Purge, Record, transition::Event};
 use crate::spec::{
-    AttachPolicy, BackendSpec, Bytes, EbsSpec, EbsType, FsType, LocalSpec, Ownership, Provision,
-    Sharing, Spec, Sticky,
+    AttachPolicy, BackendSpec, Bytes, EbsSpec, EbsType, FsType, LocalSpec, NfsLayout, NfsSpec,
+    Ownership, Provision, Sharing, Spec, Sticky,
 };
 
 /// When the tests begin: 2026-01-02T03:04:05Z.
@@ -66,6 +66,14 @@ pub(crate) fn ebs(attach: AttachPolicy) -> BackendSpec {
 pub(crate) fn on_ebs(record: Record, attach: AttachPolicy) -> Record {
     let handle = (record.phase != Phase::Creating).then(|| "vol-1".to_owned().into());
     Record { spec: Spec { backend: ebs(attach), ..record.spec }, handle, ..record }
+}
+
+/// The same record, of a directory on a filer.
+pub(crate) fn on_nfs(record: Record) -> Record {
+    let (export, path) = ("fast".to_owned(), record.name.to_string());
+    let handle = (record.phase != Phase::Creating).then(|| format!("{export}:{path}").into());
+    let backend = BackendSpec::Nfs(NfsSpec { export, path, layout: NfsLayout::Directory });
+    Record { spec: Spec { backend, ..record.spec }, handle, ..record }
 }
 
 /// The storage was made, as a local backend makes it.

@@ -182,6 +182,21 @@ pub enum Refusal {
     /// There is nothing on it.
     #[error("it was never mounted: there is nothing on it yet")]
     Unused,
+    /// It has no file system of its own.
+    #[error(
+        "it is a directory on a server: it has no file system of its own that could be checked or trimmed"
+    )]
+    Directory,
+    /// It holds more than its size.
+    #[error(
+        "it holds {used}, and its size is {size}: delete something in it, or grow it with `hawser volume grow`"
+    )]
+    Full {
+        /// What it holds.
+        used: Bytes,
+        /// Its size.
+        size: Bytes,
+    },
     /// There are no unused blocks to give back.
     #[error("it is thick: its space is reserved and stays so; only thin volumes are trimmed")]
     Thick,
@@ -251,7 +266,9 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
             next.growing_to = record.growing_to.filter(|wanted| *wanted > to);
             next.changing_to =
                 record.changing_to.clone().filter(|wanted| *wanted != next.spec.backend);
-            next.file_system_behind |= grown && record.contents == Contents::Formatted;
+            next.file_system_behind |= grown
+                && record.contents == Contents::Formatted
+                && !record.spec.backend.is_directory();
         }
         Event::GrowFailed => {
             next.growing_to = None;
@@ -289,6 +306,8 @@ fn provisioned(record: &mut Record, handle: Option<Handle>, backend: BackendSpec
     match record.contents {
         // It has storage, and data on it.
         Contents::Formatted | Contents::Inherited => return,
+        // What tasks see is made with it, or was there before.
+        Contents::Blank if backend.is_directory() => record.contents = Contents::Formatted,
         Contents::Blank if backend.comes_with_data() => record.contents = Contents::Inherited,
         Contents::Blank | Contents::Formatting => {}
     }
@@ -329,7 +348,8 @@ fn undelete(record: &mut Record, name: VolumeName, now: Timestamp) -> Result<(),
         Phase::Removed { purge: Purge::At(due), .. } if due <= now => Err(Refusal::Purged),
         Phase::Removed { .. } => {
             // Removed while it was being made: it is made now.
-            let unmade = record.spec.backend.is_in_a_cloud()
+            let backend = &record.spec.backend;
+            let unmade = (backend.is_in_a_cloud() || backend.is_directory())
                 && record.handle.is_none()
                 && record.contents == Contents::Blank;
             record.phase = if unmade { Phase::Creating } else { Phase::Ready };

@@ -162,7 +162,9 @@ impl Exercise {
     async fn detach(&self) -> anyhow::Result<((), String)> {
         self.ebs.detach(&self.volume).await?;
         match self.ebs.inspect(&self.volume).await? {
-            Inspection::Detached | Inspection::Absent => Ok(((), "gone from this node".to_owned())),
+            Inspection::Detached | Inspection::SetAside | Inspection::Absent => {
+                Ok(((), "gone from this node".to_owned()))
+            }
             other @ (Inspection::InTransit(_) | Inspection::Attached(_)) => {
                 bail!("it is said to be done, and yet it is {other:?}")
             }
@@ -240,7 +242,7 @@ impl Exercise {
     async fn delete_storage(&self, report: &mut Report) -> anyhow::Result<()> {
         let attached = match self.ebs.inspect(&self.volume).await? {
             Inspection::Absent => return Ok(()),
-            Inspection::Detached => false,
+            Inspection::Detached | Inspection::SetAside => false,
             Inspection::Attached(_)
             | Inspection::InTransit(Transit::Attaching | Transit::Detaching) => true,
         };

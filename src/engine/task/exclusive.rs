@@ -48,12 +48,26 @@ impl VolumeTask {
     /// Takes the request on, or refuses it at once.
     pub(super) async fn ask_exclusive(&mut self, exclusive: Exclusive) {
         let op = exclusive.op();
-        if let Err(error) = self.refuse_users(op).await {
+        let refused = match self.refuse_directory(&exclusive) {
+            Ok(()) => self.refuse_users(op).await,
+            refused => refused,
+        };
+        if let Err(error) = refused {
             return exclusive.fail(|_| error.clone());
         }
         self.linger_until = None;
         self.try_again_now();
         self.exclusive.push_back(exclusive);
+    }
+
+    /// A directory has nothing to check.
+    fn refuse_directory(&self, exclusive: &Exclusive) -> Result<(), EngineError> {
+        let check = matches!(exclusive, Exclusive::Check { .. });
+        if !check || !self.record.spec.backend.is_directory() {
+            return Ok(());
+        }
+        let volume = self.record.name.clone();
+        Err(EngineError::Refused { op: exclusive.op(), volume, refusal: Refusal::Directory })
     }
 
     async fn refuse_users(&self, op: &'static str) -> Result<(), EngineError> {

@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    Shared,
+    Measured, Shared,
     error::StepError,
     message::{Exclusive, Message, Reply},
     registry::Handle,
@@ -59,6 +59,8 @@ pub(super) struct VolumeTask {
     failure: Option<Failure>,
     /// What the last look at the mounted file system found.
     health: Result<(), String>,
+    /// What it held when it was last measured, where it is a directory.
+    measured: Option<Measured>,
     /// What is on the disk may not be what is in memory: storing it is tried again.
     unsaved: bool,
     /// Those who need its slot, if nobody wants it.
@@ -100,6 +102,7 @@ impl VolumeTask {
             linger_until: None,
             failure: None,
             health: Ok(()),
+            measured: None,
             unsaved: false,
             slot_wanted: Vec::new(),
             idle_since: None,
@@ -252,6 +255,7 @@ impl VolumeTask {
             path,
             doing: self.running.as_ref().map(|running| running.work.name()),
             failure: failure.or_else(|| self.health.clone().err()),
+            measured: self.measured,
             idle_since: self.idle_since,
         });
     }

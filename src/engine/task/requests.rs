@@ -11,8 +11,10 @@ use super::{
     waiters::{MountWaiter, not_stored, tell},
 };
 use crate::{
+    backend::Beyond,
     cluster::{StoreError, Urgency},
     engine::{
+        Measured,
         error::{EngineError, StepError},
         message::{Grown, Message, MountGrant, Reply},
     },
@@ -76,6 +78,7 @@ impl VolumeTask {
             Message::Trim { reply } => self.trim(reply),
             Message::Outside(outside) => self.swept(&outside).await,
             Message::Health(health) => self.examined(health),
+            Message::Measured(measured) => self.measured(measured),
             Message::Wake => {}
         }
     }
@@ -100,6 +103,7 @@ impl VolumeTask {
                 | Message::Trim { .. }
                 | Message::Outside(_)
                 | Message::Health(_)
+                | Message::Measured(_)
                 | Message::Wake => {}
             }
         }
@@ -152,7 +156,8 @@ impl VolumeTask {
         let before = self.record.clone();
         let inherited = self.inherited(&id);
         let event = Event::Mount { id: id.clone(), epoch: epoch.clone(), inherited };
-        let accepted = match self.agree(stated).and_then(|()| self.healthy()) {
+        let accepted = self.agree(stated).and_then(|()| self.healthy());
+        let accepted = match accepted.and_then(|()| self.within_its_size()) {
             Ok(()) => self.request("mount", event).await,
             Err(error) => Err(error),
         };
@@ -185,13 +190,39 @@ impl VolumeTask {
         }
     }
 
-    /// Somebody may have unmounted it behind our back: one `stat` tells.
+    /// A directory that holds more than its size, where the operator wants that to have an end.
+    fn within_its_size(&self) -> Result<(), EngineError> {
+        let (Some(used), size) = (self.used_beyond_its_size(), self.record.spec.size) else {
+            return Ok(());
+        };
+        let accounting = self.shared.host.accounting(&self.record);
+        if accounting.is_none_or(|accounting| accounting.beyond == Beyond::Said) {
+            return Ok(());
+        }
+        let (volume, refusal) = (self.record.name.clone(), Refusal::Full { used, size });
+        Err(EngineError::Refused { op: "mount", volume, refusal })
+    }
+
+    fn used_beyond_its_size(&self) -> Option<Bytes> {
+        let used = self.measured?.used;
+        (used > self.record.spec.size).then_some(used)
+    }
+
+    fn measured(&mut self, measured: Measured) {
+        let before = self.used_beyond_its_size();
+        self.measured = Some(measured);
+        if let (None, Some(used)) = (before, self.used_beyond_its_size()) {
+            tracing::warn!(
+                volume = %self.record.name, %used, size = %self.record.spec.size,
+                "it holds more than its size"
+            );
+        }
+    }
+
+    /// Somebody may have unmounted it behind our back.
     pub(super) fn forget_stale_observation(&mut self) {
-        let stale = self.observed.as_ref().is_some_and(|seen| match &seen.device {
-            Some(device) if seen.published => {
-                !self.shared.host.is_published(&self.record.name, device)
-            }
-            Some(_) | None => false,
+        let stale = self.observed.as_ref().is_some_and(|seen| {
+            seen.published && !self.shared.host.is_published(&self.record, seen.device.as_ref())
         });
         if stale && self.running.is_none() {
             tracing::warn!(volume = %self.record.name, "its mount is gone: looking again");
@@ -227,8 +258,13 @@ impl VolumeTask {
 
     fn trim(&mut self, reply: Reply<Bytes>) {
         let thick = BackendSpec::Local(LocalSpec { provision: Provision::Thick });
-        if self.record.spec.backend == thick {
-            let (volume, refusal) = (self.record.name.clone(), Refusal::Thick);
+        let refusal = match &self.record.spec.backend {
+            backend if backend.is_directory() => Some(Refusal::Directory),
+            backend if *backend == thick => Some(Refusal::Thick),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            let volume = self.record.name.clone();
             return tell(reply, Err(EngineError::Refused { op: "trim", volume, refusal }));
         }
         self.try_again_now();

@@ -28,7 +28,7 @@ use serde::Deserialize;
 use crate::{
     engine::{Checked, Engine, EngineError, Removal, View},
     spec::{self, Asked, Bytes, Stated, Value, VolumeName},
-    sys::{format::Repair, usage},
+    sys::format::Repair,
     volume::transition::Changes,
 };
 use wire::{
@@ -108,11 +108,11 @@ fn volume_name(text: &str) -> Result<VolumeName, ApiError> {
     text.parse().map_err(|error: spec::SpecError| EngineError::from(error).into())
 }
 
-/// With the bytes used: one statvfs, which may wait for a busy file system.
+/// With the bytes used, which may wait for a busy file system.
 async fn info(engine: &Engine, view: Arc<View>) -> VolumeInfo {
-    let stage = view.path.as_ref().map(|_| engine.stage_path(view.record.id));
-    let measured = tokio::task::spawn_blocking(move || usage::of(&stage?).ok()).await;
-    VolumeInfo::new(&view, measured.ok().flatten().map(|usage| usage.used.get()))
+    let (asked, of) = (engine.clone(), Arc::clone(&view));
+    let used = tokio::task::spawn_blocking(move || asked.usage(&of)).await;
+    VolumeInfo::new(&view, used.ok().flatten().map(|(used, _)| used.get()))
 }
 
 async fn list(State(engine): State<Engine>) -> Json<Vec<VolumeInfo>> {

@@ -4,7 +4,6 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     engine::{Engine, View},
-    sys::usage,
     volume::Holder,
 };
 
@@ -20,11 +19,9 @@ pub(super) fn of(engine: &Engine, view: &View) -> Map<String, Value> {
     put("fs", json!(record.spec.fs));
     put("backend", json!(record.spec.backend.kind()));
     put("holders", record.holders.iter().map(holder).collect());
-    if view.path.is_some()
-        && let Ok(usage) = usage::of(&engine.stage_path(record.id))
-    {
-        put("used", json!(usage.used.rounded().to_string()));
-        put("available", json!(usage.available.rounded().to_string()));
+    if let Some((used, available)) = engine.usage(view) {
+        put("used", json!(used.rounded().to_string()));
+        put("available", json!(available.rounded().to_string()));
     }
     if let Some(failure) = &view.failure {
         put("failure", json!(failure));

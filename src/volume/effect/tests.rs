@@ -10,6 +10,7 @@ fn device() -> Device {
 /// Everything is there.
 fn everything() -> Observed {
     Observed {
+        aside: false,
         provisioned: true,
         device: Some(device()),
         transit: Some(Transit::Attaching),

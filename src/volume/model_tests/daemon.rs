@@ -244,6 +244,8 @@ impl Daemon {
         assert!(!record.is_removed() || seen.is_released());
         assert!(record.is_removed() || record.phase == Phase::Ready, "idle while {record:?}");
         assert!(record.is_removed() || record.growing_to.is_none(), "idle while growing");
+        let directory = record.spec.backend.is_directory();
+        assert!(!directory || record.is_removed() == seen.aside || !seen.provisioned, "in the way");
         match self.want() {
             _ if record.is_removed() => {}
             Want::Mounted => assert!(seen.is_mounted() && record.contents == Contents::Formatted),

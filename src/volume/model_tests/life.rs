@@ -14,7 +14,7 @@ use crate::{
     volume::{
         CallerEpoch, Purge, Record, Transit,
         plan::Ext4OnlineGrow,
-        testing::{START, grow, id, new_record, on_ebs},
+        testing::{START, grow, id, new_record, on_ebs, on_nfs},
         transition::Event,
     },
 };
@@ -24,6 +24,7 @@ use crate::{
 pub(super) enum Kind {
     Local,
     Cloud(AttachPolicy),
+    Directory,
 }
 
 /// One volume, Docker and Mesos around it, and what they were promised.
@@ -46,13 +47,16 @@ impl Life {
         let stored = match kind {
             Kind::Local => new_record(),
             Kind::Cloud(attach) => on_ebs(new_record(), attach),
+            Kind::Directory => on_nfs(new_record()),
         };
         let daemon = Daemon::new(&stored, "boot-1");
         let world = World {
             storage: None,
             attached: false,
             transit: None,
-            cloud: kind != Kind::Local,
+            cloud: matches!(kind, Kind::Cloud(_)),
+            directory: kind == Kind::Directory,
+            aside: false,
             staged: false,
             frozen: false,
             published: false,

@@ -53,6 +53,10 @@ pub(super) struct World {
     /// Storage is made by a cloud, which calls it by names of its own, and attaches and detaches in
     /// its own time.
     pub(super) cloud: bool,
+    /// Storage is a directory: no device, made with what tasks see, and put aside after a removal.
+    pub(super) directory: bool,
+    /// It is put aside.
+    pub(super) aside: bool,
     pub(super) staged: bool,
     /// Writers are held for a snapshot.
     pub(super) frozen: bool,
@@ -108,6 +112,7 @@ impl World {
         let device = Device { path: "/dev/loop7".into(), number: (7, 7) };
         Observed {
             provisioned: self.storage.is_some(),
+            aside: self.aside,
             device: self.attached.then_some(device),
             transit: self.transit,
             content: None,
@@ -134,9 +139,12 @@ impl World {
             Effect::Observe => return Some(Outcome::Observed(self.observe(record))),
             Effect::Provision => {
                 let (size, generation) = (record.spec.size, record.generation);
-                let new = Storage { size, generation, file_system: None };
+                let whole = FileSystem::Whole { data: 0, size };
+                let file_system = self.directory.then_some(whole);
+                let new = Storage { size, generation, file_system };
                 let made = self.storage.get_or_insert(new);
                 assert_eq!(made.generation, generation, "the name of what was deleted");
+                self.aside = false;
                 let handle = self.cloud.then(|| format!("vol-{generation}").into());
                 return Some(Outcome::Provisioned { handle, backend: record.spec.backend.clone() });
             }
@@ -186,7 +194,9 @@ impl World {
                 self.transit = Some(Transit::Detaching);
             }
             Effect::Detach => (self.attached, self.transit) = (false, None),
+            Effect::SetAside => self.aside = true,
             Effect::Destroy => {
+                self.aside = false;
                 self.destroyed += u32::from(self.storage.is_some());
                 self.storage = None;
             }
@@ -206,12 +216,19 @@ impl World {
             Effect::Observe => {}
             Effect::Provision => self.assert_nothing_is_provisioned_in_place_of_data(),
             Effect::Attach => {
+                assert!(!self.directory, "a directory has no device");
                 assert_ne!(self.transit, Some(Transit::Detaching), "attached while it detaches");
             }
             Effect::GrowStorage { .. } => {}
             Effect::Probe => assert!(self.attached && !self.staged),
             Effect::Format => self.assert_mkfs_is_on_a_blank_device_with_the_intent_stored(),
-            Effect::GrowOffline | Effect::Stage => assert!(self.attached && !self.staged),
+            Effect::GrowOffline => assert!(self.attached && !self.staged),
+            Effect::Stage => {
+                assert!(self.attached != self.directory && !self.staged && !self.aside);
+            }
+            Effect::SetAside => {
+                assert!(self.directory && self.is_released() && self.stored.is_removed());
+            }
             Effect::GrowOnline => assert!(self.staged && self.published),
             Effect::Thaw => assert!(self.staged),
             Effect::Publish => assert!(self.staged && !self.published),
@@ -227,7 +244,8 @@ impl World {
     }
 
     fn assert_nothing_is_provisioned_in_place_of_data(&self) {
-        assert_ne!(self.stored.contents, Contents::Formatted, "data would be replaced");
+        let back = self.aside;
+        assert!(back || self.stored.contents != Contents::Formatted, "data would be replaced");
         assert!(!self.stored.is_removed());
     }
 

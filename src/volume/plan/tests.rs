@@ -7,7 +7,7 @@ use crate::{
     spec::{AttachPolicy, Bytes},
     volume::{
         Device,
-        testing::{self, START, at, new_record, on_ebs, removed_record, used_record},
+        testing::{self, START, at, new_record, on_ebs, on_nfs, removed_record, used_record},
     },
 };
 
@@ -334,4 +334,35 @@ fn other_settings_are_brought_to_the_storage_without_a_new_size() {
     let changed = transition::apply(&changing, Event::StorageGrown { to, backend }, START).unwrap();
     assert!(!changed.file_system_behind && changed.changing_to.is_none());
     assert_eq!(wanted(&changed, &mounted()), Step::Idle);
+}
+
+#[test]
+fn a_directory_is_mounted_without_a_device_and_never_formatted() {
+    let record = on_nfs(used_record());
+    assert_eq!(wanted(&record, &provisioned()), Step::Do(Effect::Stage));
+    let staged = Observed { staged: true, ..provisioned() };
+    assert_eq!(wanted(&record, &staged), Step::Do(Effect::Publish));
+    let mounted = Observed { published: true, ..staged.clone() };
+    assert_eq!(wanted(&record, &mounted), Step::Idle);
+    assert_eq!(released(&record, &mounted), Step::Do(Effect::Unpublish));
+    assert_eq!(released(&record, &staged), Step::Do(Effect::Unstage));
+    assert_eq!(released(&record, &provisioned()), Step::Idle);
+}
+
+#[test]
+fn a_removed_directory_makes_room_for_the_next_of_its_name() {
+    let aside = Observed { aside: true, ..provisioned() };
+    let later = Purge::At(at(60));
+    for purge in [later, Purge::Never] {
+        let record = on_nfs(removed_record(purge));
+        assert_eq!(released(&record, &provisioned()), Step::Do(Effect::SetAside));
+    }
+    assert_eq!(released(&on_nfs(removed_record(later)), &aside), Step::Wait(at(60)));
+    assert_eq!(released(&on_nfs(removed_record(Purge::Never)), &aside), Step::Idle);
+    // Due: nothing is gained by two steps.
+    let due = on_nfs(removed_record(Purge::At(START)));
+    assert_eq!(released(&due, &provisioned()), Step::Do(Effect::Destroy));
+    assert_eq!(released(&due, &aside), Step::Do(Effect::Destroy));
+    // Undeleted: brought back at once, before somebody takes its place.
+    assert_eq!(released(&on_nfs(used_record()), &aside), Step::Do(Effect::Provision));
 }

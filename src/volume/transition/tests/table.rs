@@ -108,8 +108,10 @@ const fn word(refusal: &Refusal) -> &'static str {
         Refusal::Purged => "purged",
         Refusal::Sticky => "sticky",
         Refusal::Shrink { .. } => "shrink",
-        Refusal::Thick => "thick",
+        Refusal::Thick | Refusal::Directory | Refusal::Full { .. } => "thick",
         Refusal::Unused => "unused",
+        Refusal::Directory => "no-fs",
+        Refusal::Full { .. } => "full",
     }
 }
 

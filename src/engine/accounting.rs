@@ -1,0 +1,93 @@
+//! What directories hold: nothing stops a task from writing more into one than its size says, so it is
+//! measured in the background, one volume after the other, and said; new mounts are refused where the
+//! operator wants that.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Engine, View, message::Message, registry::Handle};
+use crate::{
+    backend::{Accounting, Backend, VolumeRef},
+    spec::Bytes,
+    sys::usage,
+};
+
+/// How often it is looked whether a volume is due, at least.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// What a volume held when it was last measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measured {
+    /// The bytes used.
+    pub used: Bytes,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Engine {
+    /// The bytes used and those that are left. Of a volume with a file system of its own, one statvfs,
+    /// which may wait for a busy one; of a directory, what was measured last.
+    #[must_use]
+    pub fn usage(&self, view: &View) -> Option<(Bytes, Bytes)> {
+        if view.record.spec.backend.is_directory() {
+            let used = view.measured?.used;
+            return Some((used, view.record.spec.size.saturating_sub(used)));
+        }
+        view.path.as_ref()?;
+        let usage = usage::of(&self.stage_path(view.record.id)).ok()?;
+        Some((usage.used, usage.available))
+    }
+
+    /// Measures what is due until the daemon ends.
+    pub(super) async fn measure_for_ever(self) {
+        loop {
+            let pause = self.measure_what_is_due().await.unwrap_or(LOOK).min(LOOK);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.shared.stopping.cancelled() => return,
+            }
+        }
+    }
+
+    /// The shortest interval at which a volume is measured, if any is.
+    async fn measure_what_is_due(&self) -> Option<Duration> {
+        let mut shortest = None;
+        for handle in self.shared.registry.all() {
+            let Some((server, every)) = self.measured_every(&handle) else { continue };
+            shortest = Some(shortest.map_or(every, |shortest: Duration| shortest.min(every)));
+            let view = handle.view();
+            let due = view.measured.is_none_or(|last| {
+                let age = Timestamp::now().duration_since(last.at);
+                age >= SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX)
+            });
+            if due {
+                self.measure(&handle, server.as_ref(), &view).await;
+            }
+        }
+        shortest
+    }
+
+    /// A volume that is a directory and there, and how often it is measured.
+    fn measured_every(&self, handle: &Handle) -> Option<(Arc<dyn Backend>, Duration)> {
+        let view = handle.view();
+        let record = &view.record;
+        let server = self.shared.host.server_of(record)?;
+        let there = !record.is_removed() && record.handle.is_some();
+        let Accounting { every, .. } = server.directories()?.accounting(&VolumeRef::from(record));
+        every.filter(|_| there).map(|every| (server, every))
+    }
+
+    async fn measure(&self, handle: &Handle, server: &dyn Backend, view: &View) {
+        let Some(directories) = server.directories() else { return };
+        let volume = VolumeRef::from(&view.record);
+        let measured = tokio::select! {
+            measured = directories.measure(&volume) => measured,
+            () = self.shared.stopping.cancelled() => return,
+        };
+        match measured {
+            Ok(used) => handle.tell(Message::Measured(Measured { used, at: Timestamp::now() })),
+            Err(error) => tracing::warn!(volume = %volume.name, %error, "not measured"),
+        }
+    }
+}
