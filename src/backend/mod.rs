@@ -9,6 +9,7 @@ mod conformance;
 #[cfg(feature = "ebs")]
 pub mod ebs;
 pub mod local;
+pub(crate) mod nfs;
 
 use std::{collections::HashSet, error::Error, fmt};
 
