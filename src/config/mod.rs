@@ -5,6 +5,7 @@
 
 mod ebs;
 mod log;
+mod nfs;
 pub mod rexray;
 mod settings;
 mod sources;
@@ -14,6 +15,9 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use jiff::SignedDuration;
 
 pub use ebs::{Credentials, EbsSettings};
+pub use nfs::{
+    Control, ExportSettings, Locks, NfsSettings, NfsVersion, OverLimit, Secret, Server, ServerKind,
+};
 pub use settings::{Privacy, SETTINGS, Setting, reference, sample_file};
 pub use sources::{Mistake, Mistakes, Values};
 
@@ -50,6 +54,8 @@ pub struct Config {
     pub local: LocalConfig,
     /// The EBS backend; `None` where it is off.
     pub ebs: Option<EbsSettings>,
+    /// The NFS backend; `None` where no export is configured.
+    pub nfs: Option<NfsSettings>,
 }
 
 /// How the log is written.
@@ -116,6 +122,7 @@ impl Reader {
             engine: engine?,
             local,
             ebs: ebs?,
+            nfs: None,
         })
     }
 
