@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod doctor;
 mod images;
+mod mount_helper;
 mod output;
 mod release;
 #[cfg(feature = "ebs")]
@@ -91,6 +92,9 @@ enum Command {
     Selftest(selftest::Command),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Make one mount(2) or umount(2) for the daemon, which starts this itself
+    #[command(name = crate::sys::nfs::SUBCOMMAND, hide = true)]
+    MountHelper,
 }
 
 impl Command {
@@ -105,7 +109,7 @@ impl Command {
             | Self::Completions(_) => true,
             #[cfg(feature = "ebs")]
             Self::Selftest(_) => false,
-            Self::Serve(_) | Self::Store(_) | Self::Release(_) => false,
+            Self::Serve(_) | Self::Store(_) | Self::Release(_) | Self::MountHelper => false,
         }
     }
 }
@@ -138,6 +142,7 @@ pub async fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         #[cfg(feature = "ebs")]
         Command::Selftest(command) => selftest::run(command).await,
         Command::Completions(args) => completions::run(&args),
+        Command::MountHelper => mount_helper::run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("hawser: {error:#}");

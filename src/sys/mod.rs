@@ -8,6 +8,7 @@
 //! - [`process`] is the one place that starts programs;
 //! - [`beneath`], [`mount`], [`mountinfo`], [`namespaces`], [`guard`]: what is mounted where, and for whom;
 //! - [`loopdev`], [`blockdev`]: block devices, by number rather than by name;
+//! - [`nfs`]: NFS by the kernel's client;
 //! - [`probe`], [`mod@format`], [`freeze`], [`health`], [`usage`]: file systems;
 //! - [`durable`], [`boot`], [`caps`], [`errno`]: files that survive a crash, identity, rights, errors.
 
@@ -25,6 +26,7 @@ pub mod loopdev;
 pub mod mount;
 pub mod mountinfo;
 pub mod namespaces;
+pub mod nfs;
 pub mod probe;
 pub mod process;
 pub mod usage;

@@ -25,8 +25,8 @@ use crate::spec::FsType;
 
 /// umount(2) right after the last use is often `EBUSY` for up to a second, since descriptors are
 /// closed late (measured on NFS; also after a task was killed).
-const BUSY_LIMIT: Duration = Duration::from_secs(1);
-const BUSY_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const BUSY_LIMIT: Duration = Duration::from_secs(1);
+pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a root directory of mounts is made a mount point with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +178,7 @@ fn mount_tmpfs(path: &Path) -> io::Result<()> {
 }
 
 /// The flags of mount(2) and what remains for the file system. A later option wins.
-fn split_options(options: &[String]) -> (MountFlags, String) {
+pub(super) fn split_options(options: &[String]) -> (MountFlags, String) {
     let mut flags = MountFlags::empty();
     let mut data = Vec::new();
     for option in options.iter().flat_map(|list| list.split(',')) {

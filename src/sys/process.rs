@@ -1,8 +1,8 @@
 //! Child processes: the one place that starts programs.
 //!
 //! A program is found in fixed system directories, gets its arguments as they are (there is no
-//! shell), an environment of `PATH` and `LC_ALL=C` only, no standard input, and a process group of
-//! its own. When its time is up, or when the caller stops waiting, the whole group is killed, so
+//! shell), an environment of `PATH` and `LC_ALL=C` only, an empty standard input unless it is given
+//! one, and a process group of its own. When its time is up, or when the caller stops waiting, the whole group is killed, so
 //! that no grandchild goes on writing to a device behind our back.
 
 use std::{
@@ -15,8 +15,8 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    process::Child,
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, ChildStdin},
     time::timeout,
 };
 
@@ -106,7 +106,7 @@ pub enum ToolError {
 }
 
 impl Tool {
-    /// A program by its name, without a directory.
+    /// A program by its name, without a directory; or by an absolute path, for hawser itself.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self(name)
@@ -136,7 +136,27 @@ impl Tool {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        let (argv, output) = self.run_in_group(args, limit).await?;
+        self.run_with_input(args, Vec::new(), limit).await
+    }
+
+    /// As [`Tool::run`], with something to read on its standard input.
+    ///
+    /// # Errors
+    /// See [`ToolError`].
+    ///
+    /// # Cancellation
+    /// Dropping the future kills the process group.
+    pub async fn run_with_input<I, S>(
+        &self,
+        args: I,
+        input: Vec<u8>,
+        limit: Duration,
+    ) -> Result<Output, ToolError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let (argv, output) = self.run_in_group(args, input, limit).await?;
         if output.code == 0 {
             return Ok(output);
         }
@@ -155,12 +175,13 @@ impl Tool {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        self.run_in_group(args, limit).await.map(|(_, output)| output)
+        self.run_in_group(args, Vec::new(), limit).await.map(|(_, output)| output)
     }
 
     async fn run_in_group<I, S>(
         &self,
         args: I,
+        input: Vec<u8>,
         limit: Duration,
     ) -> Result<(String, Output), ToolError>
     where
@@ -171,13 +192,14 @@ impl Tool {
         let argv = shown(self.0, &args);
         let path =
             self.find().ok_or(ToolError::Missing { tool: self.0, package: package_of(self.0) })?;
-        let mut child = spawn(&path, &args)
-            .map_err(|source| ToolError::Spawn { argv: argv.clone(), source })?;
+        let mut child =
+            spawn(&path, &args, if input.is_empty() { Stdio::null() } else { Stdio::piped() })
+                .map_err(|source| ToolError::Spawn { argv: argv.clone(), source })?;
         // Declared after `child`, hence dropped before it: the pid is not reaped yet, and cannot
         // have become somebody else's.
         let mut group = KillOnDrop(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)));
         let pid = child.id().unwrap_or_default();
-        match timeout(limit, finish(&mut child)).await {
+        match timeout(limit, finish(&mut child, &input)).await {
             Ok(Ok(output)) => {
                 group.disarm();
                 Ok((argv, output))
@@ -195,14 +217,14 @@ impl Tool {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place that starts programs")]
-fn spawn(path: &Path, args: &[OsString]) -> io::Result<Child> {
+fn spawn(path: &Path, args: &[OsString], input: Stdio) -> io::Result<Child> {
     tokio::process::Command::new(path)
         .args(args)
         .env_clear()
         .env("PATH", PATH)
         .env("LC_ALL", "C")
         .current_dir("/")
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
@@ -212,14 +234,29 @@ fn spawn(path: &Path, args: &[OsString]) -> io::Result<Child> {
 
 /// Reads both outputs to their end and only then reaps the child: as long as it is not reaped, its
 /// pid, which is the group's id, cannot be reused, and killing the group hits nobody else.
-async fn finish(child: &mut Child) -> io::Result<Output> {
+async fn finish(child: &mut Child, input: &[u8]) -> io::Result<Output> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (stdout, stderr) = tokio::try_join!(read_capped(stdout), read_capped(stderr))?;
+    let ((), stdout, stderr) = tokio::try_join!(
+        feed(child.stdin.take(), input),
+        read_capped(stdout),
+        read_capped(stderr)
+    )?;
     let status = child.wait().await?;
     let code = status.code().or_else(|| {
         std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal)
     });
     Ok(Output { code: code.unwrap_or(-1), stdout, stderr })
+}
+
+async fn feed(pipe: Option<ChildStdin>, input: &[u8]) -> io::Result<()> {
+    let Some(mut pipe) = pipe else {
+        return Ok(());
+    };
+    match pipe.write_all(input).await {
+        // A program need not read all that it is given.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 async fn read_capped(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
@@ -263,6 +300,7 @@ fn package_of(tool: &str) -> &'static str {
         "mkfs.ext4" | "mke2fs" | "e2fsck" | "resize2fs" => "e2fsprogs",
         "mkfs.xfs" | "xfs_growfs" | "xfs_repair" => "xfsprogs",
         "ganesha.nfsd" => "nfs-ganesha",
+        "modprobe" => "kmod",
         _ => "util-linux",
     }
 }

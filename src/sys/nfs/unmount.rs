@@ -1,0 +1,154 @@
+//! Taking an NFS mount away, whether its server lives or not.
+//!
+//! ```text
+//!  plain ──ok──▶ Clean
+//!    │ busy for a second: the server answers ──▶ error: something uses it
+//!    │ busy and the server is silent, or no end
+//!    ▼
+//!  force ──ok──▶ Forced: calls under way have failed
+//!    │
+//!    ▼
+//!  lazy  ──ok──▶ Lazy: gone from the tree; what still uses it, or is not yet written, stays behind
+//! ```
+//!
+//! umount(2) first takes the mount out of the tree and then writes back what is dirty. So a child
+//! that does not end may have done the first: the mount table decides.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use rustix::io::Errno;
+
+use super::child::{Call, Helper, HelperError, How};
+use crate::sys::{
+    mount::{BUSY_LIMIT, BUSY_PAUSE, UnmountError},
+    mountinfo::MountTable,
+};
+
+/// Writing back what is dirty may take this long while the server answers.
+const WRITE_BACK: Duration = Duration::from_secs(20);
+/// What one call may take where it does not.
+const SILENT: Duration = Duration::from_secs(3);
+
+/// What is known of the server before its mount is taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// It answered a moment ago: a busy mount is in use, and stays.
+    Answers,
+    /// It does not: the mount goes, whatever waits on it.
+    Silent,
+}
+
+/// How a mount went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "after Forced and Lazy data may be lost: report it"]
+pub enum Unmounted {
+    /// Everything was written, or nothing was mounted.
+    Clean,
+    /// Calls that were under way have failed: what was not yet written is lost.
+    Forced,
+    /// It is gone from the tree, and may go on in the background: what was not yet written is
+    /// written if the server comes back, and lost if this node goes down before.
+    Lazy,
+}
+
+/// Takes away what is seen at `target`, one layer. Nothing mounted there is success.
+///
+/// # Errors
+/// See [`UnmountError`]; `Busy` only where the server answers.
+///
+/// # Cancellation
+/// A call that has begun may still be carried out. Safe to repeat.
+pub async fn unmount(
+    target: &Path,
+    server: Server,
+    helper: &Helper,
+) -> Result<Unmounted, UnmountError> {
+    let job = Job { target, helper };
+    let limit = match server {
+        Server::Answers => WRITE_BACK,
+        Server::Silent => SILENT,
+    };
+    match (job.patiently(How::Plain, limit).await?, server) {
+        (Step::Done, _) => return Ok(Unmounted::Clean),
+        (Step::Detached, _) => return Ok(Unmounted::Lazy),
+        (Step::Busy, Server::Answers) => {
+            return Err(UnmountError::Busy { path: target.to_owned() });
+        }
+        (Step::Busy, Server::Silent) | (Step::Hangs, _) => {}
+    }
+    if job.is_alone() {
+        match job.patiently(How::Force, SILENT).await? {
+            Step::Done => return Ok(Unmounted::Forced),
+            Step::Detached => return Ok(Unmounted::Lazy),
+            Step::Busy | Step::Hangs => {}
+        }
+    }
+    match job.once(How::Lazy, SILENT).await? {
+        Step::Done | Step::Detached => Ok(Unmounted::Lazy),
+        Step::Busy => Err(UnmountError::Busy { path: target.to_owned() }),
+        Step::Hangs => Err(job.failed(HelperError::Late { after: SILENT })),
+    }
+}
+
+/// What became of one umount2(2).
+enum Step {
+    Done,
+    /// It does not end, and has taken the mount out of the tree.
+    Detached,
+    Busy,
+    /// It does not end, and the mount is there.
+    Hangs,
+}
+
+struct Job<'a> {
+    target: &'a Path,
+    helper: &'a Helper,
+}
+
+impl Job<'_> {
+    /// Repeats it while it is busy, for about a second: a forced one makes calls return, and the
+    /// files are closed only then.
+    async fn patiently(&self, how: How, limit: Duration) -> Result<Step, UnmountError> {
+        let deadline = Instant::now() + BUSY_LIMIT;
+        loop {
+            match self.once(how, limit).await? {
+                Step::Busy if Instant::now() < deadline => tokio::time::sleep(BUSY_PAUSE).await,
+                step => return Ok(step),
+            }
+        }
+    }
+
+    async fn once(&self, how: How, limit: Duration) -> Result<Step, UnmountError> {
+        let call = Call::Unmount { target: self.target.to_owned(), how };
+        match self.helper.call(&call, limit).await {
+            Ok(()) | Err(HelperError::Errno(Errno::NOENT)) => Ok(Step::Done),
+            Err(HelperError::Errno(Errno::BUSY)) => Ok(Step::Busy),
+            // "Not a mount point"; also said of a mount that is locked to an outer namespace.
+            Err(HelperError::Errno(Errno::INVAL)) if !self.is_mounted()? => Ok(Step::Done),
+            Err(HelperError::Late { .. }) if self.is_mounted()? => Ok(Step::Hangs),
+            Err(HelperError::Late { .. }) => Ok(Step::Detached),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn is_mounted(&self) -> Result<bool, UnmountError> {
+        let table = MountTable::read().map_err(|error| self.failed(error))?;
+        Ok(table.at(self.target).is_some())
+    }
+
+    /// Whether a forced unmount fails the calls of this mount only. Two mounts of one device number
+    /// are one file system for the kernel: a bind, or mounts that the operator lets share
+    /// (`sharecache`). The other's tasks would get I/O errors.
+    fn is_alone(&self) -> bool {
+        let Ok(table) = MountTable::read() else { return false };
+        let Some(mount) = table.at(self.target) else { return false };
+        table.of_device(mount.device).count() == 1
+    }
+
+    fn failed(&self, error: impl Into<std::io::Error>) -> UnmountError {
+        UnmountError::Failed { path: self.target.to_owned(), source: error.into() }
+    }
+}
