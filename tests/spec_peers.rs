@@ -419,7 +419,7 @@ fn other_plugins_options() {
         (
             "v",
             &[("share", "server/share"), ("create", "true")],
-            Refuses("backend=nfs with server="),
+            Refuses("Write export=NAME, and path= for the directory there"),
         ),
         ("v", &[("mountpoint", "/data")], Refuses("a bind mount")),
         (
@@ -427,7 +427,11 @@ fn other_plugins_options() {
             &[("sshcmd", "u@h:/d"), ("password", "x")],
             Refuses("volumes over ssh are not served"),
         ),
-        ("v1,size=10,type=nfs4", &[], Refuses("`type=nfs4`: not an EBS volume type")),
+        (
+            "v1,size=10,type=nfs4",
+            &[],
+            Refuses("`type=nfs4`: a volume on an NFS server is backend=nfs"),
+        ),
         (
             "v",
             &[("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=100m")],
@@ -436,7 +440,7 @@ fn other_plugins_options() {
         (
             "v",
             &[("o", "addr=1.2.3.4,rw"), ("device", ":/x")],
-            Refuses("a driver that binds or mounts"),
+            Refuses("a volume there is export=NAME with path="),
         ),
     ]);
 }

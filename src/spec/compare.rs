@@ -73,6 +73,8 @@ fn difference(
         (Value::MountOptions(wanted), Some(Value::MountOptions(present))) => {
             wanted.iter().collect::<BTreeSet<_>>() == present.iter().collect()
         }
+        // Nothing keeps tasks from sharing a directory, and nothing lets them.
+        (Value::Sharing(_), _) if spec.backend.is_directory() => true,
         (wanted, Some(present)) if key == Key::KmsKey => same_key(wanted, present),
         (wanted, present) => Some(wanted) == present.as_ref(),
     };
@@ -129,9 +131,9 @@ fn differs(
         | Key::Zone
         | Key::Snapshot
         | Key::Attach
-        | Key::Server
         | Key::Export
-        | Key::Path => {
+        | Key::Path
+        | Key::Layout => {
             format!("remove {shown} from the spec, or use another volume name")
         }
     };
@@ -141,18 +143,20 @@ fn differs(
 
 /// What the spec says about `key`, as if it had been stated; `None` if it has no such thing.
 fn present(key: Key, spec: &Spec, present_size: Bytes) -> Option<Value> {
-    let (local, ebs) = match &spec.backend {
-        BackendSpec::Local(local) => (Some(local), None),
-        BackendSpec::Ebs(ebs) => (None, Some(ebs)),
-        BackendSpec::Nfs(_) => (None, None),
+    let (local, ebs, nfs) = match &spec.backend {
+        BackendSpec::Local(local) => (Some(local), None, None),
+        BackendSpec::Ebs(ebs) => (None, Some(ebs), None),
+        BackendSpec::Nfs(nfs) => (None, None, Some(nfs)),
     };
+    // What it has no file system for is not there, whatever the record's field holds.
+    let made = Some(spec).filter(|spec| !spec.backend.is_directory());
     match key {
         Key::Size => Some(Value::Size(present_size)),
         Key::Backend => Some(Value::Backend(spec.backend.kind())),
-        Key::Fs => Some(Value::Fs(spec.fs)),
+        Key::Fs => made.map(|spec| Value::Fs(spec.fs)),
         Key::Shared => Some(Value::Sharing(spec.sharing)),
         Key::MountOptions => Some(Value::MountOptions(spec.mount_options.clone())),
-        Key::MkfsOptions => Some(Value::MkfsOptions(spec.mkfs_options.clone())),
+        Key::MkfsOptions => made.map(|spec| Value::MkfsOptions(spec.mkfs_options.clone())),
         Key::Uid => spec.owner.uid.map(Value::Id),
         Key::Gid => spec.owner.gid.map(Value::Id),
         Key::Mode => spec.owner.mode.map(Value::Mode),
@@ -168,7 +172,10 @@ fn present(key: Key, spec: &Spec, present_size: Bytes) -> Option<Value> {
         | Key::Zone
         | Key::Snapshot
         | Key::Attach => ebs.and_then(|ebs| ebs.present(key)),
-        Key::Scale | Key::Server | Key::Export | Key::Path => None,
+        Key::Export => nfs.map(|nfs| Value::Text(nfs.export.clone())),
+        Key::Path => nfs.map(|nfs| Value::Text(nfs.path.clone())),
+        Key::Layout => nfs.map(|nfs| Value::Text(nfs.layout.to_string())),
+        Key::Scale => None,
     }
 }
 

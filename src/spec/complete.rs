@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, NfsDefaults, NfsLayout,
-    NfsSpec, OnRemove, Ownership, Provision, Sharing, SpecError, Stated, Sticky, error::Shown,
+    NfsSpec, OnRemove, Ownership, Provision, Sharing, SpecError, Stated, Sticky,
+    error::Shown,
+    mount::{self, Mounted},
 };
 
 /// What a volume is to be, completely.
@@ -39,6 +41,29 @@ pub struct Spec {
     pub labels: BTreeMap<String, String>,
     /// What it is stored on, and the settings of that backend.
     pub backend: BackendSpec,
+}
+
+impl Spec {
+    /// The file system that tasks see: of a directory on an NFS server that is `nfs`, and the field
+    /// `fs` means nothing.
+    #[must_use]
+    pub fn file_system(&self) -> &'static str {
+        if self.backend.is_directory() { "nfs" } else { self.fs.as_str() }
+    }
+
+    /// Whether a mount of this volume takes these options, for a change of them.
+    ///
+    /// # Errors
+    ///
+    /// The first that it does not have.
+    pub fn check_mount_options(&self, options: &[String]) -> Result<(), SpecError> {
+        let mounted = self.backend.mounted(self.fs);
+        mount::check_for(mounted, options).map_err(|why| SpecError::Value {
+            key: Shown::new("mount_options"),
+            value: Shown::new(&options.join(" ")),
+            why,
+        })
+    }
 }
 
 /// The part of a spec that only one backend knows.
@@ -103,6 +128,13 @@ impl BackendSpec {
             Self::Local(_) | Self::Ebs(_) => false,
             Self::Nfs(nfs) => nfs.layout == NfsLayout::Directory,
         }
+    }
+
+    /// What is mounted of it, where a device has that file system.
+    pub(super) fn mounted(&self, fs: FsType) -> Mounted {
+        // What is on a snapshot shows when it is mounted; before that it is known by nobody.
+        let known = Some(fs).filter(|_| !self.comes_with_data());
+        if self.is_directory() { Mounted::Directory } else { Mounted::Device(known) }
     }
 
     /// Whether its storage is made with something on it.
@@ -192,6 +224,16 @@ impl Defaults {
 }
 
 #[cfg(test)]
+impl Defaults {
+    /// The same, of a node with two exports of NFS servers, of which `fast` is the default.
+    pub(super) fn with_nfs() -> Self {
+        let exports = ["fast", "slow"].map(str::to_owned).to_vec();
+        let nfs = Some(NfsDefaults { exports, export: Some("fast".to_owned()) });
+        Self { nfs, ..Self::of_tests() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -218,6 +260,20 @@ mod tests {
         assert!(ebs.stays_attached());
         let stored = r#"{"type":"ebs","volume_type":"standard","attach":"stay"}"#;
         assert_eq!(serde_json::to_string(&ebs).unwrap(), stored);
+    }
+
+    const GOLDEN_NFS: &str = r#"{"size":10737418240,"fs":"ext4","sharing":"shared","owner":{"uid":1000},"sticky":"no","backend":{"type":"nfs","export":"fast","path":"team/pgdata","layout":"directory"}}"#;
+
+    #[test]
+    fn the_stored_form_of_an_nfs_spec_does_not_change() {
+        let spec: Spec = serde_json::from_str(GOLDEN_NFS).unwrap();
+        assert_eq!(spec.backend.kind(), BackendKind::Nfs);
+        assert!(spec.backend.is_directory() && !spec.backend.stays_attached());
+        assert_eq!(spec.file_system(), "nfs");
+        assert_eq!(serde_json::to_string(&spec).unwrap(), GOLDEN_NFS);
+        let least = r#"{"type":"nfs","export":"fast","path":"a"}"#;
+        let nfs: BackendSpec = serde_json::from_str(least).unwrap();
+        assert!(nfs.is_directory());
     }
 
     #[test]

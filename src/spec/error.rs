@@ -107,7 +107,10 @@ fn missing(backend: BackendKind) -> &'static str {
             "remove it, or turn the backend on with backends.ebs.enabled in the daemon's \
              configuration"
         }
-        BackendKind::Nfs => "this hawser has none yet: remove it",
+        BackendKind::Nfs => {
+            "remove it, or name a server in the daemon's configuration, as [backends.nfs.NAME] \
+             server = \"HOST:/PATH\""
+        }
     }
 }
 

@@ -7,7 +7,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{BackendKind, BackendSpec, Defaults, Key, Request, Sharing, Value, key::KEYS};
+use super::{
+    BackendKind, BackendSpec, Defaults, Key, NfsDefaults, NfsLayout, Request, Sharing, Value,
+    key::KEYS, nfs::NO_FILE_SYSTEM,
+};
 
 /// A request, explained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -69,6 +72,10 @@ pub fn explain(request: &Request, defaults: &Defaults) -> Explanation {
     let fields = KEYS
         .iter()
         .filter(|row| row.backend.is_none_or(|needed| needed == backend))
+        .filter(|row| {
+            let stated = request.stated.get(row.key).is_some();
+            stated || !NO_FILE_SYSTEM.0.contains(&row.key) || !is_directory(request, defaults)
+        })
         .flat_map(|row| explained(row.key, request, defaults))
         .collect();
     Explanation {
@@ -126,6 +133,9 @@ fn configured(key: Key, request: &Request, defaults: &Defaults) -> Option<String
         (Key::Size, _) => Some(defaults.size_of(&request.name).to_string()),
         (Key::Fs, _) => Some(defaults.fs.to_string()),
         (Key::Provision, _) => Some(defaults.provision.to_string()),
+        (Key::Export, _) => defaults.nfs.as_ref().and_then(NfsDefaults::chosen).map(str::to_owned),
+        (Key::Path, _) => Some(request.name.to_string()),
+        (Key::Shared, _) if is_directory(request, defaults) => Some("true".to_owned()),
         (Key::Type, Some(ebs)) => Some(ebs.volume_type.to_string()),
         (Key::Attach, Some(ebs)) => Some(ebs.attach.to_string()),
         (Key::Zone, Some(ebs)) => ebs.zone.clone(),
@@ -159,9 +169,7 @@ fn configured(key: Key, request: &Request, defaults: &Defaults) -> Option<String
             | Key::Zone
             | Key::Snapshot
             | Key::Attach
-            | Key::Server
-            | Key::Export
-            | Key::Path,
+            | Key::Layout,
             _,
         ) => None,
     }
@@ -183,8 +191,10 @@ fn notes(request: &Request, defaults: &Defaults, backend: BackendKind) -> Vec<St
                 .to_owned(),
         );
     }
-    if backend == BackendKind::Ebs {
-        notes.extend(ebs_notes(request, defaults));
+    match backend {
+        BackendKind::Local => {}
+        BackendKind::Ebs => notes.extend(ebs_notes(request, defaults)),
+        BackendKind::Nfs => notes.extend(nfs_notes(request)),
     }
     for option in &stated.satisfied {
         notes.push(format!("{option} asks for nothing beyond what holds anyway"));
@@ -219,6 +229,31 @@ fn ebs_notes(request: &Request, defaults: &Defaults) -> Vec<String> {
         );
     }
     notes
+}
+
+fn nfs_notes(request: &Request) -> Vec<String> {
+    let (layout, sharing) = (request.stated.layout(), request.stated.sharing());
+    let note = match (layout, sharing) {
+        (NfsLayout::Directory, Some(Sharing::Exclusive)) => {
+            "shared=false is not enforced: tasks on any node can use a directory at the same time"
+        }
+        (NfsLayout::Directory, _) => {
+            "a directory: tasks on any node can use it at the same time, and its size is accounted \
+             for, not enforced"
+        }
+        (NfsLayout::Image, Some(Sharing::Shared)) => {
+            "layout=image: shared=true lets many tasks use it on the node that has it; other nodes \
+             do not reach it yet"
+        }
+        (NfsLayout::Image, _) => "an image: its size is enforced, and one node has it at a time",
+    };
+    vec![note.to_owned()]
+}
+
+/// Whether the volume is a directory on an NFS server.
+fn is_directory(request: &Request, defaults: &Defaults) -> bool {
+    let (backend, _) = request.stated.choose_backend(defaults);
+    backend == BackendKind::Nfs && request.stated.layout() == NfsLayout::Directory
 }
 
 impl fmt::Display for Explanation {

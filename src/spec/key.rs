@@ -55,12 +55,12 @@ pub enum Key {
     Snapshot,
     /// `attach`, of EBS.
     Attach,
-    /// `server`, of NFS.
-    Server,
     /// `export`, of NFS.
     Export,
     /// `path`, of NFS.
     Path,
+    /// `layout`, of NFS.
+    Layout,
 }
 
 impl Key {
@@ -107,7 +107,7 @@ mod tests {
             assert_eq!(row.key as usize, index, "{}", row.name);
             assert_eq!(row.key.as_str(), row.name);
         }
-        assert_eq!(Key::Path as usize + 1, KEYS.len());
+        assert_eq!(Key::Layout as usize + 1, KEYS.len());
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub use fs::FsType;
 pub use help::{KeyHelp, Status, help, help_text};
 pub use key::Key;
 pub use name::VolumeName;
-pub use nfs::{NfsDefaults, NfsLayout, NfsSpec};
+pub use nfs::{NfsDefaults, NfsLayout, NfsSpec, transfer_size};
 pub use owner::{Mode, NotAMode, Ownership};
 pub use parse::{Asked, parse, parse_options};
 pub use resolve::minimum_size;

@@ -1,8 +1,12 @@
 //! What a volume on the NFS backend is.
 
+mod stated;
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+
+pub(super) use stated::{NO_FILE_SYSTEM, export, path};
 
 use super::{
     choice::{Choice, choose},
@@ -40,6 +44,32 @@ pub struct NfsDefaults {
     pub exports: Vec<String>,
     /// The export of volumes that do not name one; `None` where there are several and none was chosen.
     pub export: Option<String>,
+}
+
+/// The bytes of one read or write, as `rsize=` and `wsize=` take them: what a kernel would silently
+/// round is refused (nfs(5)).
+///
+/// # Errors
+///
+/// What a kernel would take otherwise than it is written.
+pub fn transfer_size(text: &str) -> Result<u32, &'static str> {
+    let bytes = Some(text).filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    match bytes.and_then(|text| text.parse().ok()) {
+        Some(bytes @ 1024..=1_048_576) if bytes % 1024 == 0 => Ok(bytes),
+        Some(_) | None => Err("must be a number of bytes from 1024 to 1048576, a multiple of 1024"),
+    }
+}
+
+impl NfsDefaults {
+    /// The export of a volume that does not name one: the default one, or the only one.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&str> {
+        match (&self.export, self.exports.as_slice()) {
+            (Some(export), _) => Some(export),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        }
+    }
 }
 
 impl Choice for NfsLayout {

@@ -214,24 +214,45 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
             "proxy_nfs_subpath",
             "proxy_nfs_exportpath",
             "proxy_s3_bucket",
+            "server",
+            "nfs_server",
+            "nfsserver",
             "share",
-            "create",
-            "nfsopts",
-            "nfsvers",
-            "cifsopts",
-            "cifs",
+            "addr",
         ],
         Refuse(
-            "write an NFS volume as backend=nfs with server=, export= and path=; CIFS and S3 \
-                are not served",
+            "apps do not choose servers, operators do, who give each a name in the daemon's \
+             configuration: [backends.nfs.NAME] server = \"HOST:/PATH\". Write export=NAME, and \
+             path= for the directory there; CIFS and S3 are not served",
         ),
     ),
     (
-        &["mountpoint", "o", "device", "bind"],
+        &["nfsvers", "vers", "hardmount", "proto"],
         Refuse(
-            "it is an option of a driver that binds or mounts something of the host's: use \
-                that driver, or a bind mount, for it",
+            "all mounts of an export have it in common: the operator chooses it, in the daemon's \
+             configuration ([backends.nfs])",
         ),
+    ),
+    (
+        &["nfsopts", "nfsoptions"],
+        Refuse(
+            "write mount_options=, for what concerns this volume alone; the rest is the \
+             operator's, in the daemon's configuration ([backends.nfs])",
+        ),
+    ),
+    (&["create"], Always),
+    (&["cifsopts", "cifs"], Refuse("CIFS is not served: use backend=nfs or shared=true")),
+    (
+        &["o", "device"],
+        Refuse(
+            "it is how Docker's local driver mounts something: use that driver for it. An NFS \
+             server is named in the daemon's configuration, [backends.nfs.NAME] server = \
+             \"HOST:/PATH\", and a volume there is export=NAME with path=",
+        ),
+    ),
+    (
+        &["mountpoint", "bind"],
+        Refuse("it asks for a directory of the host: use a bind mount, without a plugin"),
     ),
     (
         &["sshcmd", "identityfile", "port"],

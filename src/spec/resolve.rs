@@ -4,11 +4,12 @@
 //! where `backend=ebs` is not written. So no such key is ever ignored.
 
 use super::{
-    BackendKind, BackendSpec, Bytes, Defaults, EbsSpec, FsType, Key, LocalSpec, Ownership, Spec,
-    SpecError, Stated, VolumeName,
+    BackendKind, BackendSpec, Bytes, Defaults, EbsSpec, FsType, Key, LocalSpec, NfsSpec, Ownership,
+    Sharing, Spec, SpecError, Stated, VolumeName,
     ebs::check_tags,
     error::{Shown, Why},
     mkfs, mount,
+    nfs::NO_FILE_SYSTEM,
 };
 
 /// Why a set of volumes is refused; `explain` says it too.
@@ -37,21 +38,22 @@ impl Stated {
             return Err(SpecError::Refused { key: Shown::new("scale"), why: SCALE_WHY.into() });
         }
         let asked = self.size().unwrap_or_else(|| defaults.size_of(name));
-        let backend = self.resolve_backend(defaults, asked)?;
+        let backend = self.resolve_backend(name, defaults, asked)?;
         let size = backend.round_up(asked);
         let fs = self.fs().unwrap_or(defaults.fs);
-        let minimum = minimum_size(fs);
-        if size < minimum {
-            return Err(SpecError::TooSmall { size, fs, minimum });
+        if backend.is_directory() {
+            self.check_directory()?;
+        } else if size < minimum_size(fs) {
+            return Err(SpecError::TooSmall { size, fs, minimum: minimum_size(fs) });
         }
-        // What is on a snapshot shows when it is mounted; here it is known by nobody.
-        let known_fs = Some(fs).filter(|_| !backend.comes_with_data());
+        let mounted = backend.mounted(fs);
+        let sharing = if backend.is_directory() { Sharing::Shared } else { Sharing::default() };
         let spec = Spec {
             size,
             fs,
-            sharing: self.sharing().unwrap_or_default(),
+            sharing: self.sharing().unwrap_or(sharing),
             mount_options: self.checked(Key::MountOptions, self.mount_options(), |options| {
-                known_fs.map_or(Ok(()), |fs| mount::check_for(fs, options))
+                mount::check_for(mounted, options)
             })?,
             mkfs_options: self.checked(Key::MkfsOptions, self.mkfs_options(), |options| {
                 mkfs::check_for(fs, options)
@@ -76,17 +78,34 @@ impl Stated {
         stated.or(implied).unwrap_or((defaults.backend, None))
     }
 
-    fn resolve_backend(&self, defaults: &Defaults, size: Bytes) -> Result<BackendSpec, SpecError> {
+    fn resolve_backend(
+        &self,
+        name: &VolumeName,
+        defaults: &Defaults,
+        size: Bytes,
+    ) -> Result<BackendSpec, SpecError> {
         let (backend, because_of) = self.choose_backend(defaults);
-        match (backend, &defaults.ebs) {
-            (BackendKind::Local, _) => Ok(BackendSpec::Local(LocalSpec {
+        match (backend, &defaults.ebs, &defaults.nfs) {
+            (BackendKind::Local, _, _) => Ok(BackendSpec::Local(LocalSpec {
                 provision: self.provision().unwrap_or(defaults.provision),
             })),
-            (BackendKind::Ebs, Some(ebs)) => EbsSpec::new(self, ebs, size).map(BackendSpec::Ebs),
-            (BackendKind::Ebs, None) | (BackendKind::Nfs, _) => {
+            (BackendKind::Ebs, Some(ebs), _) => EbsSpec::new(self, ebs, size).map(BackendSpec::Ebs),
+            (BackendKind::Nfs, _, Some(nfs)) => NfsSpec::new(self, name, nfs).map(BackendSpec::Nfs),
+            (BackendKind::Ebs, None, _) | (BackendKind::Nfs, _, None) => {
                 let key = self.written(because_of.unwrap_or(Key::Backend));
                 Err(SpecError::Backend { key: Shown::new(key), backend })
             }
+        }
+    }
+
+    /// Nothing is stated that a directory does not have.
+    fn check_directory(&self) -> Result<(), SpecError> {
+        let (keys, why) = NO_FILE_SYSTEM;
+        match keys.into_iter().find(|key| self.get(*key).is_some()) {
+            Some(key) => {
+                Err(SpecError::Refused { key: Shown::new(self.written(key)), why: why.into() })
+            }
+            None => Ok(()),
         }
     }
 

@@ -188,7 +188,7 @@ impl Stated {
         Some(text)
     }
 
-    /// `key` is `type` or `attach`: words that the parser has read as a `T` before.
+    /// `key` is `type`, `attach` or `layout`: words that the parser has read as a `T` before.
     pub(super) fn word<T: FromStr>(&self, key: Key) -> Option<T> {
         self.text(key).and_then(|text| text.parse().ok())
     }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    AttachPolicy, BackendKind, Bytes, EbsType, FsType, Mode, OnRemove, ParseBytesError, Provision,
-    Sharing, Sticky,
+    AttachPolicy, BackendKind, Bytes, EbsType, FsType, Mode, NfsLayout, OnRemove, ParseBytesError,
+    Provision, Sharing, Sticky,
     choice::{choose, flag},
     error::Why,
     mkfs, mount,
@@ -85,6 +85,14 @@ impl fmt::Display for Value {
     }
 }
 
+/// What those hear who ask for NFS as a file system or as a type.
+const NFS_IS_A_BACKEND: &str =
+    "a volume on an NFS server is backend=nfs, or export=NAME with the name of a configured export";
+
+fn is_nfs(text: &str) -> bool {
+    ["nfs", "nfs3", "nfs4"].iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
 /// The largest EBS volume: a larger size needs its unit written.
 const BARE_MAX: Bytes = Bytes::gib(64 * 1024);
 
@@ -113,6 +121,9 @@ pub(super) fn backend(text: &str) -> Result<Value, Why> {
 }
 
 pub(super) fn fs(text: &str) -> Result<Value, Why> {
+    if is_nfs(text) {
+        return Err(NFS_IS_A_BACKEND.into());
+    }
     text.parse().map(Value::Fs).map_err(|_| {
         let known = FsType::ALL.map(FsType::as_str).join(" or ");
         format!("not a file system that hawser formats: use {known}").into()
@@ -173,6 +184,7 @@ pub(super) fn label(_: &str) -> Result<Value, Why> {
 pub(super) fn ebs_type(text: &str) -> Result<Value, Why> {
     match text.parse::<EbsType>() {
         Ok(volume_type) => Ok(Value::Text(volume_type.to_string())),
+        Err(_) if is_nfs(text) => Err(NFS_IS_A_BACKEND.into()),
         Err(_) => {
             Err("not an EBS volume type: use gp3, gp2, io2, io1, st1, sc1 or standard".into())
         }
@@ -181,6 +193,10 @@ pub(super) fn ebs_type(text: &str) -> Result<Value, Why> {
 
 pub(super) fn attach(text: &str) -> Result<Value, Why> {
     text.parse::<AttachPolicy>().map(|policy| Value::Text(policy.to_string()))
+}
+
+pub(super) fn layout(text: &str) -> Result<Value, Why> {
+    text.parse::<NfsLayout>().map(|layout| Value::Text(layout.to_string()))
 }
 
 pub(super) fn count(text: &str) -> Result<Value, Why> {

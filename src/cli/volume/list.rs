@@ -44,7 +44,7 @@ fn present(volume: &VolumeInfo) -> Vec<String> {
         volume.state.as_str().to_owned(),
         volume.spec.size.to_string(),
         volume.used_bytes.map_or_else(|| "-".into(), |used| Bytes::new(used).rounded().to_string()),
-        volume.spec.fs.to_string(),
+        volume.spec.file_system().to_owned(),
         volume.spec.backend.kind().to_string(),
         volume.holders.len().to_string(),
     ]
@@ -122,7 +122,7 @@ pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Resul
         ("id", volume.id.to_string()),
         ("state", volume.state.as_str().to_owned()),
         ("size", volume.spec.size.to_string()),
-        ("file system", volume.spec.fs.to_string()),
+        ("file system", volume.spec.file_system().to_owned()),
         ("backend", volume.spec.backend.kind().to_string()),
         ("created", volume.created_at.to_string()),
     ];

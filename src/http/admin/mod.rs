@@ -199,6 +199,11 @@ async fn set(
     let (settings, rest) = stated.split_backend_settings();
     // Everything is refused together, or the storage is changed first: that may fail.
     let changes = changes(&rest)?;
+    if let Some(options) = &changes.mount_options {
+        // What its mount does not take would be found by the next task, which could not start.
+        let record = &engine.get(&name)?.record;
+        record.spec.check_mount_options(options).map_err(EngineError::from)?;
+    }
     if !settings.is_empty() {
         engine.grow(&name, None, settings).await?;
     }

@@ -16,7 +16,7 @@ pub(super) fn of(engine: &Engine, view: &View) -> Map<String, Value> {
     put("name", json!(record.name));
     put("state", json!(view.state()));
     put("size", json!(record.spec.size.to_string()));
-    put("fs", json!(record.spec.fs));
+    put("fs", json!(record.spec.file_system()));
     put("backend", json!(record.spec.backend.kind()));
     put("holders", record.holders.iter().map(holder).collect());
     if let Some((used, available)) = engine.usage(view) {

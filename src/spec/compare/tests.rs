@@ -73,6 +73,40 @@ fn differs_on_ebs(existing: &[(&str, &str)], asked: &[(&str, &str)]) -> Option<S
     difference.map(|difference| difference.to_string())
 }
 
+fn differs_on_nfs(existing: &[(&str, &str)], asked: &[(&str, &str)]) -> Option<String> {
+    let name = "pg".parse().unwrap();
+    let existing = [&[("backend", "nfs")], existing].concat();
+    let existing = parse_options(existing).unwrap().resolve(&name, &Defaults::with_nfs());
+    let asked = parse_options(asked.iter().copied()).unwrap();
+    let difference = asked.first_difference(&name, &existing.unwrap(), Bytes::gib(10));
+    difference.map(|difference| difference.to_string())
+}
+
+#[test]
+fn the_keys_of_nfs_are_compared() {
+    let existing = [("export", "slow"), ("path", "team/pg"), ("layout", "directory")];
+    assert_eq!(differs_on_nfs(&existing, &existing), None);
+    assert_eq!(differs_on_nfs(&existing, &[("path", "/team/pg"), ("mode", "directory")]), None);
+    assert_eq!(differs_on_nfs(&[], &[("export", "fast"), ("path", "pg")]), None);
+    for (asked, told) in [
+        (("export", "fast"), "exists with export=slow, and export=fast is asked: remove export"),
+        (("path", "pg"), "exists with path=team/pg, and path=pg is asked"),
+        (("layout", "image"), "exists with layout=directory, and layout=image is asked"),
+        (("fs", "ext4"), "exists with no `fs`, and fs=ext4 is asked"),
+        (("size", "20"), "`hawser volume grow pg 20GiB`"),
+    ] {
+        let found = differs_on_nfs(&existing, &[asked]).unwrap();
+        assert!(found.contains(told), "{found}");
+    }
+    // A directory is shared by whoever mounts it.
+    for existing in [&[][..], &[("shared", "true")], &[("shared", "false")]] {
+        assert_eq!(differs_on_nfs(existing, &[("shared", "true")]), None);
+        assert_eq!(differs_on_nfs(existing, &[("shared", "false")]), None);
+    }
+    let image = differs_on_nfs(&[("layout", "image")], &[("shared", "true")]).unwrap();
+    assert!(image.contains("exists with shared=false, and shared=true"), "{image}");
+}
+
 #[test]
 fn the_keys_of_ebs_are_compared() {
     let existing = [

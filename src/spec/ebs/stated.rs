@@ -123,9 +123,9 @@ impl EbsSpec {
             | Key::OnRemove
             | Key::Sticky
             | Key::Label
-            | Key::Server
             | Key::Export
-            | Key::Path => None,
+            | Key::Path
+            | Key::Layout => None,
         }
     }
 }

@@ -54,6 +54,32 @@ fn the_explanation_is_text_and_json() {
 }
 
 #[test]
+fn an_nfs_volume_is_explained_with_what_was_configured() {
+    let explained = |text: &str| match parse(text, []) {
+        Ok(Asked::Volume(request)) => explain(&request, &Defaults::with_nfs()),
+        other => panic!("{text}: {other:?}"),
+    };
+    let explanation = explained("pg,backend=nfs");
+    assert_eq!(explanation.refused, None);
+    assert_eq!(field(&explanation, "export"), ("fast", "default".to_owned()));
+    assert_eq!(field(&explanation, "path"), ("pg", "default".to_owned()));
+    assert_eq!(field(&explanation, "layout"), ("directory", "default".to_owned()));
+    assert_eq!(field(&explanation, "shared"), ("true", "default".to_owned()));
+    assert!(explanation.fields.iter().all(|field| !field.key.starts_with("fs")));
+    assert!(explanation.notes[0].contains("its size is accounted for, not enforced"));
+    let explanation = explained("pg,export=slow,shared=false");
+    assert_eq!(field(&explanation, "backend"), ("nfs", "chosen by export".to_owned()));
+    assert!(explanation.notes[0].contains("shared=false is not enforced"));
+    let explanation = explained("pg,mode=image,fs=xfs");
+    assert_eq!(field(&explanation, "layout"), ("image", "stated as mode".to_owned()));
+    assert_eq!(field(&explanation, "fs"), ("xfs", "stated".to_owned()));
+    assert!(explanation.notes[0].contains("its size is enforced"));
+    let explanation = explained("pg,export=fast,fs=xfs");
+    assert_eq!(field(&explanation, "fs"), ("xfs", "stated".to_owned()));
+    assert!(explanation.refused.unwrap().contains("write layout=image"));
+}
+
+#[test]
 fn an_ebs_volume_is_explained_with_what_was_configured() {
     let mut defaults = Defaults::with_ebs();
     defaults.ebs.as_mut().unwrap().kms_key = Some("alias/k".to_owned());

@@ -1,7 +1,7 @@
 //! The rows.
 
 use super::{Key, Row};
-use crate::spec::{BackendKind, value};
+use crate::spec::{BackendKind, nfs, value};
 
 const EBS: Option<BackendKind> = Some(BackendKind::Ebs);
 const NFS: Option<BackendKind> = Some(BackendKind::Nfs);
@@ -229,33 +229,33 @@ pub(in crate::spec) const KEYS: [Row; 25] = [
         backend: EBS,
     },
     Row {
-        key: Key::Server,
-        name: "server",
-        aliases: &[],
-        parse: value::word,
-        values: "HOST",
-        default: "from the configuration",
-        meaning: "NFS server",
-        backend: NFS,
-    },
-    Row {
         key: Key::Export,
         name: "export",
         aliases: &[],
-        parse: value::word,
-        values: "PATH",
+        parse: nfs::export,
+        values: "NAME",
         default: "from the configuration",
-        meaning: "what the NFS server exports",
+        meaning: "export of an NFS server, by the name that the configuration gives it",
         backend: NFS,
     },
     Row {
         key: Key::Path,
         name: "path",
         aliases: &[],
-        parse: value::word,
-        values: "PATH",
+        parse: nfs::path,
+        values: "DIR",
         default: "the volume's name",
-        meaning: "directory under the export",
+        meaning: "the volume's directory below the export, such as team/pgdata",
+        backend: NFS,
+    },
+    Row {
+        key: Key::Layout,
+        name: "layout",
+        aliases: &[],
+        parse: value::layout,
+        values: "directory|image",
+        default: "directory",
+        meaning: "a directory for any number of tasks on any node, or a file system in a file, strictly sized; also: mode=image",
         backend: NFS,
     },
 ];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{advice::advice, find_row, fold};
 use crate::spec::{
-    Key, SpecError, Stated, Value, VolumeName,
+    Key, NfsLayout, SpecError, Stated, Value, VolumeName,
     error::{Shown, Why},
     key::Row,
     label,
@@ -50,6 +50,9 @@ impl Reader {
             }
         }
         if let Some(row) = find_row(&folded) {
+            // `mode` is the permissions; the words of a layout can mean nothing else.
+            let layout = row.key == Key::Mode && value.parse::<NfsLayout>().is_ok();
+            let row = if layout { Key::Layout.row() } else { row };
             return self.read_field(row, written, value);
         }
         let rule = PEERS.iter().find_map(|(names, rule)| {

@@ -124,7 +124,7 @@ fn contradictions_are_refused() {
     refused("a,scale=3,shared=true", &[], "`scale=3` and `shared=true` contradict");
     assert_eq!(request("a,scale=3,shared=no", &[]).canonical(), "name=a,shared=false,scale=3");
     refused("a,backend=local,iops=100", &[], "`backend=local` and `iops` contradict");
-    refused("a,volumeType=gp3,server=x", &[], "`volumeType` and `server` contradict");
+    refused("a,volumeType=gp3,export=x", &[], "`volumeType` and `export` contradict");
     refused("a,sparse=true,iops=100", &[], "`sparse` and `iops` contradict");
     refused("a,encrypted=no,kms_key=x", &[], "`encrypted=false` and `kms_key` contradict");
 }

@@ -56,7 +56,7 @@ fn what_this_node_cannot_provide_is_refused_with_the_reason() {
         ("a,scale=1", "`scale` is refused: sets of volumes are not served yet"),
         ("a,backend=ebs", "`backend` needs the ebs backend, which is not configured on this node"),
         ("a,volumeType=gp3", "`volumeType` needs the ebs backend, which is not configured"),
-        ("a,server=filer", "`server` needs the nfs backend, which is not configured"),
+        ("a,export=fast", "`export` needs the nfs backend, which is not configured"),
         ("a,fs=xfs,mount_options=commit=5", "`commit` is not an option of xfs"),
         ("a,mkfs_options=-m;reflink=1", "for ext4, `-m` takes a percentage"),
     ] {
@@ -88,7 +88,7 @@ fn a_node_with_ebs_makes_what_is_asked_of_it() {
     assert_eq!(made("a").unwrap().backend.kind(), BackendKind::Local);
     assert_eq!(made("a,backend=ebs,shared=true").unwrap().sharing, Sharing::Shared);
     let told = made("a,backend=nfs").unwrap_err().to_string();
-    assert!(told.contains("this hawser has none yet"), "{told}");
+    assert!(told.contains("name a server in the daemon's configuration"), "{told}");
 }
 
 #[test]

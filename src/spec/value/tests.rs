@@ -39,6 +39,7 @@ fn impossible_values_are_refused() {
         assert!(id(bad).is_err(), "{bad}");
     }
     assert!(count("0").is_err());
-    assert!(ebs_type("nfs4").unwrap_err().contains("gp3"));
+    assert!(ebs_type("ssd").unwrap_err().contains("gp3"));
+    assert!(ebs_type("nfs4").unwrap_err().contains("backend=nfs"));
     assert!(word("a b").is_err());
 }
