@@ -5,6 +5,7 @@
 //! what the one before it attached is still attached then.
 
 mod attach;
+pub(super) mod directories;
 mod storage;
 
 use std::{

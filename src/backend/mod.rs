@@ -9,7 +9,7 @@ mod conformance;
 #[cfg(feature = "ebs")]
 pub mod ebs;
 pub mod local;
-pub(crate) mod nfs;
+pub mod nfs;
 
 use std::{collections::HashSet, error::Error, fmt, path::Path, time::Duration};
 

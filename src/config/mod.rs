@@ -5,7 +5,6 @@
 
 mod ebs;
 mod log;
-mod nfs;
 pub mod rexray;
 mod settings;
 mod sources;
@@ -15,14 +14,11 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use jiff::SignedDuration;
 
 pub use ebs::{Credentials, EbsSettings};
-pub use nfs::{
-    Control, ExportSettings, Locks, NfsSettings, NfsVersion, OverLimit, Secret, Server, ServerKind,
-};
 pub use settings::{Privacy, SETTINGS, Setting, reference, sample_file};
 pub use sources::{Mistake, Mistakes, Values};
 
 use crate::{
-    backend::local::LocalConfig,
+    backend::{local::LocalConfig, nfs::NfsSettings},
     engine::Settings,
     spec::{BackendKind, Bytes, Defaults, EbsDefaults, FsType, Provision, minimum_size},
     sys::mount::RootKind,

@@ -45,7 +45,7 @@ use crate::{
 };
 
 /// The directory in every volume's file system that tasks see.
-const DATA: &str = "data";
+pub(super) const DATA: &str = "data";
 
 /// This node's hands.
 #[derive(Debug)]

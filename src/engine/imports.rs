@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    Engine, EngineError, LONG, Message, View, new_handle, snapshots::failed, task::VolumeTask,
+    Engine, EngineError, LONG, Message, View, host::DATA, new_handle, snapshots::failed,
+    task::VolumeTask,
 };
 use crate::{
     backend::{Backend, Candidate, Imports, VolumeRef},
@@ -73,10 +74,13 @@ impl Engine {
         if let Some(name) = self.known_as(handle) {
             return Err(refused(format!("it is the volume `{name}` already")));
         }
-        let (backend, imports) = self.importing().next().ok_or(EngineError::NoBackend {
-            op: "import",
-            what: "volumes that could be imported",
-        })?;
+        let mut backends = self.importing();
+        let (backend, imports) =
+            backends.find(|(_, imports)| imports.recognises(handle)).ok_or_else(|| {
+                refused(
+                    "no backend of this node has storage of such a name: it would be vol-ID on EBS, and EXPORT:PATH with a configured export on NFS".into(),
+                )
+            })?;
         let candidate = imports.candidate(handle).await.map_err(failed("import"))?;
         if let Some(user) = &candidate.in_use_by {
             return Err(refused(format!("it is in use by {user}: stop its task there first")));
@@ -132,11 +136,14 @@ impl Engine {
                 ),
             });
         }
+        // A directory has no file system of its own that would have to be recognised first.
+        let directory = spec.backend.is_directory();
+        let contents = if directory { Contents::Formatted } else { Contents::Inherited };
         Ok(Record {
             phase: Phase::Ready,
-            contents: Contents::Inherited,
+            contents,
             handle: Some(candidate.handle),
-            data_dir: Some(dir),
+            data_dir: (dir != DATA).then_some(dir),
             ..Record::new(id, name, spec, Timestamp::now())
         })
     }

@@ -29,6 +29,10 @@ const LOOKED_AFTER: [&str; 3] = ["ebs.csi.aws.com/", "kubernetes.io/", "aws:"];
 
 #[async_trait]
 impl Imports for Ebs {
+    fn recognises(&self, handle: &Handle) -> bool {
+        handle.as_str().starts_with("vol-")
+    }
+
     async fn candidates(&self) -> Result<Vec<Candidate>, BackendError> {
         self.inner.candidates().await.map_err(Self::failed("look for volumes to import"))
     }

@@ -10,6 +10,8 @@ use crate::spec::Bytes;
 pub struct NfsSettings {
     /// The cluster's name, which every volume's mark carries.
     pub cluster: String,
+    /// This node's name, which the marks of the directories that it uses carry.
+    pub node: String,
     /// The key of the signature in each volume's mark; `None` is the cluster's name.
     pub secret: Option<Secret>,
     /// The exports, in the order of their names. At least one.

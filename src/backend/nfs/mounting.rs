@@ -1,0 +1,190 @@
+//! What tasks see of a directory: a mount by the kernel's client.
+//!
+//! A hard mount waits for its server for as long as it takes: so the server is asked for an answer
+//! before anything is mounted, and what is mounted is known from the mount table, never by touching it.
+
+use std::{net::IpAddr, path::Path, time::Duration};
+
+use async_trait::async_trait;
+
+use super::{
+    ExportSettings, Locks, Nfs, NfsVersion, OverLimit,
+    error::NfsError,
+    exports::{self, Export},
+    failed,
+    place::Place,
+    v3,
+};
+use crate::{
+    backend::{Accounting, BackendError, Beyond, Directories, VolumeRef},
+    spec::{Bytes, NfsSpec},
+    sys::{
+        mountinfo::Mount,
+        nfs::{self, Hardness, Helper, NfsMount, Server, Unmounted, Version},
+    },
+};
+
+/// The port of NFS where none is configured.
+const PORT: u16 = 2049;
+/// How long a server may take to answer before a mount.
+const PROBE: Duration = Duration::from_secs(5);
+/// How long a mount may take in all, over every version: below Docker's patience.
+const MOUNT: Duration = Duration::from_secs(40);
+
+impl Export {
+    async fn mount(
+        &self,
+        volume: &VolumeRef,
+        spec: &NfsSpec,
+        target: &Path,
+    ) -> Result<(), NfsError> {
+        if self.places.locate(volume.id, spec).await? != Place::Here {
+            return Err(NfsError::Absent { path: spec.path.clone() });
+        }
+        let address = self.reachable().await?;
+        let version = as_mount(&self.settings, address, spec, &volume.spec.mount_options)
+            .mount(target, &Helper::itself(), MOUNT)
+            .await?;
+        tracing::info!(volume = %volume.name, server = %self.settings.server, %version, "mounted");
+        Ok(())
+    }
+
+    /// The server's first address that answers a call without arguments.
+    async fn reachable(&self) -> Result<IpAddr, NfsError> {
+        let host = self.settings.server.host.clone();
+        let port = self.settings.port.unwrap_or(PORT);
+        let addresses = tokio::net::lookup_host((host.as_str(), port)).await;
+        let addresses: Vec<_> = addresses
+            .map_err(|source| NfsError::NoAddress { host: host.clone(), source })?
+            .map(|address| address.ip())
+            .collect();
+        let version = match self.settings.versions.first() {
+            Some(NfsVersion::V3) => v3::NfsVersion::V3,
+            Some(NfsVersion::V4_0 | NfsVersion::V4_1 | NfsVersion::V4_2) | None => {
+                v3::NfsVersion::V4
+            }
+        };
+        let mut silent = None;
+        for address in addresses {
+            let server = v3::ServerConfig { host: address.to_string(), ..exports::server(&self.settings) };
+            match v3::null(&server, port, version, PROBE).await {
+                Ok(()) => return Ok(address),
+                Err(why) => silent = Some((address, why.to_string())),
+            }
+        }
+        Err(match silent {
+            Some((address, why)) => NfsError::Silent { host, address, port, after: PROBE, why },
+            None => {
+                let source = std::io::Error::other("it has no address");
+                NfsError::NoAddress { host, source }
+            }
+        })
+    }
+
+    async fn unmount(&self, volume: &VolumeRef, target: &Path) -> Result<(), BackendError> {
+        let server = match self.answers().await {
+            Ok(()) => Server::Answers,
+            Err(_) => Server::Silent,
+        };
+        match nfs::unmount(target, server, &Helper::itself()).await {
+            Ok(Unmounted::Clean) => {}
+            Ok(Unmounted::Forced) => tracing::error!(
+                volume = %volume.name, server = %self.settings.server,
+                "unmounted by force, as the server does not answer: what was not yet written to it is lost"
+            ),
+            Ok(Unmounted::Lazy) => tracing::warn!(
+                volume = %volume.name, server = %self.settings.server,
+                "taken out of the tree, as the server does not answer: what was not yet written to it is written if it comes back before this node is restarted"
+            ),
+            Err(error) => return Err(failed("unmount")(error.into())),
+        }
+        Ok(())
+    }
+}
+
+/// The mount of a volume's directory.
+fn as_mount(
+    settings: &ExportSettings,
+    address: IpAddr,
+    spec: &NfsSpec,
+    options: &[String],
+) -> NfsMount {
+    NfsMount {
+        host: settings.server.host.clone(),
+        address,
+        path: server_path(settings, spec),
+        versions: settings.versions.iter().copied().map(as_version).collect(),
+        port: settings.port,
+        mount_port: settings.mount_port,
+        hardness: Hardness::Hard,
+        timeo: settings.timeo,
+        retrans: settings.retrans,
+        nconnect: settings.nconnect,
+        rsize: settings.rsize,
+        wsize: settings.wsize,
+        locks: match settings.locks {
+            Locks::Refuse => nfs::Locks::Refuse,
+            Locks::Local => nfs::Locks::Local,
+        },
+        noresvport: settings.noresvport,
+        options: settings.options.iter().chain(options).cloned().collect(),
+    }
+}
+
+/// The volume's directory as the server counts it.
+fn server_path(settings: &ExportSettings, spec: &NfsSpec) -> String {
+    format!("{}/{}", settings.server.path.trim_end_matches('/'), spec.path)
+}
+
+const fn as_version(version: NfsVersion) -> Version {
+    match version {
+        NfsVersion::V4_2 => Version::V4_2,
+        NfsVersion::V4_1 => Version::V4_1,
+        NfsVersion::V4_0 => Version::V4_0,
+        NfsVersion::V3 => Version::V3,
+    }
+}
+
+#[async_trait]
+impl Directories for Nfs {
+    async fn mount(&self, volume: &VolumeRef, target: &Path) -> Result<(), BackendError> {
+        let (export, spec) = self.of(&volume.spec.backend).map_err(failed("mount"))?;
+        export.mount(volume, spec, target).await.map_err(failed("mount"))
+    }
+
+    async fn unmount(&self, volume: &VolumeRef, target: &Path) -> Result<(), BackendError> {
+        let (export, _) = self.of(&volume.spec.backend).map_err(failed("unmount"))?;
+        export.unmount(volume, target).await
+    }
+
+    /// The server's name is not compared: it may have got another one in the configuration since.
+    fn shows(&self, volume: &VolumeRef, mount: &Mount) -> bool {
+        let Ok((export, spec)) = self.of(&volume.spec.backend) else { return false };
+        let path = mount.source.rsplit_once(":/").map(|(_, path)| path);
+        mount.fs_type.starts_with("nfs")
+            && path == server_path(&export.settings, spec).strip_prefix('/')
+    }
+
+    async fn set_aside(&self, volume: &VolumeRef) -> Result<(), BackendError> {
+        self.put_aside(volume).await.map_err(failed("set aside"))
+    }
+
+    async fn answers(&self, volume: &VolumeRef) -> Result<(), BackendError> {
+        self.is_well(volume).await.map_err(failed("reach the server"))
+    }
+
+    async fn measure(&self, volume: &VolumeRef) -> Result<Bytes, BackendError> {
+        self.add_up(volume).await.map_err(failed("measure"))
+    }
+
+    fn accounting(&self, volume: &VolumeRef) -> Accounting {
+        let Ok((Export { settings, .. }, _)) = self.of(&volume.spec.backend) else {
+            return Accounting { every: None, beyond: Beyond::Said };
+        };
+        let beyond = match settings.over_limit {
+            OverLimit::Warn => Beyond::Said,
+            OverLimit::Refuse => Beyond::Refused,
+        };
+        Accounting { every: settings.measure_every, beyond }
+    }
+}

@@ -1,0 +1,376 @@
+//! Where a volume lies on its export, and how it gets there and away.
+//!
+//! ```text
+//! <export>/<path>/data                   what tasks see, from its first moment on
+//! <export>/<path>/.hawser/volume         the volume's mark
+//! <export>/<path>/.hawser/users/<id>     the mark of a node that uses it, by that node's record
+//! <export>/<path>/.hawser/users/<id>.left   ... that has removed it, and may want it back
+//! <export>/.hawser-new/<id>              being made: renamed to its path when it is complete
+//! <export>/.hawser-removed/<id>          removed by the last node that used it: waits for its purge
+//! ```
+//!
+//! The export is what the nodes of a cluster have in common: a node that finds a directory with its
+//! cluster's mark at the path of a new volume joins it. Data is deleted when the last node that used it
+//! has removed it. Between the nodes there is no lock: each makes itself known first and looks again
+//! afterwards, and a rename decides.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{
+    error::NfsError,
+    mark::{self, Signer, UserMark, VolumeMark},
+    tree::{Cause, Kind, Made, Owner, Tree, TreeError},
+};
+use crate::{
+    backend::VolumeRef,
+    fault,
+    spec::{Mode, NfsSpec, Ownership},
+    volume::VolumeId,
+};
+
+/// The directory that tasks see, of volumes that hawser made.
+pub(super) const DATA: &str = "data";
+/// The directory of hawser's own files in a volume's.
+const OWN: &str = ".hawser";
+const NEW: &str = ".hawser-new";
+const REMOVED: &str = ".hawser-removed";
+/// What names of hawser's own directories begin with.
+pub(super) const RESERVED: &str = ".hawser";
+
+/// How long a directory may still be the volume's that was removed here a moment ago.
+const SETTLE: Duration = Duration::from_secs(10);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+
+/// Where a volume's directory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At its path, and this node is among its users.
+    Here,
+    /// Out of the way, as its last user removed it.
+    Aside,
+    /// At its path, used by other nodes; this one has removed it.
+    Left,
+    /// Half made.
+    Draft,
+    /// Nowhere.
+    Nowhere,
+}
+
+/// How an attempt to join a directory ended.
+enum Joined {
+    Yes,
+    /// It went away meanwhile.
+    Gone,
+    /// Another volume of this node has it.
+    Taken(VolumeId),
+}
+
+/// The directories of volumes on one export.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    pub(super) tree: Arc<dyn Tree>,
+    pub(super) signer: Signer,
+    /// This node's name.
+    pub(super) node: String,
+}
+
+impl Places {
+    /// Where the volume is now.
+    pub(super) async fn locate(
+        &self,
+        id: VolumeId,
+        spec: &NfsSpec,
+    ) -> Result<Place, NfsError> {
+        if let Some(text) = self.read(&user(&spec.path, id)).await? {
+            self.own(&spec.path, self.signer.read::<UserMark>(&text))?;
+            return Ok(Place::Here);
+        }
+        for (path, place) in [
+            (removed(id), Place::Aside),
+            (left(&spec.path, id), Place::Left),
+            (draft(id), Place::Draft),
+        ] {
+            if self.tree.kind(&path).await?.is_some() {
+                return Ok(place);
+            }
+        }
+        Ok(Place::Nowhere)
+    }
+
+    /// Makes the volume's directory, joins the one that is there, or brings back what was put aside.
+    pub(super) async fn make(&self, volume: &VolumeRef, spec: &NfsSpec) -> Result<(), NfsError> {
+        match self.locate(volume.id, spec).await? {
+            Place::Here => return Ok(()),
+            Place::Aside => return self.bring_back(volume.id, spec).await,
+            Place::Left | Place::Draft | Place::Nowhere => {}
+        }
+        let patience = Instant::now() + SETTLE;
+        loop {
+            match self.tree.kind(&spec.path).await? {
+                None => {
+                    if self.make_new(volume, spec).await? == Made::New {
+                        return Ok(());
+                    }
+                }
+                Some(_) => match self.join(volume.id, spec).await? {
+                    Joined::Yes => return Ok(()),
+                    Joined::Gone => {}
+                    Joined::Taken(_) if Instant::now() < patience => {}
+                    Joined::Taken(by) => {
+                        return Err(NfsError::Taken { path: spec.path.clone(), by });
+                    }
+                },
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
+    /// Complete before anybody sees it. `Present`: somebody else was first.
+    async fn make_new(&self, volume: &VolumeRef, spec: &NfsSpec) -> Result<Made, NfsError> {
+        let draft = draft(volume.id);
+        self.tree.remove_tree(&draft).await?;
+        self.tree.make_dir(NEW, 0o700).await?;
+        self.tree.make_dir(&draft, 0o755).await?;
+        self.make_data(&draft, &volume.spec.owner).await?;
+        self.mark(&draft, volume, volume.id, DATA).await?;
+        self.write_user(&draft, volume.id).await?;
+        fault::point("nfs.create.drafted");
+        self.make_parents(&spec.path).await?;
+        match self.tree.rename(&draft, &spec.path).await {
+            Ok(()) => Ok(Made::New),
+            Err(TreeError { cause: Cause::Exists, .. }) => {
+                self.tree.remove_tree(&draft).await?;
+                Ok(Made::Present)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn make_data(&self, dir: &str, owner: &Ownership) -> Result<(), NfsError> {
+        let data = format!("{dir}/{DATA}");
+        let mode = owner.mode.map_or(0o755, Mode::bits);
+        self.tree.make_dir(&data, mode).await?;
+        let Ownership { uid, gid, mode } = *owner;
+        if uid.is_some() || gid.is_some() || mode.is_some() {
+            let owner = Owner { uid, gid, mode: mode.map(Mode::bits) };
+            self.tree.set_owner(&data, owner).await?;
+        }
+        Ok(())
+    }
+
+    async fn make_parents(&self, path: &str) -> Result<(), NfsError> {
+        for (end, _) in path.match_indices('/') {
+            self.tree.make_dir(&path[..end], 0o755).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the volume's mark, and makes the directories for it.
+    pub(super) async fn mark(
+        &self,
+        dir: &str,
+        volume: &VolumeRef,
+        id: VolumeId,
+        data_dir: &str,
+    ) -> Result<(), NfsError> {
+        self.tree.make_dir(&format!("{dir}/{OWN}"), 0o700).await?;
+        self.tree.make_dir(&users(dir), 0o700).await?;
+        let mark = VolumeMark {
+            cluster: self.signer.cluster().to_owned(),
+            id,
+            name: volume.name.to_string(),
+            made_at: volume.created_at,
+            data_dir: data_dir.to_owned(),
+            spec: volume.spec.clone(),
+        };
+        self.tree.write(&mark_path(dir), &self.signer.sign(&mark)?).await?;
+        Ok(())
+    }
+
+    async fn write_user(&self, dir: &str, id: VolumeId) -> Result<(), NfsError> {
+        let mark = UserMark {
+            cluster: self.signer.cluster().to_owned(),
+            id,
+            node: self.node.clone(),
+            since: Timestamp::now(),
+        };
+        self.tree.write(&user(dir, id), &self.signer.sign(&mark)?).await?;
+        Ok(())
+    }
+
+    /// Becomes a user of the directory at the volume's path.
+    pub(super) async fn take(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
+        match self.join(id, spec).await? {
+            Joined::Yes => Ok(()),
+            Joined::Gone => Err(NfsError::Absent { path: spec.path.clone() }),
+            Joined::Taken(by) => Err(NfsError::Taken { path: spec.path.clone(), by }),
+        }
+    }
+
+    async fn join(&self, id: VolumeId, spec: &NfsSpec) -> Result<Joined, NfsError> {
+        let path = &spec.path;
+        let Some(found) = self.read_mark(path).await? else {
+            // It may be going away at this moment.
+            return match self.tree.kind(path).await? {
+                None => Ok(Joined::Gone),
+                Some(_) => Err(NfsError::Unmarked { path: path.clone() }),
+            };
+        };
+        let users = self.users(path).await?;
+        if let Some(other) = users.iter().find(|user| user.node == self.node && user.id != id) {
+            return Ok(Joined::Taken(other.id));
+        }
+        self.write_user(path, id).await?;
+        fault::point("nfs.join.known");
+        // Its last user may have removed it meanwhile: then this was written in what is no more.
+        if self.read_mark(path).await?.map(|mark| mark.id) != Some(found.id) {
+            return Ok(Joined::Gone);
+        }
+        self.tree.remove_tree(&left(path, id)).await?;
+        Ok(Joined::Yes)
+    }
+
+    async fn bring_back(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
+        self.make_parents(&spec.path).await?;
+        match self.tree.rename(&removed(id), &spec.path).await {
+            Ok(()) => Ok(()),
+            Err(TreeError { cause: Cause::Exists, .. }) => {
+                Err(NfsError::NoWayBack { path: spec.path.clone(), from: removed(id) })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Puts a removed volume out of the way; where other nodes use it, this one leaves it.
+    pub(super) async fn set_aside(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
+        match self.locate(id, spec).await? {
+            Place::Here => {}
+            Place::Aside | Place::Left | Place::Draft | Place::Nowhere => return Ok(()),
+        }
+        if self.has_others(&spec.path, id).await? {
+            return self.leave(id, spec).await;
+        }
+        self.tree.make_dir(REMOVED, 0o700).await?;
+        self.tree.rename(&spec.path, &removed(id)).await?;
+        fault::point("nfs.aside.renamed");
+        if self.has_others(&removed(id), id).await? {
+            // It was joined in this moment.
+            self.bring_back(id, spec).await?;
+            self.leave(id, spec).await?;
+        }
+        Ok(())
+    }
+
+    async fn leave(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
+        let path = &spec.path;
+        self.tree.rename(&user(path, id), &left(path, id)).await?;
+        tracing::info!(path, "left to the other nodes that use it");
+        Ok(())
+    }
+
+    /// Deletes what this node has of a volume, and the data if no other node uses it.
+    pub(super) async fn delete(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
+        self.set_aside(id, spec).await?;
+        fault::point("nfs.remove.aside");
+        match self.locate(id, spec).await? {
+            Place::Here => Err(NfsError::Taken { path: spec.path.clone(), by: id }),
+            Place::Aside => {
+                let aside = removed(id);
+                // Interrupted before, it may have lost its mark.
+                self.read_mark(&aside).await?;
+                if self.has_others(&aside, id).await? {
+                    self.bring_back(id, spec).await?;
+                    self.leave(id, spec).await?;
+                    return self.forget(id, spec).await;
+                }
+                self.tree.remove_tree(&aside).await?;
+                Ok(())
+            }
+            Place::Left => self.forget(id, spec).await,
+            Place::Draft => {
+                self.tree.remove_tree(&draft(id)).await?;
+                Ok(())
+            }
+            Place::Nowhere => Ok(()),
+        }
+    }
+
+    async fn forget(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
+        self.tree.remove_tree(&left(&spec.path, id)).await?;
+        Ok(())
+    }
+
+    async fn has_others(&self, dir: &str, id: VolumeId) -> Result<bool, NfsError> {
+        Ok(self.users(dir).await?.iter().any(|user| user.id != id))
+    }
+
+    /// The nodes that use a directory. One that cannot be read is an error: it may be somebody.
+    pub(super) async fn users(&self, dir: &str) -> Result<Vec<UserMark>, NfsError> {
+        let entries = match self.tree.list(&users(dir)).await {
+            Ok(entries) => entries,
+            Err(TreeError { cause: Cause::NotFound, .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut found = Vec::new();
+        for entry in entries.iter().filter(|entry| entry.name.parse::<VolumeId>().is_ok()) {
+            let path = format!("{}/{}", users(dir), entry.name);
+            if let Some(text) = self.read(&path).await? {
+                found.push(self.own(dir, self.signer.read::<UserMark>(&text))?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The mark of the volume in that directory; `None` where there is none.
+    pub(super) async fn read_mark(&self, dir: &str) -> Result<Option<VolumeMark>, NfsError> {
+        match self.read(&mark_path(dir)).await? {
+            Some(text) => self.own(dir, self.signer.read(&text)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, NfsError> {
+        match self.tree.read(path, mark::LIMIT).await {
+            Ok(text) => Ok(text),
+            // What lies at a parent's place is no directory: so there is no mark.
+            Err(TreeError { cause: Cause::NotFound, .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn own<T>(&self, dir: &str, mark: Result<T, mark::BadMark>) -> Result<T, NfsError> {
+        mark.map_err(|why| NfsError::Foreign { path: dir.to_owned(), why })
+    }
+
+    /// Whether a directory is what `path` says.
+    pub(super) async fn is_directory(&self, path: &str) -> Result<bool, NfsError> {
+        Ok(self.tree.kind(path).await? == Some(Kind::Directory))
+    }
+}
+
+fn mark_path(dir: &str) -> String {
+    format!("{dir}/{OWN}/volume")
+}
+
+fn users(dir: &str) -> String {
+    format!("{dir}/{OWN}/users")
+}
+
+fn user(dir: &str, id: VolumeId) -> String {
+    format!("{}/{id}", users(dir))
+}
+
+fn left(dir: &str, id: VolumeId) -> String {
+    format!("{}/{id}.left", users(dir))
+}
+
+fn draft(id: VolumeId) -> String {
+    format!("{NEW}/{id}")
+}
+
+fn removed(id: VolumeId) -> String {
+    format!("{REMOVED}/{id}")
+}
