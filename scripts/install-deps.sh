@@ -19,6 +19,9 @@ needs=(
     "curl curl"
     "fio fio"
     "postgresql /usr/lib/postgresql"
+    "nfs-ganesha ganesha.nfsd"
+    "nfs-ganesha-vfs /usr/share/doc/nfs-ganesha-vfs"
+    "rpcbind rpcbind"
 )
 
 export PATH=$PATH:/usr/sbin:/sbin

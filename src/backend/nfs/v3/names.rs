@@ -11,7 +11,7 @@ use super::{
     path::{components, parent_and_name},
     walk::{Node, in_directory},
 };
-use crate::backend::nfs::tree::{Cause, Made, Owner};
+use crate::backend::nfs::tree::{Cause, Kind, Made, Owner};
 
 /// The bits that chmod sets.
 const MODE: u32 = 0o7777;
@@ -44,6 +44,9 @@ impl NfsV3 {
 
     pub(super) async fn do_set_owner(&self, path: &str, owner: Owner) -> Result<(), Cause> {
         let node = self.find(&components(path)?).await?.ok_or(Cause::NotFound)?;
+        if node.kind() == Kind::Other {
+            return Err(Cause::Refused("it is neither a directory nor a file".into()));
+        }
         if is_as_wanted(&node.attributes, owner).is_ok() {
             return Ok(());
         }
