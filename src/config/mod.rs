@@ -18,7 +18,10 @@ pub use settings::{Privacy, SETTINGS, Setting, reference, sample_file};
 pub use sources::{Mistake, Mistakes, Values};
 
 use crate::{
-    backend::{local::LocalConfig, nfs::NfsSettings},
+    backend::{
+        local::{LocalConfig, Users},
+        nfs::NfsSettings,
+    },
     engine::Settings,
     spec::{BackendKind, Bytes, Defaults, EbsDefaults, FsType, Provision, minimum_size},
     sys::mount::RootKind,
@@ -199,7 +202,12 @@ impl Reader {
         let dir = self.get("backends.local.dir", path);
         let overcommit = self.get("backends.local.overcommit", ratio);
         let margin = self.get("backends.local.margin", size);
-        Some(LocalConfig { dir: dir?, overcommit: overcommit?, margin: margin? })
+        Some(LocalConfig {
+            dir: dir?,
+            overcommit: overcommit?,
+            margin: margin?,
+            users: Users::ThisNode,
+        })
     }
 
     /// The value of a setting, or a mistake.

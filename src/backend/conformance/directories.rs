@@ -119,9 +119,7 @@ async fn what_is_aside_makes_room_and_comes_back<B: Backend, F: Fn() -> B>(
     clear(&backend, &first).await;
 }
 
-async fn it_is_measured_and_has_no_device<B: Backend, F: Fn() -> B>(
-    subject: &DirectorySubject<F>,
-) {
+async fn it_is_measured_and_has_no_device<B: Backend, F: Fn() -> B>(subject: &DirectorySubject<F>) {
     let backend = (subject.make)();
     let directories = backend.directories().unwrap();
     let volume = subject.created(&backend, "measure").await;

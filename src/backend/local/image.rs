@@ -12,7 +12,7 @@ use std::{
 use rustix::fs::FallocateFlags;
 
 use super::{
-    LocalConfig, LocalError,
+    LocalConfig, LocalError, Users,
     admission::{Pool, admit},
 };
 use crate::{
@@ -39,7 +39,10 @@ impl Images {
     pub(super) fn open(config: LocalConfig) -> io::Result<Self> {
         fs::create_dir_all(&config.dir)?;
         rustix::fs::chmod(&config.dir, rustix::fs::Mode::RWXU)?;
-        delete_drafts(&config.dir)?;
+        match config.users {
+            Users::ThisNode => delete_drafts(&config.dir)?,
+            Users::ManyNodes => {}
+        }
         let mut thin = HashSet::new();
         for_each(&config.dir, |id, metadata| {
             if taken(metadata) < metadata.len() {

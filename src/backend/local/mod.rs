@@ -49,6 +49,17 @@ pub struct LocalConfig {
     pub overcommit: f64,
     /// Free space that is never given to a volume.
     pub margin: Bytes,
+    /// Whose directory it is.
+    pub users: Users,
+}
+
+/// Who makes images in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Users {
+    /// This node alone: drafts that are found at the start are left from a killed daemon.
+    ThisNode,
+    /// Other nodes as well: a draft may be one that another node is making.
+    ManyNodes,
 }
 
 /// The local backend. Clones share their state.

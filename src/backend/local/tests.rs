@@ -12,7 +12,13 @@ use crate::{
 
 fn open(world: &World) -> Local {
     let dir = world.dir("images");
-    Local::open(LocalConfig { dir, overcommit: 1.0, margin: Bytes::mib(16) }).unwrap()
+    Local::open(LocalConfig {
+        dir,
+        overcommit: 1.0,
+        margin: Bytes::mib(16),
+        users: Users::ThisNode,
+    })
+    .unwrap()
 }
 
 fn volume(provision: Provision) -> VolumeRef {

@@ -1,6 +1,6 @@
 //! What can go wrong with a directory on an export, and what the engine may make of it.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{io, net::IpAddr, path::PathBuf, time::Duration};
 
 use super::{
     mark::BadMark,
@@ -45,6 +45,8 @@ pub(super) enum NfsError {
     NoWayBack { path: String, from: String },
     #[error("it is a directory, and has no device")]
     NoDevice,
+    #[error("cannot use the images on the export mounted at {path}: {source}")]
+    Images { path: PathBuf, source: io::Error },
     #[error("cannot look up {host}: {source}")]
     NoAddress { host: String, source: io::Error },
     #[error(
@@ -88,6 +90,7 @@ impl NfsError {
             | Self::OtherBackend(_)
             | Self::BadHandle(_)
             | Self::NoDevice
+            | Self::Images { .. }
             | Self::NoAddress { .. }
             | Self::Silent { .. }
             | Self::Away(_)

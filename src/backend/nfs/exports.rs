@@ -1,16 +1,11 @@
 //! An export of this node's configuration: how it is reached, its room, and whether its server answers.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    ExportSettings,
-    error::NfsError,
-    mark::Signer,
-    place::Places,
-    tree::Pace,
-    v3,
+    ExportSettings, error::NfsError, images::Images, mark::Signer, place::Places, tree::Pace, v3,
 };
 use crate::spec::Bytes;
 
@@ -22,16 +17,27 @@ const FRESH: Duration = Duration::from_secs(5);
 pub(super) struct Export {
     pub(super) settings: ExportSettings,
     pub(super) places: Places,
+    /// The volumes of it that are file systems in files.
+    pub(super) images: Images,
     /// When its server was last asked, and what was wrong. Held while it is asked: the others wait for
     /// that answer.
     asked: Mutex<Option<(Instant, Result<(), String>)>>,
 }
 
 impl Export {
-    pub(super) fn new(settings: ExportSettings, signer: &Signer, node: &str) -> Self {
-        let places =
-            Places { tree: Arc::new(v3::NfsV3::new(server(&settings))), signer: signer.clone(), node: node.to_owned() };
-        Self { settings, places, asked: Mutex::default() }
+    pub(super) fn new(
+        settings: ExportSettings,
+        signer: &Signer,
+        node: &str,
+        mounts: &Path,
+    ) -> Self {
+        let images = Images::new(mounts.join(&settings.name));
+        let places = Places {
+            tree: Arc::new(v3::NfsV3::new(server(&settings))),
+            signer: signer.clone(),
+            node: node.to_owned(),
+        };
+        Self { settings, places, images, asked: Mutex::default() }
     }
 
     /// Room for that much more, above the margin.

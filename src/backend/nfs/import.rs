@@ -9,9 +9,10 @@ use tokio::time::timeout;
 use super::{
     Nfs, NfsError,
     exports::Export,
-    failed, handle_of,
+    failed,
     mark::VolumeMark,
     place::{DATA, RESERVED},
+    spec_handle,
     tree::Kind,
 };
 use crate::{
@@ -55,7 +56,7 @@ impl Nfs {
         let backend = BackendSpec::Nfs(spec.clone());
         let known = crate::spec::Spec { backend: backend.clone(), ..mark.spec };
         Ok(Candidate {
-            handle: handle_of(&spec),
+            handle: spec_handle(&spec),
             made_by: Maker::Hawser,
             name: mark.name,
             size: known.size,
@@ -81,7 +82,7 @@ impl Nfs {
         };
         let name = spec.path.rsplit('/').next().unwrap_or(&spec.path).to_owned();
         Ok(Candidate {
-            handle: handle_of(&spec),
+            handle: spec_handle(&spec),
             made_by: Maker::Unknown,
             name,
             size,
@@ -111,7 +112,7 @@ impl Nfs {
             places.mark(&spec.path, volume, volume.id, data_dir).await?;
         }
         places.take(volume.id, spec).await?;
-        let handle = Some(handle_of(spec));
+        let handle = Some(spec_handle(spec));
         Ok(Created { handle, backend: volume.spec.backend.clone() })
     }
 }

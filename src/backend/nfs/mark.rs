@@ -115,8 +115,7 @@ impl Signer {
     /// The mark of that text, if it is this cluster's.
     pub(super) fn read<T: DeserializeOwned + OfCluster>(&self, text: &[u8]) -> Result<T, BadMark> {
         let text = str::from_utf8(text).map_err(|error| BadMark::Unreadable(error.to_string()))?;
-        let (body, signature) =
-            text.trim_end().rsplit_once(SIGNATURE).ok_or(BadMark::Unsigned)?;
+        let (body, signature) = text.trim_end().rsplit_once(SIGNATURE).ok_or(BadMark::Unsigned)?;
         let signature = hex::decode(signature).map_err(|_| BadMark::Unsigned)?;
         let mark: T =
             serde_json::from_str(body).map_err(|error| BadMark::Unreadable(error.to_string()))?;

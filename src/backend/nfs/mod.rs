@@ -6,8 +6,10 @@
 //!
 //! A filer that is away fails a call within seconds, and holds up no volume of another one.
 
+mod directory;
 mod error;
 mod exports;
+mod images;
 mod import;
 mod mark;
 mod mounting;
@@ -21,14 +23,16 @@ use std::collections::{BTreeMap, HashSet};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Backend, BackendError, Created, Directories, ErrorKind, Imports, Inspection, VolumeRef};
+use super::{
+    Backend, BackendError, Created, Directories, Imports, Inspection, VolumeRef, local::Local,
+};
 use crate::{
-    spec::{BackendKind, BackendSpec, Bytes, NfsSpec},
+    spec::{BackendKind, BackendSpec, Bytes, NfsLayout, NfsSpec},
     volume::{Device, Handle, VolumeId},
 };
 use error::NfsError;
 use exports::Export;
-use place::{DATA, Place};
+use images::as_local;
 pub use settings::{
     Control, ExportSettings, Locks, NfsSettings, NfsVersion, OverLimit, Secret, Server, ServerKind,
 };
@@ -43,16 +47,16 @@ impl Nfs {
     /// Opens the backend. No server is asked for anything.
     #[must_use]
     pub fn open(settings: NfsSettings) -> Self {
-        let NfsSettings { cluster, node, secret, exports } = settings;
+        let NfsSettings { cluster, node, mounts, secret, exports } = settings;
         let signer = mark::Signer::new(&cluster, secret.as_ref().map(Secret::expose));
         let exports = exports
             .into_iter()
-            .map(|export| (export.name.clone(), Export::new(export, &signer, &node)));
+            .map(|export| (export.name.clone(), Export::new(export, &signer, &node, &mounts)));
         Self { exports: exports.collect() }
     }
 
     /// The export of a volume, and where on it the volume is.
-    fn of<'a>(&self, spec: &'a BackendSpec) -> Result<(&Export, &'a NfsSpec), NfsError> {
+    fn of<'a>(&'a self, spec: &'a BackendSpec) -> Result<(&'a Export, &'a NfsSpec), NfsError> {
         match spec {
             BackendSpec::Nfs(nfs) => Ok((self.export(&nfs.export)?, nfs)),
             BackendSpec::Local(_) | BackendSpec::Ebs(_) => Err(NfsError::OtherBackend(spec.kind())),
@@ -63,86 +67,28 @@ impl Nfs {
         self.exports.get(name).ok_or_else(|| NfsError::NoExport(name.to_owned()))
     }
 
-    async fn make(&self, volume: &VolumeRef) -> Result<Created, NfsError> {
-        let (export, spec) = self.of(&volume.spec.backend)?;
-        if export.places.locate(volume.id, spec).await? == Place::Nowhere
-            && !export.places.is_directory(&spec.path).await?
-        {
-            export.admit(volume.spec.size).await?;
+    /// The images among which the volume's is.
+    async fn image(
+        &self,
+        op: &'static str,
+        volume: &VolumeRef,
+    ) -> Result<(Local, VolumeRef), BackendError> {
+        match self.layout(volume).map_err(failed(op))? {
+            Layout::Image(export, image) => Ok((export.images().await.map_err(failed(op))?, image)),
+            Layout::Directory(..) => Err(failed(op)(NfsError::NoDevice)),
         }
-        export.places.make(volume, spec).await?;
-        let handle = Some(handle_of(spec));
-        Ok(Created { handle, backend: volume.spec.backend.clone() })
-    }
-
-    async fn look(&self, volume: &VolumeRef) -> Result<Inspection, NfsError> {
-        let (export, spec) = self.of(&volume.spec.backend)?;
-        Ok(match export.places.locate(volume.id, spec).await? {
-            Place::Here | Place::Draft => Inspection::Detached,
-            Place::Aside | Place::Left => Inspection::SetAside,
-            Place::Nowhere => Inspection::Absent,
-        })
-    }
-
-    /// The directory has no wall that could be moved: its mark says the new size.
-    async fn enlarge(&self, volume: &VolumeRef, to: Bytes) -> Result<(), NfsError> {
-        let (export, spec) = self.of(&volume.spec.backend)?;
-        let places = &export.places;
-        let here = places.locate(volume.id, spec).await? == Place::Here;
-        let mark = places.read_mark(&spec.path).await?.filter(|_| here);
-        let Some(mark) = mark else { return Err(NfsError::Absent { path: spec.path.clone() }) };
-        if to <= mark.spec.size {
-            return Ok(());
-        }
-        export.admit(to.saturating_sub(mark.spec.size)).await?;
-        let mut larger = volume.clone();
-        larger.spec.size = to;
-        places.mark(&spec.path, &larger, mark.id, &mark.data_dir).await
-    }
-
-    async fn rewrite(&self, volume: &VolumeRef) -> Result<(), NfsError> {
-        let (export, spec) = self.of(&volume.spec.backend)?;
-        let places = &export.places;
-        if places.locate(volume.id, spec).await? != Place::Here {
-            return Ok(());
-        }
-        match places.read_mark(&spec.path).await? {
-            Some(mark) => places.mark(&spec.path, volume, mark.id, &mark.data_dir).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn forget(&self, volume: &VolumeRef) -> Result<(), NfsError> {
-        let (export, spec) = self.of(&volume.spec.backend)?;
-        export.places.delete(volume.id, spec).await
-    }
-
-    async fn put_aside(&self, volume: &VolumeRef) -> Result<(), NfsError> {
-        let (export, spec) = self.of(&volume.spec.backend)?;
-        export.places.set_aside(volume.id, spec).await
-    }
-
-    async fn add_up(&self, volume: &VolumeRef) -> Result<Bytes, NfsError> {
-        let (export, spec) = self.of(&volume.spec.backend)?;
-        export.measure(&data_of(volume, spec)).await
-    }
-
-    async fn is_well(&self, volume: &VolumeRef) -> Result<(), NfsError> {
-        let (export, _) = self.of(&volume.spec.backend)?;
-        export.answers().await
     }
 }
 
-/// The directory that tasks see, from the export's root.
-fn data_of(volume: &VolumeRef, spec: &NfsSpec) -> String {
-    match volume.data_dir.as_deref().unwrap_or(DATA) {
-        "" => spec.path.clone(),
-        data => format!("{}/{data}", spec.path),
+/// What the storage is called: `EXPORT:PATH`; an image is known by its volume's id.
+fn handle_of(volume: &VolumeRef) -> Option<Handle> {
+    match &volume.spec.backend {
+        BackendSpec::Nfs(spec) if spec.layout == NfsLayout::Directory => Some(spec_handle(spec)),
+        BackendSpec::Nfs(_) | BackendSpec::Local(_) | BackendSpec::Ebs(_) => None,
     }
 }
 
-/// What the storage is called: `EXPORT:PATH`.
-fn handle_of(spec: &NfsSpec) -> Handle {
+fn spec_handle(spec: &NfsSpec) -> Handle {
     format!("{}:{}", spec.export, spec.path).into()
 }
 
@@ -154,8 +100,35 @@ fn failed(op: &'static str) -> impl FnOnce(NfsError) -> BackendError {
     }
 }
 
-fn no_device(op: &'static str) -> BackendError {
-    failed(op)(NfsError::NoDevice)
+/// A volume of either layout.
+enum Layout<'a> {
+    Directory(&'a Export, &'a NfsSpec),
+    Image(&'a Export, VolumeRef),
+}
+
+impl Nfs {
+    fn layout<'a>(&'a self, volume: &'a VolumeRef) -> Result<Layout<'a>, NfsError> {
+        let (export, spec) = self.of(&volume.spec.backend)?;
+        Ok(match spec.layout {
+            NfsLayout::Directory => Layout::Directory(export, spec),
+            NfsLayout::Image => Layout::Image(export, as_local(volume)),
+        })
+    }
+
+    async fn attached_images(&self) -> Result<HashSet<VolumeId>, BackendError> {
+        let mut all = HashSet::new();
+        for export in self.exports.values() {
+            if let Some(images) = export.images_in_use().await.map_err(failed("list"))? {
+                all.extend(images.attached().await.map_err(of_image)?);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The local backend's error about an image, as this backend's.
+fn of_image(error: BackendError) -> BackendError {
+    BackendError { backend: BackendKind::Nfs, ..error }
 }
 
 #[async_trait]
@@ -165,44 +138,93 @@ impl Backend for Nfs {
     }
 
     async fn create(&self, volume: &VolumeRef) -> Result<Created, BackendError> {
-        self.make(volume).await.map_err(failed("create"))
+        match self.layout(volume).map_err(failed("create"))? {
+            Layout::Directory(export, spec) => {
+                export.create(volume, spec).await.map_err(failed("create"))?;
+            }
+            Layout::Image(export, image) => {
+                let images = export.images().await.map_err(failed("create"))?;
+                images.create(&image).await.map_err(of_image)?;
+            }
+        }
+        let backend = volume.spec.backend.clone();
+        Ok(Created { handle: handle_of(volume), backend })
     }
 
     async fn attach(
         &self,
-        _volume: &VolumeRef,
-        _cancel: &CancellationToken,
+        volume: &VolumeRef,
+        cancel: &CancellationToken,
     ) -> Result<Device, BackendError> {
-        Err(no_device("attach"))
+        let (images, image) = self.image("attach", volume).await?;
+        images.attach(&image, cancel).await.map_err(of_image)
     }
 
-    async fn detach(&self, _volume: &VolumeRef) -> Result<(), BackendError> {
-        Ok(())
+    async fn detach(&self, volume: &VolumeRef) -> Result<(), BackendError> {
+        match self.layout(volume).map_err(failed("detach"))? {
+            Layout::Directory(..) => Ok(()),
+            Layout::Image(export, image) => {
+                match export.images_in_use().await.map_err(failed("detach"))? {
+                    Some(images) => images.detach(&image).await.map_err(of_image),
+                    None => Ok(()),
+                }
+            }
+        }
     }
 
     async fn grow(&self, volume: &VolumeRef, to: Bytes) -> Result<(), BackendError> {
-        self.enlarge(volume, to).await.map_err(failed("grow"))
+        match self.layout(volume).map_err(failed("grow"))? {
+            Layout::Directory(export, spec) => {
+                export.grow(volume, spec, to).await.map_err(failed("grow"))
+            }
+            Layout::Image(export, image) => {
+                let images = export.images().await.map_err(failed("grow"))?;
+                images.grow(&image, to).await.map_err(of_image)
+            }
+        }
     }
 
     async fn remove(&self, volume: &VolumeRef) -> Result<(), BackendError> {
-        self.forget(volume).await.map_err(failed("remove"))
+        match self.layout(volume).map_err(failed("remove"))? {
+            Layout::Directory(export, spec) => {
+                export.places.delete(volume.id, spec).await.map_err(failed("remove"))
+            }
+            Layout::Image(export, image) => {
+                let images = export.images().await.map_err(failed("remove"))?;
+                images.remove(&image).await.map_err(of_image)
+            }
+        }
     }
 
     async fn inspect(&self, volume: &VolumeRef) -> Result<Inspection, BackendError> {
-        self.look(volume).await.map_err(failed("inspect"))
+        match self.layout(volume).map_err(failed("inspect"))? {
+            Layout::Directory(export, spec) => {
+                export.inspect(volume.id, spec).await.map_err(failed("inspect"))
+            }
+            Layout::Image(export, image) => {
+                let images = export.images().await.map_err(failed("inspect"))?;
+                images.inspect(&image).await.map_err(of_image)
+            }
+        }
     }
 
     async fn attached(&self) -> Result<HashSet<VolumeId>, BackendError> {
-        // What is mounted is known from the mount table.
-        Ok(HashSet::new())
+        // Mounted directories are known from the mount table.
+        self.attached_images().await
     }
 
-    async fn confirm(&self, _volume: &VolumeRef, _device: &Device) -> Result<(), BackendError> {
-        Err(BackendError { kind: ErrorKind::NotFound, ..no_device("confirm the device") })
+    async fn confirm(&self, volume: &VolumeRef, device: &Device) -> Result<(), BackendError> {
+        let (images, image) = self.image("confirm the device", volume).await?;
+        images.confirm(&image, device).await.map_err(of_image)
     }
 
     async fn describe(&self, volume: &VolumeRef) -> Result<(), BackendError> {
-        self.rewrite(volume).await.map_err(failed("describe"))
+        match self.layout(volume).map_err(failed("describe"))? {
+            Layout::Directory(export, spec) => {
+                export.describe(volume, spec).await.map_err(failed("describe"))
+            }
+            Layout::Image(..) => Ok(()),
+        }
     }
 
     fn directories(&self) -> Option<&dyn Directories> {

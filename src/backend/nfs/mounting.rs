@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use super::{
     ExportSettings, Locks, Nfs, NfsVersion, OverLimit,
+    directory::data_of,
     error::NfsError,
     exports::{self, Export},
     failed,
@@ -41,12 +42,30 @@ impl Export {
         if self.places.locate(volume.id, spec).await? != Place::Here {
             return Err(NfsError::Absent { path: spec.path.clone() });
         }
+        self.mount_path(&spec.path, &volume.spec.mount_options, target).await
+    }
+
+    /// Mounts the export itself.
+    pub(super) async fn mount_whole(&self, target: &Path) -> Result<(), NfsError> {
+        self.mount_path("", &[], target).await
+    }
+
+    async fn mount_path(
+        &self,
+        path: &str,
+        options: &[String],
+        target: &Path,
+    ) -> Result<(), NfsError> {
         let address = self.reachable().await?;
-        let version = as_mount(&self.settings, address, spec, &volume.spec.mount_options)
-            .mount(target, &Helper::itself(), MOUNT)
-            .await?;
-        tracing::info!(volume = %volume.name, server = %self.settings.server, %version, "mounted");
+        let mount = as_mount(&self.settings, address, path, options);
+        let version = mount.mount(target, &Helper::itself(), MOUNT).await?;
+        tracing::info!(server = %self.settings.server, path, %version, "mounted");
         Ok(())
+    }
+
+    /// Whether a mount is that of the export itself.
+    pub(super) fn is_whole(&self, mount: &Mount) -> bool {
+        shows_path(&server_path(&self.settings, ""), mount)
     }
 
     /// The server's first address that answers a call without arguments.
@@ -66,7 +85,8 @@ impl Export {
         };
         let mut silent = None;
         for address in addresses {
-            let server = v3::ServerConfig { host: address.to_string(), ..exports::server(&self.settings) };
+            let server =
+                v3::ServerConfig { host: address.to_string(), ..exports::server(&self.settings) };
             match v3::null(&server, port, version, PROBE).await {
                 Ok(()) => return Ok(address),
                 Err(why) => silent = Some((address, why.to_string())),
@@ -106,13 +126,13 @@ impl Export {
 fn as_mount(
     settings: &ExportSettings,
     address: IpAddr,
-    spec: &NfsSpec,
+    path: &str,
     options: &[String],
 ) -> NfsMount {
     NfsMount {
         host: settings.server.host.clone(),
         address,
-        path: server_path(settings, spec),
+        path: server_path(settings, path),
         versions: settings.versions.iter().copied().map(as_version).collect(),
         port: settings.port,
         mount_port: settings.mount_port,
@@ -131,9 +151,17 @@ fn as_mount(
     }
 }
 
-/// The volume's directory as the server counts it.
-fn server_path(settings: &ExportSettings, spec: &NfsSpec) -> String {
-    format!("{}/{}", settings.server.path.trim_end_matches('/'), spec.path)
+/// A directory of the export, as the server counts it.
+fn server_path(settings: &ExportSettings, path: &str) -> String {
+    let export = settings.server.path.trim_end_matches('/');
+    let full = if path.is_empty() { export.to_owned() } else { format!("{export}/{path}") };
+    if full.is_empty() { "/".to_owned() } else { full }
+}
+
+/// The server's name is not compared: it may have got another one in the configuration since.
+fn shows_path(path: &str, mount: &Mount) -> bool {
+    let shown = mount.source.rsplit_once(":/").map(|(_, path)| path);
+    mount.fs_type.starts_with("nfs") && shown == path.strip_prefix('/')
 }
 
 const fn as_version(version: NfsVersion) -> Version {
@@ -157,24 +185,24 @@ impl Directories for Nfs {
         export.unmount(volume, target).await
     }
 
-    /// The server's name is not compared: it may have got another one in the configuration since.
     fn shows(&self, volume: &VolumeRef, mount: &Mount) -> bool {
         let Ok((export, spec)) = self.of(&volume.spec.backend) else { return false };
-        let path = mount.source.rsplit_once(":/").map(|(_, path)| path);
-        mount.fs_type.starts_with("nfs")
-            && path == server_path(&export.settings, spec).strip_prefix('/')
+        shows_path(&server_path(&export.settings, &spec.path), mount)
     }
 
     async fn set_aside(&self, volume: &VolumeRef) -> Result<(), BackendError> {
-        self.put_aside(volume).await.map_err(failed("set aside"))
+        let (export, spec) = self.of(&volume.spec.backend).map_err(failed("set aside"))?;
+        export.places.set_aside(volume.id, spec).await.map_err(failed("set aside"))
     }
 
     async fn answers(&self, volume: &VolumeRef) -> Result<(), BackendError> {
-        self.is_well(volume).await.map_err(failed("reach the server"))
+        let (export, _) = self.of(&volume.spec.backend).map_err(failed("reach the server"))?;
+        export.answers().await.map_err(failed("reach the server"))
     }
 
     async fn measure(&self, volume: &VolumeRef) -> Result<Bytes, BackendError> {
-        self.add_up(volume).await.map_err(failed("measure"))
+        let (export, spec) = self.of(&volume.spec.backend).map_err(failed("measure"))?;
+        export.measure(&data_of(volume, spec)).await.map_err(failed("measure"))
     }
 
     fn accounting(&self, volume: &VolumeRef) -> Accounting {

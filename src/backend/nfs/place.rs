@@ -79,11 +79,7 @@ pub(super) struct Places {
 
 impl Places {
     /// Where the volume is now.
-    pub(super) async fn locate(
-        &self,
-        id: VolumeId,
-        spec: &NfsSpec,
-    ) -> Result<Place, NfsError> {
+    pub(super) async fn locate(&self, id: VolumeId, spec: &NfsSpec) -> Result<Place, NfsError> {
         if let Some(text) = self.read(&user(&spec.path, id)).await? {
             self.own(&spec.path, self.signer.read::<UserMark>(&text))?;
             return Ok(Place::Here);

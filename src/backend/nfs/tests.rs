@@ -1,6 +1,6 @@
 //! The backend on a real NFS server, and what it must never do there.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use ganesha::{Filesystem, Options, Server as Ganesha, Squash};
 use jiff::Timestamp;
@@ -8,10 +8,11 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    backend::ErrorKind,
     backend::conformance::directories::{self, DirectorySubject},
-    spec::{NfsLayout, Ownership, Spec},
-    sys::nfs::{Client, look},
-    volume::{Record, testing},
+    spec::{Ownership, Spec},
+    sys::mountinfo::{Mount, MountTable},
+    volume::{Record, VolumeId, testing},
 };
 
 /// A server with an export of 128 MiB, as the nodes of a cluster see it.
@@ -64,6 +65,7 @@ impl World {
         Nfs::open(NfsSettings {
             cluster: cluster.into(),
             node: node.into(),
+            mounts: self.dir.path().join("mounts"),
             secret: secret.map(|secret| Secret::new(secret.to_owned())),
             exports: vec![export],
         })
@@ -134,7 +136,6 @@ async fn a_new_volume_has_its_data_directory_with_its_owner() {
 
     assert_eq!(created.handle.unwrap().as_str(), "fast:team/web/pgdata");
     let data = fs::metadata(world.path("team/web/pgdata/data")).unwrap();
-    use std::os::unix::fs::MetadataExt;
     assert_eq!((data.uid(), data.gid(), data.mode() & 0o7777), (999, 70, 0o750));
     let own = fs::metadata(world.path("team/web/pgdata/.hawser")).unwrap();
     assert_eq!(own.mode() & 0o7777, 0o700, "its marks are for no task");
@@ -379,34 +380,13 @@ async fn an_owner_that_the_server_does_not_allow_is_refused_and_leaves_nothing()
     assert!(!world.has("owned"));
 }
 
-/// Mounts are the lab's; here it is that nothing else takes their place.
-#[tokio::test]
-async fn without_a_kernel_client_nothing_is_mounted() {
-    let world = World::new();
-    let backend = world.node("n1");
-    let asked = volume("mounted");
-    backend.create(&asked).await.unwrap();
-    let target = TempDir::new().unwrap();
-    let mounted = backend.mount(&asked, target.path()).await;
-
-    match look().await {
-        Client::Present => {
-            // Ganesha shows the export to NFSv4 by another path.
-            drop(mounted);
-            drop(backend.unmount(&asked, target.path()).await);
-        }
-        Client::Absent => refused(mounted, ErrorKind::Failed, "this kernel has no NFS client"),
-    }
-    assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
-}
-
 #[tokio::test]
 async fn a_mount_is_known_by_the_servers_path() {
     let world = World::new();
     let backend = world.node("n1");
     let asked = volume("pgdata");
     let mount = |fs_type: &str, source: String| {
-        let table = crate::sys::mountinfo::MountTable::read().unwrap();
+        let table = MountTable::read().unwrap();
         let some = table.iter().next().unwrap().clone();
         Mount { fs_type: fs_type.into(), source, ..some }
     };

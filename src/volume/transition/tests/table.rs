@@ -108,7 +108,7 @@ const fn word(refusal: &Refusal) -> &'static str {
         Refusal::Purged => "purged",
         Refusal::Sticky => "sticky",
         Refusal::Shrink { .. } => "shrink",
-        Refusal::Thick | Refusal::Directory | Refusal::Full { .. } => "thick",
+        Refusal::Thick => "thick",
         Refusal::Unused => "unused",
         Refusal::Directory => "no-fs",
         Refusal::Full { .. } => "full",
