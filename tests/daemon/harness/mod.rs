@@ -10,6 +10,8 @@ mod callers;
 #[allow(dead_code, reason = "by the EBS suites, which share this harness")]
 mod cloud;
 mod daemon;
+#[allow(dead_code, reason = "by the NFS suites, which share this harness")]
+mod filer;
 mod http;
 mod kernel;
 mod on_ebs;
@@ -32,6 +34,8 @@ use rustix::{
 pub(crate) use callers::Caller;
 #[allow(unused_imports, reason = "not by the EBS suites, which share this harness")]
 pub(crate) use daemon::Start;
+#[allow(unused_imports, reason = "by the NFS suites, which share this harness")]
+pub(crate) use filer::settings as filer_settings;
 pub(crate) use http::{Connection, Reply};
 #[allow(unused_imports, reason = "not by the crash suite, which shares this harness")]
 pub(crate) use kernel::is_mount_point;
@@ -50,6 +54,7 @@ pub(crate) struct World {
     daemon: Option<Child>,
     others: Vec<Child>,
     cloud: Option<Fake>,
+    filer: Option<ganesha::Server>,
 }
 
 impl World {
@@ -68,6 +73,7 @@ impl World {
             daemon: None,
             others: Vec::new(),
             cloud: None,
+            filer: None,
         };
         let path = |name: &str| world.path(name).display().to_string();
         let paths = [
@@ -189,6 +195,7 @@ impl Drop for World {
             self.undo_mounts();
             drop(fake);
         }
+        drop(self.filer.take());
         kernel::undo_everything(&self.dir);
     }
 }

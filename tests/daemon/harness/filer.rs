@@ -1,0 +1,66 @@
+//! A world whose volumes are on NFS: a real server of its own beside the daemon.
+
+use std::{fs, path::PathBuf};
+
+use ganesha::{Options, Server};
+
+use super::World;
+
+impl World {
+    /// A daemon with an export called `fast`, which is its default; not started yet.
+    #[track_caller]
+    pub(crate) fn on_nfs() -> Self {
+        Self::on_filer(Options::default())
+    }
+
+    /// The same with a server of the test's own making.
+    #[track_caller]
+    pub(crate) fn on_filer(options: Options) -> Self {
+        let mut world = Self::new();
+        let export = world.path("export");
+        fs::create_dir(&export).unwrap();
+        let server = Server::start(&export, options);
+        for (key, value) in settings(&server) {
+            world.set(key, &value);
+        }
+        world.filer = Some(server);
+        world
+    }
+
+    /// The NFS server.
+    #[track_caller]
+    pub(crate) fn filer(&mut self) -> &mut Server {
+        self.filer.as_mut().expect("this world has an NFS server")
+    }
+
+    /// A file on the server's disk.
+    pub(crate) fn on_export(&self, path: &str) -> PathBuf {
+        self.path("export").join(path)
+    }
+
+    /// The volumes' directories on the server's disk: those that are not hawser's own.
+    pub(crate) fn exported(&self) -> Vec<String> {
+        self.names_on_export("").into_iter().filter(|name| !name.starts_with(".hawser")).collect()
+    }
+
+    /// The names in a directory on the server's disk; none where it is absent.
+    pub(crate) fn names_on_export(&self, dir: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.on_export(dir)) else { return Vec::new() };
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// Keys and values that put a daemon on a server; NFS is the default backend.
+pub(crate) fn settings(server: &Server) -> Vec<(&'static str, String)> {
+    vec![
+        ("daemon.cluster", "test".to_owned()),
+        ("backends.nfs.fast.server", format!("127.0.0.1:{}", server.export().display())),
+        ("backends.nfs.fast.port", server.port().to_string()),
+        ("backends.nfs.fast.mount_port", server.mount_port().to_string()),
+        ("backends.nfs.fast.margin", "16MiB".to_owned()),
+        ("volumes.default_backend", "nfs".to_owned()),
+    ]
+}
