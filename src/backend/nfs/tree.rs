@@ -105,8 +105,9 @@ pub(crate) trait Tree: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// `Refused` for the export itself; where another file system lies below, which is left alone;
-    /// and where files are made as fast as they are deleted.
+    /// `Refused` for the export itself; where another file system is mounted below, which is left
+    /// alone as far as the server shows it to be another (its fsid); and where files are made as fast
+    /// as they are deleted.
     async fn remove_tree(&self, path: &str) -> Result<Removed, TreeError>;
 
     /// Measures what is at `path` and below it, as `du` does: the bytes that are used, a file with

@@ -17,6 +17,8 @@ pub struct Options {
     pub source_ports: SourcePorts,
     /// What the exported directory lies on.
     pub filesystem: Filesystem,
+    /// A directory of the export that another file system is mounted on, if any.
+    pub mounted_below: Option<&'static str>,
 }
 
 /// Versions of NFS.
@@ -68,7 +70,8 @@ pub(crate) struct Ports {
     pub(crate) mount: u16,
 }
 
-/// The configuration file: `export` is shown as itself to NFSv3 and as `/vol` to NFSv4.
+/// The configuration file. Attributes are not cached, since tests look and change behind the server's
+/// back. No `Filesystem_Id`: with it, Ganesha shows all file systems below as one. `export` is shown as itself to NFSv3 and as `/vol` to NFSv4.
 pub(crate) fn file(options: &Options, ports: Ports, private: &Path, export: &Path) -> String {
     let Ports { nfs, mount } = ports;
     let protocols = match options.protocols {
@@ -107,7 +110,7 @@ EXPORT {{
     Squash = {squash};
     PrivilegedPort = {privileged};
     SecType = sys;
-    Filesystem_Id = 101.1;
+    Attr_Expiration_Time = 0;
     FSAL {{ Name = VFS; }}
 }}
 "

@@ -25,15 +25,27 @@ impl Default for Filesystem {
     }
 }
 
-/// An ext4 that is mounted as long as this lives.
+/// A file system that is mounted as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Disk {
     mountpoint: PathBuf,
 }
 
 impl Disk {
+    /// A small tmpfs on a new directory.
     #[track_caller]
-    pub(crate) fn mount(mebibytes: u64, private: &Path, mountpoint: &Path) -> Self {
+    pub(crate) fn mount_tmpfs(mountpoint: PathBuf) -> Self {
+        if let Err(error) = fs::create_dir_all(&mountpoint) {
+            panic!("{} cannot be made: {error}", mountpoint.display());
+        }
+        let target = mountpoint.display().to_string();
+        process::run("mount", "mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs", &target]);
+        Self { mountpoint }
+    }
+
+    /// A new ext4, in an image.
+    #[track_caller]
+    pub(crate) fn mount_ext4(mebibytes: u64, private: &Path, mountpoint: &Path) -> Self {
         let image = private.join("disk.img");
         let made = File::create(&image).and_then(|file| file.set_len(mebibytes << 20));
         if let Err(error) = made {

@@ -30,6 +30,7 @@ pub struct Server {
     // In this order they end: a file system is unmounted when no process has it any more.
     ganesha: Option<Running>,
     rpcbind: Running,
+    _below: Option<Disk>,
     _disk: Option<Disk>,
     private: TempDir,
     export: PathBuf,
@@ -57,14 +58,25 @@ impl Server {
             }
         }
         let disk = match options.filesystem {
-            Filesystem::Ext4(mebibytes) => Some(Disk::mount(mebibytes, private.path(), export)),
+            Filesystem::Ext4(mebibytes) => {
+                Some(Disk::mount_ext4(mebibytes, private.path(), export))
+            }
             Filesystem::AsItIs => None,
         };
+        let below = options.mounted_below.map(|name| Disk::mount_tmpfs(export.join(name)));
         let rpcbind = start_rpcbind(private.path(), export);
         let ports = Ports { nfs: free_port(), mount: free_port() };
         let export = export.to_owned();
-        let mut server =
-            Self { ganesha: None, rpcbind, _disk: disk, private, export, options, ports };
+        let mut server = Self {
+            ganesha: None,
+            rpcbind,
+            _below: below,
+            _disk: disk,
+            private,
+            export,
+            options,
+            ports,
+        };
         for _ in 1..ATTEMPTS {
             if server.try_start() {
                 return server;

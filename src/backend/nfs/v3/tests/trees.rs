@@ -91,7 +91,8 @@ async fn a_single_file_is_measured_and_deleted() {
     put(filer.local("f"), [1; 5000]);
     rustix::fs::sync();
     let usage = tree.measure("f", FAST).await.unwrap();
-    assert_eq!(usage, Usage { bytes: 8192, files: 1, directories: 0 });
+    assert_eq!(usage, Usage { bytes: du(&filer.local("f")), files: 1, directories: 0 });
+    assert!(usage.bytes >= 5000);
     assert_eq!(tree.remove_tree("f").await.unwrap(), Removed { files: 1, directories: 0 });
     assert!(!filer.local("f").exists());
 }
@@ -144,6 +145,20 @@ async fn the_owner_of_a_link_s_target_stays() {
     let result = tree.set_owner("l", owner).await;
     assert!(matches!(cause(result), Cause::Refused(_)));
     assert_eq!(fs::metadata(filer.local("other")).unwrap().uid(), 0);
+}
+
+#[tokio::test]
+async fn another_file_system_below_is_left_alone() {
+    let mounted_below = Some("t/other");
+    let filer = Filer::with(Options { mounted_below, ..Options::default() });
+    let tree = filer.open();
+    put(filer.local("t/other/keep"), "x");
+    put(filer.local("t/f"), "x");
+    let usage = tree.measure("t", FAST).await.unwrap();
+    assert_eq!((usage.files, usage.directories), (1, 1));
+    let cause = cause(tree.remove_tree("t").await);
+    assert!(matches!(&cause, Cause::Refused(why) if why.contains("other")), "{cause}");
+    assert_eq!(fs::read(filer.local("t/other/keep")).unwrap(), b"x");
 }
 
 #[tokio::test]
