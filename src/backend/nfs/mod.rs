@@ -2,5 +2,6 @@
 
 #![allow(dead_code, unused_imports)]
 
+pub(crate) mod mounted;
 pub(crate) mod tree;
 pub(crate) mod v3;
