@@ -6,7 +6,9 @@
 //! A task has a stack of directories, the deepest one on top; it empties the top one in steps: a
 //! step deletes files for a while, or finds directories, which come first. While there is room for
 //! another task, a directory that was found gets one. Directories are opened by their path from the
-//! root each time: a tree may be deeper than there are descriptors, or stack for a recursion.
+//! root each time: a tree may be deeper than there are descriptors, or stack for a recursion. What
+//! lies very deep is first moved up to the top, which is going to be deleted itself: with paths as
+//! long as a task cared to make them, the time would grow with the square of the depth.
 
 use std::{
     ffi::OsString,
@@ -20,7 +22,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, FileType, statat, unlinkat},
+    fs::{AtFlags, FileType, renameat, statat, unlinkat},
     io::Errno,
 };
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -40,6 +42,8 @@ const WIDTH: usize = 8;
 const BATCH: usize = 256;
 /// What one step may take while the server answers.
 const SLICE: Duration = Duration::from_secs(2);
+/// Directories below this depth are moved up.
+const DEEP: usize = 64;
 /// How often a directory that was read to its end may be found not to be empty.
 const ROUNDS: u32 = 20;
 /// How many steps one directory may take: about an hour.
@@ -48,6 +52,7 @@ const STEPS: u32 = 1800;
 /// One removal.
 struct Job {
     worker: Worker,
+    top: PathBuf,
     room: Arc<Semaphore>,
     files: AtomicU64,
     directories: AtomicU64,
@@ -93,6 +98,7 @@ pub(super) async fn remove_tree(worker: &Worker, path: &str) -> Result<Removed, 
     }
     let job = Arc::new(Job {
         worker: worker.clone(),
+        top: top.clone().into(),
         room: Arc::new(Semaphore::new(WIDTH - 1)),
         files: AtomicU64::new(0),
         directories: AtomicU64::new(0),
@@ -124,6 +130,10 @@ impl Job {
             while let Some(directory) = stack.last_mut() {
                 if let Some(name) = directory.below.pop() {
                     let below = directory.path.join(name);
+                    if self.is_deep(&below) {
+                        self.move_up(below).await?;
+                        continue;
+                    }
                     match Arc::clone(&self.room).try_acquire_owned() {
                         Ok(room) => {
                             let job = Arc::clone(&self);
@@ -145,6 +155,27 @@ impl Job {
             }
             Ok(())
         })
+    }
+
+    fn is_deep(&self, path: &Path) -> bool {
+        path.components().count() > self.top.components().count() + DEEP
+    }
+
+    /// To the top, which finds it when it is read again.
+    async fn move_up(&self, from: PathBuf) -> Result<(), Cause> {
+        let (top, name) = (self.top.clone(), uuid::Uuid::new_v4().simple().to_string());
+        let to = format!(".hawser-deep-{name}");
+        self.worker
+            .run(move |root| {
+                let (Some(parent), Some(name)) = (from.parent(), from.file_name()) else {
+                    return Ok(());
+                };
+                match renameat(root.descend(parent)?, name, root.descend(&top)?, &to) {
+                    Ok(()) | Err(Errno::NOENT) => Ok(()),
+                    Err(errno) => Err(of_errno(errno)),
+                }
+            })
+            .await
     }
 
     /// Whether the directory is gone.
