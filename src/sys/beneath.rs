@@ -6,7 +6,7 @@
 use std::{
     fs::File,
     io,
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
     path::{Component, Path, PathBuf},
 };
 
@@ -23,6 +23,9 @@ pub struct Beneath {
     directory: File,
 }
 
+const FLAGS: OFlags =
+    OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
 impl Beneath {
     /// Opens `below` of `top`, which must be a directory on the same file system, by no link.
     ///
@@ -30,33 +33,50 @@ impl Beneath {
     /// `ENOENT` or `ENOTDIR` where it is not such a directory, `EXDEV` where a mount lies in
     /// between, `EINVAL` where `below` leads out of `top`.
     pub fn open(top: &Path, below: &Path) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let step = || -> Result<File, Errno> {
-            let mut directory = open(top, flags, Mode::empty())?;
-            let device = fstat(&directory)?.st_dev;
-            for component in below.components() {
-                let name = match component {
-                    Component::Normal(name) => name,
-                    Component::CurDir => continue,
-                    Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
-                        return Err(Errno::INVAL);
-                    }
-                };
-                directory = openat(directory.as_fd(), name, flags, Mode::empty())?;
-                if fstat(&directory)?.st_dev != device {
-                    return Err(Errno::XDEV);
-                }
-            }
-            Ok(File::from(directory))
+        let open = || {
+            let directory = File::from(open(top, FLAGS, Mode::empty())?);
+            Self { directory }.walk(below)
         };
-        let directory = step().map_err(errno::on("open", &top.join(below)))?;
-        Ok(Self { directory })
+        open().map_err(errno::on("open", &top.join(below)))
+    }
+
+    /// Opens `below` of this directory, under the same conditions.
+    ///
+    /// # Errors
+    /// As [`Beneath::open`].
+    pub fn descend(&self, below: &Path) -> io::Result<Self> {
+        self.walk(below).map_err(errno::on("open", below))
+    }
+
+    fn walk(&self, below: &Path) -> Result<Self, Errno> {
+        let device = fstat(&self.directory)?.st_dev;
+        let mut directory = rustix::io::fcntl_dupfd_cloexec(&self.directory, 0)?;
+        for component in below.components() {
+            let name = match component {
+                Component::Normal(name) => name,
+                Component::CurDir => continue,
+                Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                    return Err(Errno::INVAL);
+                }
+            };
+            directory = openat(directory.as_fd(), name, FLAGS, Mode::empty())?;
+            if fstat(&directory)?.st_dev != device {
+                return Err(Errno::XDEV);
+            }
+        }
+        Ok(Self { directory: File::from(directory) })
     }
 
     /// A path that means this directory for as long as it is held.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.directory.as_raw_fd()))
+    }
+}
+
+impl AsFd for Beneath {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
     }
 }
 

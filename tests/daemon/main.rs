@@ -18,6 +18,7 @@ mod harness;
 mod holders;
 mod meetings;
 mod names;
+mod nfs;
 mod protocol;
 mod removal;
 mod restarts;

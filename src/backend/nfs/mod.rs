@@ -12,6 +12,7 @@ mod exports;
 mod images;
 mod import;
 mod mark;
+mod mounted;
 mod mounting;
 mod place;
 mod settings;

@@ -2,6 +2,8 @@
 
 mod ebs;
 mod host;
+#[allow(dead_code, reason = "until the configuration has exports")]
+mod nfs;
 mod volumes;
 
 use std::{path::Path, time::Duration};

@@ -178,14 +178,9 @@ pub(super) fn verdict(errno: Errno) -> Verdict {
 }
 
 /// The error where one version's attempt decides.
-pub(super) fn of_one(
-    mount: &NfsMount,
-    version: Version,
-    errno: Errno,
-    verdict: Verdict,
-) -> MountError {
+pub(super) fn of_one(mount: &NfsMount, version: Version, errno: Errno) -> MountError {
     let place = mount.place();
-    match verdict {
+    match verdict(errno) {
         Verdict::NoClient => MountError::NoClient { place },
         Verdict::NotFound => MountError::NotFound { place, version, errno },
         Verdict::Denied => MountError::Denied { place, version, errno },

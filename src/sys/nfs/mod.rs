@@ -194,10 +194,10 @@ impl Attempts<'_> {
         let left = self.limit.saturating_sub(self.start.elapsed());
         match self.helper.call(&call, left).await {
             Ok(()) => Ok(Ok(())),
-            Err(HelperError::Errno(errno)) => match error::verdict(errno) {
-                Verdict::NextVersion => Ok(Err(errno)),
-                verdict => Err(error::of_one(self.mount, version, errno, verdict)),
-            },
+            Err(HelperError::Errno(errno)) if error::verdict(errno) == Verdict::NextVersion => {
+                Ok(Err(errno))
+            }
+            Err(HelperError::Errno(errno)) => Err(error::of_one(self.mount, version, errno)),
             Err(HelperError::Late { .. }) => {
                 // The signal may have come just after the kernel was done.
                 if seen_at(self.target) != before {

@@ -125,7 +125,7 @@ fn what_the_kernel_says_becomes_what_to_do() {
     ];
     for (errno, expected) in cases {
         let verdict = error::verdict(errno);
-        let message = error::of_one(&mount(), Version::V4_1, errno, verdict).to_string();
+        let message = error::of_one(&mount(), Version::V4_1, errno).to_string();
 
         assert_eq!(verdict, expected, "{errno}");
         assert!(message.starts_with("mount filer:/export/apps (10.0.0.5)"), "{message}");

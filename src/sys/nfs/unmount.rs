@@ -94,6 +94,7 @@ pub async fn unmount(
 }
 
 /// What became of one umount2(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Done,
     /// It does not end, and has taken the mount out of the tree.
@@ -114,10 +115,11 @@ impl Job<'_> {
     async fn patiently(&self, how: How, limit: Duration) -> Result<Step, UnmountError> {
         let deadline = Instant::now() + BUSY_LIMIT;
         loop {
-            match self.once(how, limit).await? {
-                Step::Busy if Instant::now() < deadline => tokio::time::sleep(BUSY_PAUSE).await,
-                step => return Ok(step),
+            let step = self.once(how, limit).await?;
+            if step != Step::Busy || Instant::now() >= deadline {
+                return Ok(step);
             }
+            tokio::time::sleep(BUSY_PAUSE).await;
         }
     }
 
