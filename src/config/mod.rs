@@ -18,13 +18,15 @@ pub use ebs::{Credentials, EbsSettings};
 pub use nfs::{
     Control, ExportSettings, Locks, NfsSettings, NfsVersion, OverLimit, Secret, Server, ServerKind,
 };
-pub use settings::{Privacy, SETTINGS, Setting, reference, sample_file};
+pub use settings::{Privacy, Reach, Setting, reference, sample_file, settings};
 pub use sources::{Mistake, Mistakes, Values};
 
 use crate::{
     backend::local::LocalConfig,
     engine::Settings,
-    spec::{BackendKind, Bytes, Defaults, EbsDefaults, FsType, Provision, minimum_size},
+    spec::{
+        BackendKind, Bytes, Defaults, EbsDefaults, FsType, NfsDefaults, Provision, minimum_size,
+    },
     sys::mount::RootKind,
 };
 
@@ -106,7 +108,12 @@ impl Reader {
             Some(None) => (Some(None), Some(None)),
             None => (None, None),
         };
-        let engine = self.engine(ebs_defaults);
+        let (nfs, nfs_defaults) = match self.nfs() {
+            Some(Some(nfs)) => (Some(Some(nfs.settings)), Some(Some(nfs.defaults))),
+            Some(None) => (Some(None), Some(None)),
+            None => (None, None),
+        };
+        let engine = self.engine(ebs_defaults, nfs_defaults);
         let local = self.local();
         let state_dir = state_dir?;
         let mut local = local?;
@@ -122,13 +129,17 @@ impl Reader {
             engine: engine?,
             local,
             ebs: ebs?,
-            nfs: None,
+            nfs: nfs?,
         })
     }
 
-    /// `ebs` is `None` after a mistake there.
-    fn engine(&mut self, ebs: Option<Option<EbsDefaults>>) -> Option<Settings> {
-        let defaults = self.defaults(ebs);
+    /// `ebs` and `nfs` are `None` after a mistake there.
+    fn engine(
+        &mut self,
+        ebs: Option<Option<EbsDefaults>>,
+        nfs: Option<Option<NfsDefaults>>,
+    ) -> Option<Settings> {
+        let defaults = self.defaults(ebs, nfs);
         let linger = self.get("volumes.linger", duration);
         let orphan_after = self.get("volumes.orphan_after", signed_duration);
         let undelete = self.get("volumes.undelete", signed_duration);
@@ -144,7 +155,11 @@ impl Reader {
         })
     }
 
-    fn defaults(&mut self, ebs: Option<Option<EbsDefaults>>) -> Option<Defaults> {
+    fn defaults(
+        &mut self,
+        ebs: Option<Option<EbsDefaults>>,
+        nfs: Option<Option<NfsDefaults>>,
+    ) -> Option<Defaults> {
         let backend = self.get("volumes.default_backend", parsed::<BackendKind>);
         let (default_size, anonymous_size) =
             (self.get("volumes.default_size", size), self.get("volumes.anonymous_size", size));
@@ -157,29 +172,16 @@ impl Reader {
             fs: fs?,
             provision: provision?,
             ebs: ebs?,
-            nfs: None,
+            nfs: nfs?,
         };
         self.check_defaults(&defaults).then_some(defaults)
     }
 
     /// A volume that states nothing must be possible.
     fn check_defaults(&mut self, defaults: &Defaults) -> bool {
-        match (defaults.backend, &defaults.ebs) {
-            (BackendKind::Local, _) | (BackendKind::Ebs, Some(_)) => {}
-            (BackendKind::Ebs, None) => {
-                self.mistake(
-                    "volumes.default_backend",
-                    "the EBS backend is off: set backends.ebs.enabled, or use local",
-                );
-                return false;
-            }
-            (BackendKind::Nfs, _) => {
-                self.mistake(
-                    "volumes.default_backend",
-                    "this hawser has no nfs backend yet: use local or ebs",
-                );
-                return false;
-            }
+        if let Some(why) = no_backend(defaults) {
+            self.mistake("volumes.default_backend", why);
+            return false;
         }
         let sizes = [
             ("volumes.default_size", defaults.size),
@@ -189,7 +191,9 @@ impl Reader {
         for (key, size) in sizes {
             let why = match (defaults.backend, &defaults.ebs) {
                 (BackendKind::Ebs, Some(ebs)) => beyond_ebs(ebs, size),
-                _ => too_small(defaults.fs, size),
+                // A directory, which has no least size.
+                (BackendKind::Nfs, _) => None,
+                (BackendKind::Local | BackendKind::Ebs, _) => too_small(defaults.fs, size),
             };
             if let Some(why) = why {
                 self.mistake(key, &why);
@@ -207,7 +211,7 @@ impl Reader {
     }
 
     /// The value of a setting, or a mistake.
-    fn get<T>(&mut self, key: &'static str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
+    fn get<T>(&mut self, key: &str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
         let (value, _) = self.values.get(key);
         match parse(&value) {
             Ok(parsed) => Some(parsed),
@@ -219,9 +223,34 @@ impl Reader {
     }
 
     /// What is wrong with a setting's value, wherever that comes from.
-    fn mistake(&mut self, key: &'static str, why: &str) {
+    fn mistake(&mut self, key: &str, why: &str) {
         let (value, source) = self.values.get_shown(key);
-        self.mistakes.push(Mistake { source, key: key.to_owned(), value, why: why.to_owned() });
+        self.report(Mistake { source, key: key.to_owned(), value, why: why.to_owned() });
+    }
+
+    /// Once, however often a value is read: what is for all exports is read for each.
+    fn report(&mut self, mistake: Mistake) {
+        if !self.mistakes.contains(&mistake) {
+            self.mistakes.push(mistake);
+        }
+    }
+}
+
+/// Why a volume that names no backend cannot be had.
+fn no_backend(defaults: &Defaults) -> Option<&'static str> {
+    match (defaults.backend, &defaults.ebs, &defaults.nfs) {
+        (BackendKind::Local, _, _) | (BackendKind::Ebs, Some(_), _) => None,
+        (BackendKind::Ebs, None, _) => {
+            Some("the EBS backend is off: set backends.ebs.enabled, or use local")
+        }
+        (BackendKind::Nfs, _, Some(nfs)) if nfs.chosen().is_some() => None,
+        (BackendKind::Nfs, _, Some(_)) => Some(
+            "there are several exports and none is the default: set backends.nfs.default_export",
+        ),
+        (BackendKind::Nfs, _, None) => Some(
+            "no NFS server is configured: give one a name, [backends.nfs.NAME] with server = \
+             \"HOST:/PATH\", or use local",
+        ),
     }
 }
 

@@ -1,5 +1,9 @@
-//! The settings of the NFS backend, resolved: pure data. What they become on the wire and in a mount's
-//! options is the backend's business.
+//! The settings of the NFS backend: what they are, and how they are read. What they become on the
+//! wire and in a mount's options is the backend's business.
+
+mod read;
+mod server;
+mod values;
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -210,3 +214,6 @@ impl FromStr for OverLimit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
