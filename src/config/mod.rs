@@ -4,6 +4,7 @@
 //! mistakes are reported at once, each as `source: key: value: why`.
 
 mod ebs;
+mod exports;
 mod log;
 mod nfs;
 pub mod rexray;
@@ -50,6 +51,8 @@ pub struct Config {
     pub log: String,
     /// How the log is written.
     pub log_format: LogFormat,
+    /// This node's name; `None` is the host's.
+    pub node: Option<String>,
     /// How the engine behaves.
     pub engine: Settings,
     /// The local backend.
@@ -103,6 +106,7 @@ impl Reader {
         let admin_socket = self.get("daemon.admin_socket", absolute);
         let log = self.get("daemon.log", log::filter);
         let log_format = self.get("daemon.log_format", log_format);
+        let node = self.get("daemon.node", ebs::cluster);
         let (ebs, ebs_defaults) = match self.ebs() {
             Some(Some(ebs)) => (Some(Some(ebs.settings)), Some(Some(ebs.defaults))),
             Some(None) => (Some(None), Some(None)),
@@ -126,6 +130,7 @@ impl Reader {
             admin_socket: admin_socket?,
             log: log?,
             log_format: log_format?,
+            node: node?,
             engine: engine?,
             local,
             ebs: ebs?,

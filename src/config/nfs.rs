@@ -1,9 +1,5 @@
-//! The settings of the NFS backend: what they are, and how they are read. What they become on the
-//! wire and in a mount's options is the backend's business.
-
-mod read;
-mod server;
-mod values;
+//! The settings of the NFS backend, resolved: pure data. What they become on the wire and in a mount's
+//! options is the backend's business.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -214,6 +210,3 @@ impl FromStr for OverLimit {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

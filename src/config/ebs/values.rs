@@ -127,7 +127,7 @@ pub(super) fn attach_limit(text: &str) -> Result<Option<u32>, String> {
     }
 }
 
-/// A cluster's name: a tag's value, and part of client tokens.
+/// A cluster's name, or a node's: a tag's value, and part of client tokens.
 pub(in crate::config) fn cluster(text: &str) -> Result<Option<String>, String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     match text {

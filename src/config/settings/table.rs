@@ -48,6 +48,12 @@ pub(super) const TABLE: &[Setting] = &[
         "The cluster's name: the tag of everything hawser makes in a cloud and the mark of every directory on an NFS server; needed by the ebs and nfs backends. The same on every node, and never changed: only what carries it is seen.",
     ),
     setting(
+        "daemon.node",
+        "HAWSER_NODE",
+        "",
+        "This node's name, another one on every node and the same after a reboot: it is in the marks of the directories on NFS servers that this node uses. Empty: the host's name.",
+    ),
+    setting(
         "volumes.default_backend",
         "HAWSER_DEFAULT_BACKEND",
         "local",

@@ -1,14 +1,14 @@
-//! From values to settings: which exports there are, and what holds for each.
+//! The settings of the NFS backend, read: which exports there are, and what holds for each.
+
+mod server;
+mod values;
 
 use super::{
-    Control, ExportSettings, Locks, NfsSettings, NfsVersion, OverLimit, Server, ServerKind,
-    server::{self, Place},
-    values,
+    Control, ExportSettings, Locks, Mistake, NfsSettings, NfsVersion, OverLimit, Reader, Server,
+    ServerKind, boolean, ebs, parsed, size,
 };
-use crate::{
-    config::{Mistake, Reader, boolean, ebs, parsed, size},
-    spec::NfsDefaults,
-};
+use crate::spec::NfsDefaults;
+use server::Place;
 
 const SECTION: &str = "backends.nfs";
 
@@ -20,15 +20,15 @@ const UNNAMED: &str = "default";
 const EFS_TRANSFER: u32 = 1_048_576;
 
 /// The NFS backend as it is configured: what it is told, and what specs leave open.
-pub(in crate::config) struct Nfs {
-    pub(in crate::config) settings: NfsSettings,
-    pub(in crate::config) defaults: NfsDefaults,
+pub(super) struct Nfs {
+    pub(super) settings: NfsSettings,
+    pub(super) defaults: NfsDefaults,
 }
 
 impl Reader {
     /// `None` after a mistake, `Some(None)` where no export is configured. What is for all exports is
     /// read in either case: a mistake in it is one today, not on the day when there is an export.
-    pub(in crate::config) fn nfs(&mut self) -> Option<Option<Nfs>> {
+    pub(super) fn nfs(&mut self) -> Option<Option<Nfs>> {
         let cluster = self.get("daemon.cluster", ebs::cluster);
         let secret = self.get("backends.nfs.secret", values::secret);
         let default_export = self.get("backends.nfs.default_export", values::name);
@@ -240,3 +240,6 @@ impl Reader {
         if self.values.is_set(&own) { own } else { format!("{SECTION}.{field}") }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{Server, ServerKind};
+use crate::config::{Server, ServerKind};
 
 /// MOUNT takes so many bytes as a path (RFC 1813, section 5.1.3).
 const PATH_MAX: usize = 1024;

@@ -2,9 +2,8 @@
 
 use std::{str::FromStr, time::Duration};
 
-use super::{Control, NfsVersion, Secret};
 use crate::{
-    config::{boolean, duration},
+    config::{Control, NfsVersion, Secret, boolean, duration},
     spec::transfer_size,
 };
 

@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use super::super::{Config, Mistakes, tests::values};
 use super::*;
-use crate::spec::{BackendKind, NfsDefaults};
+use crate::spec::{BackendKind, Bytes};
 
 const ONE: &str =
     "[daemon]\ncluster = \"prod\"\n[backends.nfs.fast]\nserver = \"filer:/export/apps\"\n";
