@@ -4,11 +4,13 @@
 //! scheduler/docker/volume-plugin.md, manage/{volumes,shared-volumes,encrypted-volumes}.md, and
 //! the vendor's later pages), rexray/rexray (.docs/user-guide/schedulers/{docker,mesos}.md),
 //! docker/docs (docker-for-aws/persistent-data-volumes.md), rancher/convoy (docs/{docker,ebs}.md),
-//! Rancher's EBS driver, the loopback plugin, HPE's, vSphere's and LINSTOR's.
+//! Rancher's EBS driver, the loopback plugin, HPE's, vSphere's and LINSTOR's; for NFS
+//! ContainX/docker-volume-netshare, trajano/docker-volume-plugins, yzlin/docker-volume-nfs,
+//! zouy414/docker-volume-plugin and Docker's own local driver.
 
 use hawser::spec::{
-    Asked, AttachPolicy, BackendKind, Bytes, Defaults, EbsDefaults, EbsType, FsType, Provision,
-    Request, SpecError, parse,
+    Asked, AttachPolicy, BackendKind, Bytes, Defaults, EbsDefaults, EbsType, FsType, NfsDefaults,
+    Provision, Request, SpecError, parse,
 };
 
 /// What hawser does with an example.
@@ -20,18 +22,22 @@ enum Outcome {
     Needs(&'static str, &'static str),
     /// Understands it as this canonical form; refused without the EBS backend, made with it.
     Ebs(&'static str),
+    /// Understands it as this canonical form; refused without the NFS backend, made with it.
+    Nfs(&'static str),
     /// Understands it as this canonical form; EBS has no such volume, for this reason.
     NotOfEbs(&'static str, &'static str),
     /// Refuses it with a message that holds this text.
     Refuses(&'static str),
 }
 
-use Outcome::{Ebs, Makes, Needs, NotOfEbs, Refuses};
+use Outcome::{Ebs, Makes, Needs, Nfs, NotOfEbs, Refuses};
 
 /// A name and its options.
 type Example = (&'static str, &'static [(&'static str, &'static str)], Outcome);
 
 const NO_EBS: &str = "needs the ebs backend, which is not configured on this node";
+const NO_NFS: &str = "needs the nfs backend, which is not configured on this node";
+const NOT_THE_APPS: &str = "apps do not choose servers, operators do";
 const NO_SETS: &str = "sets of volumes are not served yet";
 const ONE_COPY: &str = "a volume has one copy";
 const NO_CLASSES: &str = "there are no device classes to choose from";
@@ -64,12 +70,18 @@ fn check(examples: &[Example]) {
         }),
         ..local.clone()
     };
+    let with_nfs = Defaults {
+        nfs: Some(NfsDefaults { exports: vec!["fast".into(), "slow".into()], export: None }),
+        ..local.clone()
+    };
     let mut wrong = Vec::new();
     for (name, options, outcome) in examples {
         let request = asked(name, options);
         let resolved = request.clone().and_then(|r| r.stated.resolve(&r.name, &local));
         let on_ebs = request.clone().and_then(|r| r.stated.resolve(&r.name, &with_ebs));
         let on_ebs = on_ebs.map(|spec| spec.backend.kind()).map_err(|error| error.to_string());
+        let on_nfs = request.clone().and_then(|r| r.stated.resolve(&r.name, &with_nfs));
+        let on_nfs = on_nfs.map(|spec| spec.backend.kind()).map_err(|error| error.to_string());
         let canonical = request.as_ref().map(Request::canonical).map_err(ToString::to_string);
         let why = resolved.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let right = match outcome {
@@ -80,6 +92,11 @@ fn check(examples: &[Example]) {
                     && why.contains(NO_EBS)
                     && on_ebs == Ok(BackendKind::Ebs)
             }
+            Nfs(wanted) => {
+                canonical.as_deref() == Ok(*wanted)
+                    && why.contains(NO_NFS)
+                    && on_nfs == Ok(BackendKind::Nfs)
+            }
             NotOfEbs(wanted, reason) => {
                 canonical.as_deref() == Ok(*wanted)
                     && why.contains(NO_EBS)
@@ -89,7 +106,7 @@ fn check(examples: &[Example]) {
         };
         if !right {
             wrong.push(format!(
-                "{name} {options:?}\n    read as {canonical:?}\n    refused: {why:?}\n    with EBS: {on_ebs:?}"
+                "{name} {options:?}\n    read as {canonical:?}\n    refused: {why:?}\n    with EBS: {on_ebs:?}\n    with NFS: {on_nfs:?}"
             ));
         }
     }
@@ -442,5 +459,44 @@ fn other_plugins_options() {
             &[("o", "addr=1.2.3.4,rw"), ("device", ":/x")],
             Refuses("a volume there is export=NAME with path="),
         ),
+    ]);
+}
+
+#[test]
+fn nfs_plugins_options() {
+    check(&[
+        // Netshare
+        ("myvol", &[("share", "nfshost:/share")], Refuses(NOT_THE_APPS)),
+        ("myvol", &[("create", "true")], Makes("name=myvol")),
+        ("nfshost/path", &[], Refuses("is not a volume name")),
+        ("myvol", &[("nfsopts", "vers=4")], Refuses("write mount_options=")),
+        // trajano
+        (
+            "volume_nfs",
+            &[
+                ("device", "filer.example:/home/storage"),
+                ("nfsopts", "hard,proto=tcp,nfsvers=3,intr,nolock"),
+            ],
+            Refuses("a volume there is export=NAME with path="),
+        ),
+        // Docker's local driver
+        (
+            "v",
+            &[("type", "nfs"), ("o", "addr=192.168.1.1,rw"), ("device", ":/path")],
+            Refuses("backend=nfs, or export=NAME"),
+        ),
+        ("v", &[("o", "addr=192.168.1.1,rw")], Refuses("[backends.nfs.NAME] server = ")),
+        // yzlin, zouy414
+        ("nfsvol", &[("src", "user@host:/path/to/nfs")], Refuses(NOT_THE_APPS)),
+        ("v", &[("purgeAfterDelete", "false")], Makes("name=v,on_remove=retain")),
+        ("v", &[("purgeAfterDelete", "true")], Makes("name=v,on_remove=delete")),
+        ("v", &[("allowMultipleMount", "true")], Makes("name=v,shared=true")),
+        // Portworx
+        ("v", &[("proxy_endpoint", "nfs://10.0.0.1")], Refuses(NOT_THE_APPS)),
+        ("v", &[("proxy_nfs_exportpath", "/x")], Refuses(NOT_THE_APPS)),
+        // What they write here instead
+        ("name=v,export=fast,path=/team/v", &[], Nfs("name=v,export=fast,path=team/v")),
+        ("v,server=filer,export=fast", &[], Refuses(NOT_THE_APPS)),
+        ("v,mode=image,export=slow", &[], Nfs("name=v,export=slow,layout=image")),
     ]);
 }

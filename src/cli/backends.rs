@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use crate::{
-    backend::{Backend, local::Local},
+    backend::{Backend, local::Local, nfs::Nfs},
     config::Config,
 };
 
@@ -17,7 +17,15 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
     })?;
     let mut backends: Vec<Arc<dyn Backend>> = vec![Arc::new(local)];
     backends.extend(ebs(config));
+    if let Some(nfs) = config.nfs.clone() {
+        let node = config.node.clone().unwrap_or_else(host_name);
+        backends.push(Arc::new(Nfs::open(nfs, &node, &config.root)));
+    }
     Ok(backends)
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(feature = "ebs")]

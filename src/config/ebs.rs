@@ -4,6 +4,8 @@ mod values;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
+pub(super) use values::{cluster, word};
+
 use super::{Reader, absolute, boolean, interval, parsed};
 use crate::spec::{AttachPolicy, EbsDefaults};
 

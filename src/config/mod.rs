@@ -4,6 +4,7 @@
 //! mistakes are reported at once, each as `source: key: value: why`.
 
 mod ebs;
+mod exports;
 mod log;
 pub mod rexray;
 mod settings;
@@ -14,7 +15,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use jiff::SignedDuration;
 
 pub use ebs::{Credentials, EbsSettings};
-pub use settings::{Privacy, SETTINGS, Setting, reference, sample_file};
+pub use settings::{Privacy, Reach, Setting, reference, sample_file, settings};
 pub use sources::{Mistake, Mistakes, Values};
 
 use crate::{
@@ -23,7 +24,9 @@ use crate::{
         nfs::NfsSettings,
     },
     engine::Settings,
-    spec::{BackendKind, Bytes, Defaults, EbsDefaults, FsType, Provision, minimum_size},
+    spec::{
+        BackendKind, Bytes, Defaults, EbsDefaults, FsType, NfsDefaults, Provision, minimum_size,
+    },
     sys::mount::RootKind,
 };
 
@@ -47,6 +50,8 @@ pub struct Config {
     pub log: String,
     /// How the log is written.
     pub log_format: LogFormat,
+    /// This node's name; `None` is the host's.
+    pub node: Option<String>,
     /// How the engine behaves.
     pub engine: Settings,
     /// The local backend.
@@ -100,12 +105,18 @@ impl Reader {
         let admin_socket = self.get("daemon.admin_socket", absolute);
         let log = self.get("daemon.log", log::filter);
         let log_format = self.get("daemon.log_format", log_format);
+        let node = self.get("daemon.node", ebs::cluster);
         let (ebs, ebs_defaults) = match self.ebs() {
             Some(Some(ebs)) => (Some(Some(ebs.settings)), Some(Some(ebs.defaults))),
             Some(None) => (Some(None), Some(None)),
             None => (None, None),
         };
-        let engine = self.engine(ebs_defaults);
+        let (nfs, nfs_defaults) = match self.nfs() {
+            Some(Some(nfs)) => (Some(Some(nfs.settings)), Some(Some(nfs.defaults))),
+            Some(None) => (Some(None), Some(None)),
+            None => (None, None),
+        };
+        let engine = self.engine(ebs_defaults, nfs_defaults);
         let local = self.local();
         let state_dir = state_dir?;
         let mut local = local?;
@@ -118,16 +129,21 @@ impl Reader {
             admin_socket: admin_socket?,
             log: log?,
             log_format: log_format?,
+            node: node?,
             engine: engine?,
             local,
             ebs: ebs?,
-            nfs: None,
+            nfs: nfs?,
         })
     }
 
-    /// `ebs` is `None` after a mistake there.
-    fn engine(&mut self, ebs: Option<Option<EbsDefaults>>) -> Option<Settings> {
-        let defaults = self.defaults(ebs);
+    /// `ebs` and `nfs` are `None` after a mistake there.
+    fn engine(
+        &mut self,
+        ebs: Option<Option<EbsDefaults>>,
+        nfs: Option<Option<NfsDefaults>>,
+    ) -> Option<Settings> {
+        let defaults = self.defaults(ebs, nfs);
         let linger = self.get("volumes.linger", duration);
         let orphan_after = self.get("volumes.orphan_after", signed_duration);
         let undelete = self.get("volumes.undelete", signed_duration);
@@ -143,7 +159,11 @@ impl Reader {
         })
     }
 
-    fn defaults(&mut self, ebs: Option<Option<EbsDefaults>>) -> Option<Defaults> {
+    fn defaults(
+        &mut self,
+        ebs: Option<Option<EbsDefaults>>,
+        nfs: Option<Option<NfsDefaults>>,
+    ) -> Option<Defaults> {
         let backend = self.get("volumes.default_backend", parsed::<BackendKind>);
         let (default_size, anonymous_size) =
             (self.get("volumes.default_size", size), self.get("volumes.anonymous_size", size));
@@ -156,29 +176,16 @@ impl Reader {
             fs: fs?,
             provision: provision?,
             ebs: ebs?,
-            nfs: None,
+            nfs: nfs?,
         };
         self.check_defaults(&defaults).then_some(defaults)
     }
 
     /// A volume that states nothing must be possible.
     fn check_defaults(&mut self, defaults: &Defaults) -> bool {
-        match (defaults.backend, &defaults.ebs) {
-            (BackendKind::Local, _) | (BackendKind::Ebs, Some(_)) => {}
-            (BackendKind::Ebs, None) => {
-                self.mistake(
-                    "volumes.default_backend",
-                    "the EBS backend is off: set backends.ebs.enabled, or use local",
-                );
-                return false;
-            }
-            (BackendKind::Nfs, _) => {
-                self.mistake(
-                    "volumes.default_backend",
-                    "this hawser has no nfs backend yet: use local or ebs",
-                );
-                return false;
-            }
+        if let Some(why) = no_backend(defaults) {
+            self.mistake("volumes.default_backend", why);
+            return false;
         }
         let sizes = [
             ("volumes.default_size", defaults.size),
@@ -188,7 +195,9 @@ impl Reader {
         for (key, size) in sizes {
             let why = match (defaults.backend, &defaults.ebs) {
                 (BackendKind::Ebs, Some(ebs)) => beyond_ebs(ebs, size),
-                _ => too_small(defaults.fs, size),
+                // A directory, which has no least size.
+                (BackendKind::Nfs, _) => None,
+                (BackendKind::Local | BackendKind::Ebs, _) => too_small(defaults.fs, size),
             };
             if let Some(why) = why {
                 self.mistake(key, &why);
@@ -211,7 +220,7 @@ impl Reader {
     }
 
     /// The value of a setting, or a mistake.
-    fn get<T>(&mut self, key: &'static str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
+    fn get<T>(&mut self, key: &str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
         let (value, _) = self.values.get(key);
         match parse(&value) {
             Ok(parsed) => Some(parsed),
@@ -223,9 +232,34 @@ impl Reader {
     }
 
     /// What is wrong with a setting's value, wherever that comes from.
-    fn mistake(&mut self, key: &'static str, why: &str) {
+    fn mistake(&mut self, key: &str, why: &str) {
         let (value, source) = self.values.get_shown(key);
-        self.mistakes.push(Mistake { source, key: key.to_owned(), value, why: why.to_owned() });
+        self.report(Mistake { source, key: key.to_owned(), value, why: why.to_owned() });
+    }
+
+    /// Once, however often a value is read: what is for all exports is read for each.
+    fn report(&mut self, mistake: Mistake) {
+        if !self.mistakes.contains(&mistake) {
+            self.mistakes.push(mistake);
+        }
+    }
+}
+
+/// Why a volume that names no backend cannot be had.
+fn no_backend(defaults: &Defaults) -> Option<&'static str> {
+    match (defaults.backend, &defaults.ebs, &defaults.nfs) {
+        (BackendKind::Local, _, _) | (BackendKind::Ebs, Some(_), _) => None,
+        (BackendKind::Ebs, None, _) => {
+            Some("the EBS backend is off: set backends.ebs.enabled, or use local")
+        }
+        (BackendKind::Nfs, _, Some(nfs)) if nfs.chosen().is_some() => None,
+        (BackendKind::Nfs, _, Some(_)) => Some(
+            "there are several exports and none is the default: set backends.nfs.default_export",
+        ),
+        (BackendKind::Nfs, _, None) => Some(
+            "no NFS server is configured: give one a name, [backends.nfs.NAME] with server = \
+             \"HOST:/PATH\", or use local",
+        ),
     }
 }
 

@@ -24,8 +24,8 @@ use table::{EBS, KEYS, Means, OTHER_DRIVERS, PREFIXES};
 use yaml::Leaf;
 
 use super::{
-    Config, SETTINGS, Values,
-    settings::{HIDDEN, Privacy, by_key},
+    Config, Values,
+    settings::{HIDDEN, Privacy, by_key, settings},
 };
 
 /// What a file of REX-Ray's becomes.
@@ -407,9 +407,9 @@ impl Import {
                      # backends.ebs.enabled.\n";
         }
         let mut section = "";
-        for setting in SETTINGS {
+        for setting in settings() {
             let Some(value) = values.get(setting.key) else { continue };
-            let (this, name) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
+            let (this, name) = setting.place();
             if this != section {
                 section = this;
                 text += &format!("\n[{section}]\n");

@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
-use super::settings::{HIDDEN, Privacy, SETTINGS, by_key};
+use super::settings::{HIDDEN, Privacy, Reach, Setting, by_key, by_named_key, settings};
 
 /// Environment variables that are not settings: the file to read, and the crash suite's own.
 const OTHER_VARIABLES: [&str; 3] = ["HAWSER_CONFIG", "HAWSER_FAULT", "HAWSER_FAULT_TRACE"];
+
+/// The region, for every program of AWS's.
+const AWS_REGION: &str = "AWS_REGION";
 
 /// A value that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +44,8 @@ impl fmt::Display for Mistakes {
 /// What was written, by key; the last source wins.
 #[derive(Default)]
 pub struct Values {
-    values: BTreeMap<&'static str, (String, String)>,
+    values: BTreeMap<String, (String, String)>,
+    aws_region: Option<String>,
     mistakes: Vec<Mistake>,
 }
 
@@ -102,7 +106,8 @@ impl Values {
     /// "not set".
     pub fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) {
         let variables: BTreeMap<_, _> = variables.filter(|(_, value)| !value.is_empty()).collect();
-        for setting in SETTINGS {
+        self.aws_region = variables.get(AWS_REGION).cloned();
+        for setting in settings() {
             let names = [&setting.env].into_iter().chain(setting.aliases);
             let mut set = names.filter_map(|name| Some((*name, variables.get(*name)?)));
             let Some((name, value)) = set.next() else { continue };
@@ -118,9 +123,9 @@ impl Values {
             }
         }
         for (name, value) in &variables {
-            let known = SETTINGS.iter().any(|setting| setting.env == name);
+            let known = settings().any(|setting| setting.env == name);
             if name.starts_with("HAWSER_") && !known && !OTHER_VARIABLES.contains(&name.as_str()) {
-                let known = SETTINGS.iter().map(|setting| (setting.env, setting.privacy));
+                let known = settings().map(|setting| (setting.env.to_owned(), setting.privacy));
                 self.unknown("environment", name, value, known);
             }
         }
@@ -133,12 +138,12 @@ impl Values {
 
     fn add(&mut self, source: &str, key: &str, value: &str) {
         match by_key(key) {
-            Some(setting) => {
-                self.values.insert(setting.key, (value.to_owned(), source.to_owned()));
+            Some(_) => {
+                self.values.insert(key.to_owned(), (value.to_owned(), source.to_owned()));
             }
             None => {
-                let known = SETTINGS.iter().map(|setting| (setting.key, setting.privacy));
-                self.unknown(source, key, value, known);
+                let known = settings().map(|setting| (setting.key.to_owned(), setting.privacy));
+                self.unknown(source, key, value, known.chain(in_its_section(key)));
             }
         }
     }
@@ -148,12 +153,12 @@ impl Values {
         source: &str,
         key: &str,
         value: &str,
-        known: impl Iterator<Item = (&'static str, Privacy)>,
+        known: impl Iterator<Item = (String, Privacy)>,
     ) {
         let likeness = |known: &str| strsim::jaro_winkler(key, known);
         let nearest = known.max_by(|(a, _), (b, _)| likeness(a).total_cmp(&likeness(b)));
-        let (nearest, privacy) = nearest.unwrap_or(("", Privacy::Open));
-        let why = format!("unknown key, the nearest is {nearest}");
+        let (nearest, privacy) = nearest.unwrap_or((String::new(), Privacy::Open));
+        let why = format!("unknown key, the nearest is {nearest}{}", how_named(key));
         let value =
             if privacy == Privacy::Secret || may_hold_a_secret(key) { HIDDEN } else { value };
         let (source, key, value) = (source.to_owned(), key.to_owned(), value.to_owned());
@@ -175,6 +180,25 @@ impl Values {
         (shown.to_owned(), source)
     }
 
+    /// The names that a section's settings are given for, each with where one of them was written.
+    pub(super) fn names(&self, section: &str) -> BTreeMap<String, String> {
+        let named = self.values.iter().filter_map(|(key, (_, source))| {
+            let (name, setting) = by_named_key(key)?;
+            (setting.place().0 == section).then(|| (name.to_owned(), source.clone()))
+        });
+        named.collect()
+    }
+
+    /// Whether somebody set it.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// The region that the environment tells every program of AWS's.
+    pub(super) fn aws_region(&self) -> Option<&str> {
+        self.aws_region.as_deref()
+    }
+
     pub(super) fn into_mistakes(self) -> Vec<Mistake> {
         self.mistakes
     }
@@ -191,7 +215,51 @@ fn line(text: &str, at: usize) -> usize {
 }
 
 fn is_section(key: &str) -> bool {
-    SETTINGS
-        .iter()
+    settings()
         .any(|setting| setting.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// The keys of the section with a name in it that an unknown key seems to be in.
+fn in_its_section(key: &str) -> impl Iterator<Item = (String, Privacy)> {
+    by_name().filter_map(|setting| {
+        let (section, field) = setting.place();
+        let (name, _) = key.strip_prefix(section)?.strip_prefix('.')?.rsplit_once('.')?;
+        let named = format!("{section}.{name}.{field}");
+        by_named_key(&named).is_some().then_some((named, setting.privacy))
+    })
+}
+
+/// What to do about an unknown key that may have been meant to have a name in it.
+fn how_named(key: &str) -> String {
+    let below = by_name().map(|setting| setting.place().0).find_map(|section| {
+        let rest = key.strip_prefix(section)?.strip_prefix('.')?;
+        Some((section, rest.rsplit_once('.')))
+    });
+    match below {
+        None => String::new(),
+        Some((section, Some((name, field)))) if can_be_named(section, name) => {
+            let for_all = format!("{section}.{field}");
+            // With a name that can be one, the nearest key says enough.
+            match by_key(&for_all) {
+                Some(_) => format!(" ({field} is one for all: write {for_all})"),
+                None => String::new(),
+            }
+        }
+        Some((section, _)) => format!(
+            " (a section of its own is [{section}.NAME], with a name of letters, digits, `_` and `-` \
+             that is no setting's)"
+        ),
+    }
+}
+
+/// Whether a section can have that name in it.
+fn can_be_named(section: &str, name: &str) -> bool {
+    by_name().any(|setting| {
+        let (of, field) = setting.place();
+        of == section && by_named_key(&format!("{of}.{name}.{field}")).is_some()
+    })
+}
+
+fn by_name() -> impl Iterator<Item = &'static Setting> {
+    settings().filter(|setting| setting.reach == Reach::EachByName)
 }

@@ -102,7 +102,7 @@ fn the_sample_file_is_every_setting_with_its_default() {
         .collect();
     let mut values = Values::default();
     values.add_file(Path::new("sample"), &uncommented);
-    for setting in SETTINGS {
+    for setting in settings() {
         let expected = (setting.default.to_owned(), "sample".to_owned());
         assert_eq!(values.get(setting.key), expected, "{}", setting.key);
     }
@@ -140,7 +140,7 @@ fn the_managed_plugin_has_every_setting_and_all_but_its_own_paths_can_be_set() {
         names
     };
     let settings = |own: bool| -> Vec<&str> {
-        let all = SETTINGS.iter().flat_map(|s| [&[s.env], s.aliases].concat());
+        let all = settings().flat_map(|s| [&[s.env], s.aliases].concat());
         let mut names: Vec<_> = all.filter(|name| OWN.contains(name) == own).collect();
         names.sort_unstable();
         names
@@ -158,7 +158,7 @@ fn the_managed_plugin_has_every_setting_and_all_but_its_own_paths_can_be_set() {
 #[test]
 fn no_variable_sets_two_settings() {
     let mut names = std::collections::BTreeSet::new();
-    for setting in SETTINGS {
+    for setting in settings() {
         for name in [&[setting.env], setting.aliases].concat() {
             assert!(names.insert(name), "{name}");
         }

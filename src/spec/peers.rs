@@ -218,7 +218,10 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
             "nfs_server",
             "nfsserver",
             "share",
+            "src",
             "addr",
+            "address",
+            "remotepath",
         ],
         Refuse(
             "apps do not choose servers, operators do, who give each a name in the daemon's \
@@ -241,6 +244,11 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
         ),
     ),
     (&["create"], Always),
+    (
+        &["purgeafterdelete"],
+        Switch { yes: (Key::OnRemove, "delete"), no: (Key::OnRemove, "retain") },
+    ),
+    (&["allowmultiplemount"], Switch { yes: (Key::Shared, "true"), no: (Key::Shared, "false") }),
     (&["cifsopts", "cifs"], Refuse("CIFS is not served: use backend=nfs or shared=true")),
     (
         &["o", "device"],

@@ -5,9 +5,16 @@ use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    ExportSettings, error::NfsError, images::Images, mark::Signer, place::Places, tree::Pace, v3,
+    Control, ExportSettings,
+    error::NfsError,
+    images::Images,
+    mark::Signer,
+    mounted::Mounted,
+    place::Places,
+    tree::{Pace, Tree},
+    v3,
 };
-use crate::spec::Bytes;
+use crate::{spec::Bytes, sys::nfs::Helper};
 
 /// How long an answer about a server is good for: many volumes ask about one server.
 const FRESH: Duration = Duration::from_secs(5);
@@ -25,18 +32,16 @@ pub(super) struct Export {
 }
 
 impl Export {
-    pub(super) fn new(
-        settings: ExportSettings,
-        signer: &Signer,
-        node: &str,
-        mounts: &Path,
-    ) -> Self {
-        let images = Images::new(mounts.join(&settings.name));
-        let places = Places {
-            tree: Arc::new(v3::NfsV3::new(server(&settings))),
-            signer: signer.clone(),
-            node: node.to_owned(),
+    pub(super) fn new(settings: ExportSettings, signer: &Signer, node: &str, root: &Path) -> Self {
+        let images = Images::new(root.join("exports").join(&settings.name));
+        let tree: Arc<dyn Tree> = match settings.control {
+            Control::V3 => Arc::new(v3::NfsV3::new(server(&settings))),
+            Control::Mount => {
+                let target = root.join("control").join(&settings.name);
+                Arc::new(Mounted::new(settings.clone(), target, Helper::itself()))
+            }
         };
+        let places = Places { tree, signer: signer.clone(), node: node.to_owned() };
         Self { settings, places, images, asked: Mutex::default() }
     }
 

@@ -19,7 +19,10 @@ mod settings;
 mod tree;
 mod v3;
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -46,13 +49,16 @@ pub struct Nfs {
 
 impl Nfs {
     /// Opens the backend. No server is asked for anything.
+    ///
+    /// `node` is this node's name, which the marks of the directories that it uses carry. Below `root`
+    /// exports are mounted whole: for images, and where a server has no NFSv3.
     #[must_use]
-    pub fn open(settings: NfsSettings) -> Self {
-        let NfsSettings { cluster, node, mounts, secret, exports } = settings;
+    pub fn open(settings: NfsSettings, node: &str, root: &Path) -> Self {
+        let NfsSettings { cluster, secret, exports } = settings;
         let signer = mark::Signer::new(&cluster, secret.as_ref().map(Secret::expose));
         let exports = exports
             .into_iter()
-            .map(|export| (export.name.clone(), Export::new(export, &signer, &node, &mounts)));
+            .map(|export| (export.name.clone(), Export::new(export, &signer, node, root)));
         Self { exports: exports.collect() }
     }
 
@@ -237,5 +243,7 @@ impl Backend for Nfs {
     }
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -15,16 +15,16 @@ mod reading;
 mod remove;
 mod root;
 
-use std::{path::Path, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::tree::{Cause, Entry, Kind, Made, Owner, Pace, Removed, Space, Tree, TreeError, Usage};
-use crate::sys::{
-    mount::UnmountError,
-    nfs::{Helper, NfsMount, Unmounted},
+use super::{
+    ExportSettings,
+    tree::{Cause, Entry, Kind, Made, Owner, Pace, Removed, Space, Tree, TreeError, Usage},
 };
+use crate::sys::nfs::Helper;
 use keeper::Keeper;
 use root::Root;
 
@@ -51,6 +51,7 @@ struct Worker {
 /// Where the export's directory comes from.
 #[derive(Debug)]
 enum Origin {
+    #[cfg(test)]
     Directory(Arc<Root>),
     Mount(Box<Keeper>),
 }
@@ -58,6 +59,7 @@ enum Origin {
 impl Origin {
     async fn give_up(&self, root: &Arc<Root>) {
         match self {
+            #[cfg(test)]
             Self::Directory(_) => {}
             Self::Mount(keeper) => keeper.give_up(root).await,
         }
@@ -65,15 +67,16 @@ impl Origin {
 }
 
 impl Mounted {
-    /// An export that is mounted at `target` when it is first needed, and is unmounted by
-    /// [`Mounted::close`] (or, later, when this is dropped). Nobody else may use `target`.
-    pub(crate) fn new(mount: NfsMount, target: PathBuf, helper: Helper) -> Self {
-        let place = format!("{}:{}", mount.host, mount.path.trim_end_matches('/'));
-        Self::of(place, Origin::Mount(Box::new(Keeper::new(mount, target, helper))))
+    /// An export that is mounted at `target` when it is first needed, and is unmounted when this is
+    /// dropped. Nobody else may use `target`.
+    pub(crate) fn new(settings: ExportSettings, target: PathBuf, helper: Helper) -> Self {
+        let place = settings.server.to_string();
+        Self::of(place, Origin::Mount(Box::new(Keeper::new(settings, target, helper))))
     }
 
     /// A directory that is there already.
-    pub(crate) fn over(directory: &Path) -> Result<Self, TreeError> {
+    #[cfg(test)]
+    pub(crate) fn over(directory: &std::path::Path) -> Result<Self, TreeError> {
         let place = directory.display().to_string();
         match Root::open(directory) {
             Ok(root) => Ok(Self::of(place, Origin::Directory(Arc::new(root)))),
@@ -84,17 +87,6 @@ impl Mounted {
     fn of(place: String, origin: Origin) -> Self {
         let room = Arc::new(Semaphore::new(WIDTH));
         Self { place, worker: Worker { origin: Arc::new(origin), room } }
-    }
-
-    /// Unmounts it; a later call mounts it again.
-    ///
-    /// # Errors
-    /// When the mount stays.
-    pub(crate) async fn close(&self) -> Result<Unmounted, UnmountError> {
-        match &*self.worker.origin {
-            Origin::Directory(_) => Ok(Unmounted::Clean),
-            Origin::Mount(keeper) => keeper.close().await,
-        }
     }
 
     fn named<'a>(
@@ -145,6 +137,7 @@ impl Worker {
             return Err(Cause::Unreachable(format!("{WIDTH} calls wait for it already")));
         };
         let root = match &*self.origin {
+            #[cfg(test)]
             Origin::Directory(root) => Arc::clone(root),
             Origin::Mount(keeper) => match timeout(DEADLINE, keeper.root()).await {
                 Ok(root) => root?,

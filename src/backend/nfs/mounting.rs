@@ -56,7 +56,7 @@ impl Export {
         options: &[String],
         target: &Path,
     ) -> Result<(), NfsError> {
-        let address = self.reachable().await?;
+        let address = reachable(&self.settings).await?;
         let mount = as_mount(&self.settings, address, path, options);
         let version = mount.mount(target, &Helper::itself(), MOUNT).await?;
         tracing::info!(server = %self.settings.server, path, %version, "mounted");
@@ -66,39 +66,6 @@ impl Export {
     /// Whether a mount is that of the export itself.
     pub(super) fn is_whole(&self, mount: &Mount) -> bool {
         shows_path(&server_path(&self.settings, ""), mount)
-    }
-
-    /// The server's first address that answers a call without arguments.
-    async fn reachable(&self) -> Result<IpAddr, NfsError> {
-        let host = self.settings.server.host.clone();
-        let port = self.settings.port.unwrap_or(PORT);
-        let addresses = tokio::net::lookup_host((host.as_str(), port)).await;
-        let addresses: Vec<_> = addresses
-            .map_err(|source| NfsError::NoAddress { host: host.clone(), source })?
-            .map(|address| address.ip())
-            .collect();
-        let version = match self.settings.versions.first() {
-            Some(NfsVersion::V3) => v3::NfsVersion::V3,
-            Some(NfsVersion::V4_0 | NfsVersion::V4_1 | NfsVersion::V4_2) | None => {
-                v3::NfsVersion::V4
-            }
-        };
-        let mut silent = None;
-        for address in addresses {
-            let server =
-                v3::ServerConfig { host: address.to_string(), ..exports::server(&self.settings) };
-            match v3::null(&server, port, version, PROBE).await {
-                Ok(()) => return Ok(address),
-                Err(why) => silent = Some((address, why.to_string())),
-            }
-        }
-        Err(match silent {
-            Some((address, why)) => NfsError::Silent { host, address, port, after: PROBE, why },
-            None => {
-                let source = std::io::Error::other("it has no address");
-                NfsError::NoAddress { host, source }
-            }
-        })
     }
 
     async fn unmount(&self, volume: &VolumeRef, target: &Path) -> Result<(), BackendError> {
@@ -122,8 +89,38 @@ impl Export {
     }
 }
 
-/// The mount of a volume's directory.
-fn as_mount(
+/// The server's first address that answers a call without arguments.
+pub(super) async fn reachable(settings: &ExportSettings) -> Result<IpAddr, NfsError> {
+    let host = settings.server.host.clone();
+    let port = settings.port.unwrap_or(PORT);
+    let addresses = tokio::net::lookup_host((host.as_str(), port)).await;
+    let addresses: Vec<_> = addresses
+        .map_err(|source| NfsError::NoAddress { host: host.clone(), source })?
+        .map(|address| address.ip())
+        .collect();
+    let version = match settings.versions.first() {
+        Some(NfsVersion::V3) => v3::NfsVersion::V3,
+        Some(NfsVersion::V4_0 | NfsVersion::V4_1 | NfsVersion::V4_2) | None => v3::NfsVersion::V4,
+    };
+    let mut silent = None;
+    for address in addresses {
+        let server = v3::ServerConfig { host: address.to_string(), ..exports::server(settings) };
+        match v3::null(&server, port, version, PROBE).await {
+            Ok(()) => return Ok(address),
+            Err(why) => silent = Some((address, why.to_string())),
+        }
+    }
+    Err(match silent {
+        Some((address, why)) => NfsError::Silent { host, address, port, after: PROBE, why },
+        None => {
+            let source = std::io::Error::other("it has no address");
+            NfsError::NoAddress { host, source }
+        }
+    })
+}
+
+/// The mount of a directory of an export.
+pub(super) fn as_mount(
     settings: &ExportSettings,
     address: IpAddr,
     path: &str,

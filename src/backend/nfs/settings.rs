@@ -1,7 +1,7 @@
 //! The settings of the NFS backend, resolved: pure data. What they become on the wire and in a mount's
 //! options is the backend's business.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use crate::spec::Bytes;
 
@@ -10,11 +10,6 @@ use crate::spec::Bytes;
 pub struct NfsSettings {
     /// The cluster's name, which every volume's mark carries.
     pub cluster: String,
-    /// This node's name, which the marks of the directories that it uses carry.
-    pub node: String,
-    /// Where exports are mounted whole, each in a directory of its name: for images, and where the
-    /// server has no NFSv3.
-    pub mounts: PathBuf,
     /// The key of the signature in each volume's mark; `None` is the cluster's name.
     pub secret: Option<Secret>,
     /// The exports, in the order of their names. At least one.

@@ -12,7 +12,7 @@ use crate::{
     backend::conformance::directories::{self, DirectorySubject},
     spec::{Ownership, Spec},
     sys::mountinfo::{Mount, MountTable},
-    volume::{Record, VolumeId, testing},
+    volume::{Record, VolumeId, testing::spec as any_spec},
 };
 
 /// A server with an export of 128 MiB, as the nodes of a cluster see it.
@@ -36,39 +36,12 @@ impl World {
     }
 
     fn open(&self, cluster: &str, node: &str, secret: Option<&str>) -> Nfs {
-        let server =
-            Server { host: "127.0.0.1".into(), path: self.path(""), kind: ServerKind::Filer };
-        let export = ExportSettings {
-            name: "fast".into(),
-            server,
-            versions: NfsVersion::ALL.to_vec(),
-            port: Some(self.filer.port()),
-            mount_port: Some(self.filer.mount_port()),
-            portmapper_port: 111,
-            control: Control::V3,
-            privileged_port: true,
-            uid: 0,
-            gid: 0,
-            locks: Locks::Refuse,
-            timeo: Duration::from_secs(60),
-            retrans: 2,
-            nconnect: None,
-            rsize: None,
-            wsize: None,
-            noresvport: false,
-            options: Vec::new(),
-            over_limit: OverLimit::Warn,
-            measure_every: None,
-            measure_rate: 10_000,
-            margin: Bytes::mib(1),
-        };
-        Nfs::open(NfsSettings {
+        let settings = NfsSettings {
             cluster: cluster.into(),
-            node: node.into(),
-            mounts: self.dir.path().join("mounts"),
             secret: secret.map(|secret| Secret::new(secret.to_owned())),
-            exports: vec![export],
-        })
+            exports: vec![testing::export_of(&self.filer)],
+        };
+        Nfs::open(settings, node, &self.dir.path().join("mnt"))
     }
 
     /// On the server's disk.
@@ -95,7 +68,7 @@ fn spec(name: &str) -> BackendSpec {
 }
 
 fn volume(name: &str) -> VolumeRef {
-    let spec = Spec { size: Bytes::mib(16), backend: spec(name), ..testing::spec() };
+    let spec = Spec { size: Bytes::mib(16), backend: spec(name), ..any_spec() };
     let last = name.rsplit('/').next().unwrap();
     let record = Record::new(VolumeId::random(), last.parse().unwrap(), spec, Timestamp::now());
     VolumeRef::from(&record)

@@ -2,7 +2,7 @@
 
 use super::{Finding, good, note, problem};
 use crate::{
-    config::{ExportSettings, NfsSettings},
+    backend::nfs::{ExportSettings, NfsSettings},
     sys::nfs::{Client, look},
 };
 

@@ -75,7 +75,7 @@ fn what_cannot_be_is_a_mistake_that_says_what_to_do() {
         "[volumes]\ndefault_backend = \"ebs\"",
         "the EBS backend is off: set backends.ebs.enabled",
     );
-    one_mistake("[volumes]\ndefault_backend = \"nfs\"", "no nfs backend yet");
+    one_mistake("[volumes]\ndefault_backend = \"nfs\"", "no NFS server is configured");
     for (line, told) in [
         ("region = \"us east\"", "region: us east: use letters"),
         ("endpoint = \"ec2.local\"", "not a URL"),

@@ -57,7 +57,7 @@ fn check_tag(key: &str, value: &str) -> Result<(), String> {
 }
 
 /// A word of AWS's: a region, a zone, an id.
-pub(super) fn word(text: &str) -> Result<Option<String>, String> {
+pub(in crate::config) fn word(text: &str) -> Result<Option<String>, String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     match text {
         "" => Ok(None),
@@ -127,8 +127,8 @@ pub(super) fn attach_limit(text: &str) -> Result<Option<u32>, String> {
     }
 }
 
-/// A cluster's name: a tag's value, and part of client tokens.
-pub(super) fn cluster(text: &str) -> Result<Option<String>, String> {
+/// A cluster's name, or a node's: a tag's value, and part of client tokens.
+pub(in crate::config) fn cluster(text: &str) -> Result<Option<String>, String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     match text {
         "" => Ok(None),

@@ -14,9 +14,12 @@ use super::{
     root::Root,
 };
 use crate::{
-    backend::nfs::tree::Cause,
+    backend::nfs::{
+        ExportSettings,
+        mounting::{as_mount, reachable},
+        tree::Cause,
+    },
     sys::{
-        mount::UnmountError,
         mountinfo::MountTable,
         nfs::{self, Hardness, Helper, Locks, NfsMount, Server, Unmounted},
     },
@@ -30,7 +33,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Keeper {
-    mount: NfsMount,
+    settings: ExportSettings,
     target: PathBuf,
     helper: Helper,
     /// Held while it is mounted: many who need it wait for one mount.
@@ -38,9 +41,16 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// As `mount` says, but for what tasks' mounts are different in.
-    pub(super) fn new(mount: NfsMount, target: PathBuf, helper: Helper) -> Self {
-        let mount = NfsMount {
+    pub(super) fn new(settings: ExportSettings, target: PathBuf, helper: Helper) -> Self {
+        Self { settings, target, helper, current: Mutex::new(None) }
+    }
+
+    /// The export as tasks would get it, but for what hawser's own mount is different in.
+    async fn wanted(&self) -> Result<NfsMount, Cause> {
+        let address = reachable(&self.settings).await;
+        let address = address.map_err(|error| Cause::Unreachable(error.to_string()))?;
+        let mount = as_mount(&self.settings, address, "", &[]);
+        Ok(NfsMount {
             hardness: Hardness::Soft,
             timeo: TIMEO,
             retrans: RETRANS,
@@ -49,8 +59,7 @@ impl Keeper {
             locks: Locks::Local,
             options: options(&mount.options),
             ..mount
-        };
-        Self { mount, target, helper, current: Mutex::new(None) }
+        })
     }
 
     /// The export's directory.
@@ -72,7 +81,11 @@ impl Keeper {
             .map_err(|error| Cause::Refused(format!("make {}: {error}", self.target.display())))?;
         // A hawser that was killed may have left one, and its server may be dead.
         self.clear().await?;
-        self.mount.mount(&self.target, &self.helper, LIMIT).await.map_err(|e| of_mount(&e))?;
+        self.wanted()
+            .await?
+            .mount(&self.target, &self.helper, LIMIT)
+            .await
+            .map_err(|e| of_mount(&e))?;
         let target = self.target.clone();
         blocking(move || {
             let root = Root::open(&target)?;
@@ -104,12 +117,6 @@ impl Keeper {
             Ok(Unmounted::Clean | Unmounted::Forced | Unmounted::Lazy) => Ok(()),
             Err(error) => Err(Cause::Refused(error.to_string())),
         }
-    }
-
-    /// Takes it away. Calls that are under way keep it busy: they are to end first.
-    pub(super) async fn close(&self) -> Result<Unmounted, UnmountError> {
-        *self.current.lock().await = None;
-        nfs::unmount(&self.target, Server::Silent, &self.helper).await
     }
 }
 

@@ -10,12 +10,9 @@ use std::{
 
 use super::*;
 use crate::{
-    backend::nfs::tree::Kind,
+    backend::nfs::{testing::export_of, tree::Kind},
     spec::FsType,
-    sys::{
-        nfs::{Hardness, Locks, Version},
-        testing::{Unmount, World},
-    },
+    sys::testing::{Unmount, World},
 };
 
 const FAST: Pace = Pace { calls_per_second: NonZeroU32::new(1_000_000).unwrap() };
@@ -385,26 +382,6 @@ async fn a_full_export_says_so_and_the_old_contents_stay() {
     drop(tree);
 }
 
-fn export_of(host: &str) -> NfsMount {
-    NfsMount {
-        host: host.into(),
-        address: [127, 0, 0, 1].into(),
-        path: "/export".into(),
-        versions: vec![Version::V4_1],
-        port: Some(1),
-        mount_port: None,
-        hardness: Hardness::Hard,
-        timeo: Duration::from_secs(60),
-        retrans: 2,
-        nconnect: None,
-        rsize: None,
-        wsize: None,
-        locks: Locks::Refuse,
-        noresvport: false,
-        options: vec!["hard,sec=krb5".into()],
-    }
-}
-
 /// Without the client's answer: the program in its place does nothing.
 #[tokio::test]
 async fn nothing_is_done_in_the_directory_beneath_a_mount_that_is_not_there() {
@@ -414,11 +391,18 @@ async fn nothing_is_done_in_the_directory_beneath_a_mount_that_is_not_there() {
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
     let helper: &'static str = Box::leak(helper.display().to_string().into_boxed_str());
     let target = dir.path().join("control");
-    let tree = Mounted::new(export_of("filer"), target.clone(), Helper::at(helper));
+    let export = dir.path().join("export");
+    fs::create_dir(&export).unwrap();
+    let filer = ganesha::Server::start(&export, ganesha::Options::default());
+    let options = vec!["hard,sec=krb5".into()];
+    let settings = ExportSettings { options, ..export_of(&filer) };
+    let place = settings.server.to_string();
+    let tree = Mounted::new(settings, target.clone(), Helper::at(helper));
 
     let error = tree.make_dir("a", 0o700).await.unwrap_err();
 
-    assert!(error.to_string().starts_with("make directory filer:/export/a: refused: "), "{error}");
+    let start = format!("make directory {place}/a: refused: ");
+    assert!(error.to_string().starts_with(&start), "{error}");
     assert!(error.to_string().contains("was unmounted"), "{error}");
     assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
     assert_eq!(fs::metadata(&target).unwrap().mode() & 0o777, 0o700);
