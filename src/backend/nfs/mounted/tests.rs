@@ -4,7 +4,7 @@ use std::{
     fmt, fs,
     num::NonZeroU32,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Instant,
 };
 
