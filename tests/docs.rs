@@ -6,7 +6,11 @@
     reason = "test code runs programs and fails by panicking"
 )]
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
 
 fn document(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -47,7 +51,7 @@ fn what_the_readme_shows_of_hawser_spec_is_what_it_says() {
 /// Every `hawser …` in a console block is one that the program knows.
 #[test]
 fn the_documented_commands_exist() {
-    for name in ["README.md", "MIGRATION.md", "docs/operations.md", "docs/ebs.md"] {
+    for name in ["README.md", "MIGRATION.md", "docs/operations.md", "docs/ebs.md", "docs/nfs.md"] {
         for (command, _) in console(&document(name)) {
             let Some(arguments) = command.strip_prefix("hawser ") else { continue };
             let words = arguments.split_whitespace();
@@ -71,6 +75,7 @@ fn every_link_between_the_documents_leads_somewhere() {
         "ARCHITECTURE.md",
         "MIGRATION.md",
         "docs/ebs.md",
+        "docs/nfs.md",
         "docs/operations.md",
         "docs/limitations.md",
     ] {
@@ -81,6 +86,112 @@ fn every_link_between_the_documents_leads_somewhere() {
             assert!(outside || directory.join(link).exists(), "{name}: {link}");
         }
     }
+}
+
+/// The blocks of a document in one language. A block within a list is indented.
+fn blocks(document: &str, language: &str) -> Vec<String> {
+    let opening = format!("```{language}\n");
+    let blocks = document.split(&opening).skip(1).map(|block| block.split("```").next().unwrap());
+    blocks
+        .map(|block| block.lines().map(|line| format!("{}\n", line.trim_start())).collect())
+        .collect()
+}
+
+/// `hawser …` with a configuration file, and nothing of this machine's.
+fn hawser(configuration: &str, arguments: &[&str]) -> Output {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), configuration).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_hawser"))
+        .env_clear()
+        .args(arguments)
+        .arg("--config")
+        .arg(file.path())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn the_configurations_of_the_nfs_page_are_right() {
+    let blocks = blocks(&document("docs/nfs.md"), "toml");
+    for block in &blocks {
+        let output = hawser(block, &["config", "check"]);
+        assert!(output.status.success(), "{block}\n{output:?}");
+    }
+    assert!(blocks.len() >= 3, "{blocks:?}");
+}
+
+/// Makes sure that a volume of an example is one on NFS.
+#[track_caller]
+fn is_on_nfs(name: &str, options: &[String]) {
+    const EXPORTS: &str =
+        "[daemon]\ncluster = \"prod\"\n[backends.nfs.fast]\nserver = \"filer:/x\"";
+    let options: Vec<_> = options.iter().flat_map(|option| ["-o", option]).collect();
+    let output = hawser(EXPORTS, &[&["spec", name, "--json"], &options[..]].concat());
+    assert!(output.status.success(), "{name} {options:?}: {output:?}");
+    let explained: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(explained["backend"], "nfs", "{name} {options:?}");
+}
+
+/// The value of `docker run -v` without the path in the container.
+fn volume_of(argument: &str) -> &str {
+    argument.split(':').next().unwrap()
+}
+
+#[test]
+fn the_volumes_that_the_documents_show_on_nfs_can_be_made() {
+    let mut shown = 0;
+    for name in ["README.md", "docs/nfs.md"] {
+        for (command, _) in console(&document(name)) {
+            if !command.starts_with("docker ") || !command.contains("export=") {
+                continue;
+            }
+            let words: Vec<_> = command.split_whitespace().collect();
+            let after = |flag: &str| {
+                let pairs = words.windows(2).filter(|pair| pair[0] == flag);
+                pairs.map(|pair| pair[1].to_owned()).collect::<Vec<_>>()
+            };
+            match after("-v").first() {
+                Some(volume) => is_on_nfs(volume_of(volume), &[]),
+                None => is_on_nfs(words.last().unwrap(), &after("-o")),
+            }
+            shown += 1;
+        }
+    }
+    assert!(shown >= 4, "{shown}");
+}
+
+#[test]
+fn the_marathon_apps_with_nfs_volumes_ask_for_what_can_be_had() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/marathon");
+    let mut volumes = 0;
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.file_name().unwrap().to_string_lossy().starts_with("nfs") {
+            continue;
+        }
+        let app: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let list = |pointer: &str| {
+            app.pointer(pointer).and_then(|list| list.as_array()).cloned().unwrap_or_default()
+        };
+        let parameters = list("/container/docker/parameters");
+        for parameter in parameters.iter().filter(|parameter| parameter["key"] == "volume") {
+            is_on_nfs(volume_of(parameter["value"].as_str().unwrap()), &[]);
+            volumes += 1;
+        }
+        for volume in list("/container/volumes") {
+            let external = &volume["external"];
+            // As Marathon hands them on: the size, and the options without their prefix.
+            let own = external["options"].as_object().unwrap().iter();
+            let own = own.filter(|(key, _)| *key != "dvdi/driver").map(|(key, value)| {
+                format!("{}={}", key.strip_prefix("dvdi/").unwrap(), value.as_str().unwrap())
+            });
+            let options: Vec<_> = own.chain([format!("size={}", external["size"])]).collect();
+            is_on_nfs(external["name"].as_str().unwrap(), &options);
+            volumes += 1;
+        }
+    }
+    assert_eq!(volumes, 3);
 }
 
 /// Which is made from the calls in the code.

@@ -18,7 +18,7 @@ const SECTION: &str = "backends.nfs";
 const UNNAMED: &str = "default";
 
 /// What AWS recommends for EFS, in bytes.
-/// <https://docs.aws.amazon.com/efs/latest/ug/mounting-fs-nfs-mount-settings.html>
+/// <https://docs.aws.amazon.com/efs/latest/ug/mount-helper-setting.html>
 const EFS_TRANSFER: u32 = 1_048_576;
 
 /// The NFS backend as it is configured: what it is told, and what specs leave open.

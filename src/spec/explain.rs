@@ -74,7 +74,7 @@ pub fn explain(request: &Request, defaults: &Defaults) -> Explanation {
         .filter(|row| row.backend.is_none_or(|needed| needed == backend))
         .filter(|row| {
             let stated = request.stated.get(row.key).is_some();
-            stated || !NO_FILE_SYSTEM.0.contains(&row.key) || !is_directory(request, defaults)
+            stated || has(row.key, backend, request.stated.layout())
         })
         .flat_map(|row| explained(row.key, request, defaults))
         .collect();
@@ -248,6 +248,15 @@ fn nfs_notes(request: &Request) -> Vec<String> {
         (NfsLayout::Image, _) => "an image: its size is enforced, and one node has it at a time",
     };
     vec![note.to_owned()]
+}
+
+/// Whether a volume of that backend has such a thing, in that layout.
+fn has(key: Key, backend: BackendKind, layout: NfsLayout) -> bool {
+    match (backend, layout) {
+        (BackendKind::Local | BackendKind::Ebs, _) => true,
+        (BackendKind::Nfs, NfsLayout::Directory) => !NO_FILE_SYSTEM.0.contains(&key),
+        (BackendKind::Nfs, NfsLayout::Image) => key != Key::Path,
+    }
 }
 
 /// Whether the volume is a directory on an NFS server.

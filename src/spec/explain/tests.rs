@@ -74,6 +74,7 @@ fn an_nfs_volume_is_explained_with_what_was_configured() {
     assert_eq!(field(&explanation, "layout"), ("image", "stated as mode".to_owned()));
     assert_eq!(field(&explanation, "fs"), ("xfs", "stated".to_owned()));
     assert!(explanation.notes[0].contains("its size is enforced"));
+    assert!(explanation.fields.iter().all(|field| field.key != "path"));
     let explanation = explained("pg,export=fast,fs=xfs");
     assert_eq!(field(&explanation, "fs"), ("xfs", "stated".to_owned()));
     assert!(explanation.refused.unwrap().contains("write layout=image"));

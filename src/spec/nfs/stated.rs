@@ -13,6 +13,10 @@ pub(in crate::spec) const NO_FILE_SYSTEM: ([Key; 2], &str) = (
      write layout=image for one in a file, with its size enforced",
 );
 
+/// Why an image has no path of its own.
+const IMAGE_PATH: &str = "an image lies among the export's images, by its volume's id: remove it, or \
+                          write layout=directory";
+
 /// The longest path below an export, in bytes. MOUNT takes 1024 for the whole (RFC 1813, section 5.1.3).
 const PATH_MAX: usize = 512;
 
@@ -48,10 +52,14 @@ impl NfsSpec {
                 .into(),
             })?,
         };
+        if stated.layout() == NfsLayout::Image && stated.get(Key::Path).is_some() {
+            let key = Shown::new(stated.written(Key::Path));
+            return Err(SpecError::Refused { key, why: IMAGE_PATH.into() });
+        }
         Ok(Self {
             export: export.to_owned(),
             path: stated.text(Key::Path).unwrap_or(name.as_str()).to_owned(),
-            layout: stated.word(Key::Layout).unwrap_or_default(),
+            layout: stated.layout(),
         })
     }
 }

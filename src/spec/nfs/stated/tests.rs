@@ -111,6 +111,7 @@ fn an_image_is_a_volume_with_a_file_system() {
     let one = Defaults { backend: BackendKind::Nfs, ..defaults(&["fast"], None) };
     let spec = resolved("a,layout=image,fs=xfs,size=1G,mkfs_options=-m;reflink=1", &one).unwrap();
     assert_eq!((spec.file_system(), spec.sharing), ("xfs", Sharing::Exclusive));
+    refused("a,layout=image,path=team/a", &one, "`path` is refused: an image lies among");
     refused("a,layout=image,size=15M", &one, "15MiB is too small for ext4");
     refused("a,layout=image,mount_options=actimeo=5", &one, "not an option of ext4");
 }
