@@ -38,6 +38,9 @@ fn of_status(status: nfsstat3) -> Cause {
         nfsstat3::NFS3ERR_STALE | nfsstat3::NFS3ERR_BADHANDLE => Cause::Stale,
         nfsstat3::NFS3ERR_EXIST | nfsstat3::NFS3ERR_NOTEMPTY => Cause::Exists,
         nfsstat3::NFS3ERR_NOENT => Cause::NotFound,
+        nfsstat3::NFS3ERR_JUKEBOX => {
+            Cause::Protocol("that it is busy with it (NFS3ERR_JUKEBOX)".into())
+        }
         _ => Cause::Protocol(status.to_string()),
     }
 }

@@ -15,6 +15,7 @@ mod failure;
 mod files;
 mod measure;
 mod names;
+mod outage;
 mod pages;
 mod path;
 mod pool;
@@ -38,7 +39,7 @@ pub(crate) use self::{
     config::ServerConfig,
     service::{NfsVersion, null},
 };
-use self::{path::components, pool::Pool, service::mount_export};
+use self::{path::components, pool::Pool};
 use super::tree::{Cause, Entry, Kind, Made, Owner, Pace, Removed, Space, Tree, TreeError, Usage};
 
 /// Operations of a few calls may take as long as so many of the slowest.
@@ -104,7 +105,7 @@ impl NfsV3 {
     }
 
     async fn do_probe(&self) -> Result<(), Cause> {
-        let root = mount_export(self.pool.server()).await?;
+        let root = self.pool.mount_export().await?;
         let attributes = self.attributes(&root).await?;
         *self.root.lock().await = Some(root);
         match walk::kind_of(&attributes) {

@@ -122,3 +122,43 @@ fn is_as_wanted(is: &fattr3, wanted: Owner) -> Result<(), Cause> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_was_not_made_is_an_error_though_the_server_said_yes() {
+        let is = fattr3 { uid: 65534, gid: 5, mode: 0o755, ..nothing() };
+        let wanted = |uid, gid, mode| Owner { uid, gid, mode };
+        assert!(is_as_wanted(&is, wanted(None, None, None)).is_ok());
+        assert!(is_as_wanted(&is, wanted(Some(65534), Some(5), Some(0o100_755))).is_ok());
+        for wanted in [
+            wanted(Some(0), None, None),
+            wanted(None, Some(0), None),
+            wanted(None, None, Some(0o2755)),
+        ] {
+            let cause = is_as_wanted(&is, wanted).unwrap_err();
+            assert!(matches!(cause, Cause::Denied(_)), "{cause}");
+        }
+    }
+
+    fn nothing() -> fattr3 {
+        use nfs3_client::nfs3_types::nfs3::{ftype3, nfstime3, specdata3};
+        fattr3 {
+            type_: ftype3::NF3DIR,
+            mode: 0,
+            nlink: 2,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            used: 0,
+            rdev: specdata3::default(),
+            fsid: 1,
+            fileid: 1,
+            atime: nfstime3::default(),
+            mtime: nfstime3::default(),
+            ctime: nfstime3::default(),
+        }
+    }
+}

@@ -12,9 +12,10 @@ use super::{
 };
 use crate::backend::nfs::tree::{Cause, Entry};
 
-/// How much a page holds, in bytes of names, and in all.
-const NAMES: u32 = 16 << 10;
-const PAGE: u32 = 64 << 10;
+/// How much a page holds, in bytes of names, and in all: some 150 names. A server that has to read the
+/// attributes of each from a slow disk must be done within the deadline of a call.
+const NAMES: u32 = 8 << 10;
+const PAGE: u32 = 32 << 10;
 
 /// How often a list is begun anew because the directory changes.
 const RESTARTS: usize = 5;

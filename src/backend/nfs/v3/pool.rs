@@ -12,7 +12,7 @@ use std::{
 use nfs3_client::{
     RpcError,
     nfs3_types::{
-        nfs3::{Nfs3Result, PROGRAM, VERSION, nfsstat3},
+        nfs3::{Nfs3Result, PROGRAM, VERSION, nfs_fh3, nfsstat3},
         rpc::opaque_auth,
     },
     rpc::RpcClient,
@@ -23,9 +23,10 @@ use super::{
     ServerConfig,
     connect::connect,
     failure::Failure,
+    outage::Outage,
     procedure::Procedure,
     retry::{Attempt, persist},
-    service::{credential, nfs_port},
+    service::{credential, mount_export, nfs_port},
     stream::Stream,
 };
 use crate::backend::nfs::tree::Cause;
@@ -39,6 +40,7 @@ pub(super) struct Pool {
     server: ServerConfig,
     /// As many calls as there may be connections.
     turns: Semaphore,
+    outage: Outage,
     state: Mutex<State>,
 }
 
@@ -48,14 +50,12 @@ struct State {
     idle: Vec<Connection>,
     /// The port of NFS, once it is known.
     port: Option<u16>,
-    /// When the server was last found to be unreachable, and why.
-    failed: Option<(Instant, String)>,
 }
 
 impl Pool {
     pub(super) fn new(server: ServerConfig) -> Self {
         let turns = Semaphore::new(server.connections.max(1));
-        Self { server, turns, state: Mutex::default() }
+        Self { server, turns, outage: Outage::default(), state: Mutex::default() }
     }
 
     pub(super) fn server(&self) -> &ServerConfig {
@@ -69,23 +69,25 @@ impl Pool {
         let Ok(_turn) = self.turns.acquire().await else {
             return Err(Cause::Unreachable("hawser is stopping".into()).into());
         };
-        self.fail_with_others(asked)?;
+        self.outage.none_since(asked)?;
         let result = persist(self.server.call_timeout, || self.attempt(arguments)).await;
-        if let Err(Failure::Cause(Cause::Unreachable(why))) = &result {
-            let mut state = self.state();
-            state.failed = Some((Instant::now(), why.clone()));
-            state.idle.clear();
-        }
-        result
+        result.inspect_err(|failure| {
+            if self.outage.note(failure) {
+                self.state().idle.clear();
+            }
+        })
     }
 
-    /// Whoever waited while another call found the server to be gone need not find it out again:
-    /// fifty calls that wait for four connections would else take a minute to fail.
-    fn fail_with_others(&self, asked: Instant) -> Result<(), Failure> {
-        match &self.state().failed {
-            Some((at, why)) if *at > asked => Err(Cause::Unreachable(why.clone()).into()),
-            _ => Ok(()),
-        }
+    /// Asks MOUNT for the handle of the export's directory.
+    pub(super) async fn mount_export(&self) -> Result<nfs_fh3, Failure> {
+        let result = mount_export(&self.server).await;
+        result.inspect_err(|failure| {
+            self.outage.note(failure);
+        })
+    }
+
+    pub(super) fn outage(&self) -> &Outage {
+        &self.outage
     }
 
     async fn attempt<P: Procedure>(&self, arguments: &P) -> Result<P::Done, Attempt> {
@@ -101,10 +103,10 @@ impl Pool {
                 self.state().idle.push(connection);
                 match answer {
                     Nfs3Result::Ok(done) => Ok(done),
-                    Nfs3Result::Err((nfsstat3::NFS3ERR_JUKEBOX, _)) => {
-                        Err(Attempt::Lost("it says that it is busy (NFS3ERR_JUKEBOX)".into()))
+                    Nfs3Result::Err((status @ nfsstat3::NFS3ERR_JUKEBOX, _)) => {
+                        Err(Attempt::Again(Failure::Status(status)))
                     }
-                    Nfs3Result::Err((status, _)) => Err(Attempt::Answered(Failure::Status(status))),
+                    Nfs3Result::Err((status, _)) => Err(Attempt::Final(Failure::Status(status))),
                 }
             }
             Err(error) => {

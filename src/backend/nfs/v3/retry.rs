@@ -11,26 +11,36 @@ use tokio::time::{sleep, timeout};
 use super::failure::{Failure, of_rpc};
 use crate::backend::nfs::tree::Cause;
 
-/// Between attempts; there is one attempt more.
-const WAITS: [Duration; 3] =
-    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1000)];
+/// Between attempts; there is one attempt more. The first is short: a server that closed an idle
+/// connection takes the next one at once.
+const WAITS: [Duration; 4] = [
+    Duration::from_millis(10),
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_millis(1000),
+];
 
 /// Why an attempt has no result.
 #[derive(Debug)]
 pub(super) enum Attempt {
-    /// There was no answer; the call may have been carried out.
-    Lost(String),
-    /// There was one.
-    Answered(Failure),
+    /// It is worth another: there was no answer (the call may have been carried out), or the server
+    /// says that it is busy.
+    Again(Failure),
+    /// It is not.
+    Final(Failure),
 }
 
 impl Attempt {
+    pub(super) fn lost(why: String) -> Self {
+        Self::Again(Cause::Unreachable(why).into())
+    }
+
     /// What the crate's error of a call to `service` means.
     pub(super) fn failed(error: &RpcError, service: &str) -> Self {
         if let RpcError::Io(error) = error {
             Self::broken(error, service)
         } else {
-            Self::Answered(of_rpc(error, service).into())
+            Self::Final(of_rpc(error, service).into())
         }
     }
 
@@ -38,20 +48,20 @@ impl Attempt {
     pub(super) fn broken(error: &io::Error, service: &str) -> Self {
         let kind = error.kind();
         if kind == io::ErrorKind::InvalidData {
-            Self::Answered(Cause::Protocol(format!("what is no {service}: {error}")).into())
+            Self::Final(Cause::Protocol(format!("what is no {service}: {error}")).into())
         } else if kind == io::ErrorKind::UnexpectedEof {
-            Self::Lost(format!("{service}: it closed the connection"))
+            Self::lost(format!("{service}: it closed the connection"))
         } else {
-            Self::Lost(format!("{service}: {error}"))
+            Self::lost(format!("{service}: {error}"))
         }
     }
 }
 
-/// Runs `attempt` until it gets an answer.
+/// Runs `attempt` until it is final, a few times.
 ///
 /// # Errors
 ///
-/// `Unreachable` without one, after `limit` at the latest.
+/// The last attempt's; `Unreachable` after `limit` at the latest.
 pub(super) async fn persist<T, F>(
     limit: Duration,
     mut attempt: impl FnMut() -> F,
@@ -64,9 +74,8 @@ where
         loop {
             match (attempt().await, waits.next()) {
                 (Ok(done), _) => return Ok(done),
-                (Err(Attempt::Answered(failure)), _) => return Err(failure),
-                (Err(Attempt::Lost(_)), Some(wait)) => sleep(*wait).await,
-                (Err(Attempt::Lost(why)), None) => return Err(Cause::Unreachable(why).into()),
+                (Err(Attempt::Again(_)), Some(wait)) => sleep(*wait).await,
+                (Err(Attempt::Again(failure) | Attempt::Final(failure)), _) => return Err(failure),
             }
         }
     };

@@ -101,9 +101,9 @@ async fn port_of(server: &ServerConfig, wanted: Service) -> Result<u16, Attempt>
     let answer: u32 = call.make().await?;
     match u16::try_from(answer) {
         // A server that restarts has not registered yet.
-        Ok(0) => Err(Attempt::Lost(format!("its portmapper knows no {}", wanted.name))),
+        Ok(0) => Err(Attempt::lost(format!("its portmapper knows no {}", wanted.name))),
         Ok(port) => Ok(port),
-        Err(_) => Err(Attempt::Answered(
+        Err(_) => Err(Attempt::Final(
             Cause::Protocol(format!("through its portmapper with port {answer}")).into(),
         )),
     }

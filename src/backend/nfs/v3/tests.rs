@@ -3,6 +3,7 @@
 mod operations;
 mod outages;
 mod refusals;
+mod speed;
 mod trees;
 mod wire;
 

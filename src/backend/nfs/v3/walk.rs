@@ -7,8 +7,9 @@
 use nfs3_client::nfs3_types::nfs3::{
     GETATTR3args, LOOKUP3args, Nfs3Option, diropargs3, fattr3, filename3, ftype3, nfs_fh3, nfsstat3,
 };
+use tokio::time::Instant;
 
-use super::{NfsV3, failure::Failure, service::mount_export};
+use super::{NfsV3, failure::Failure};
 use crate::backend::nfs::tree::{Cause, Kind};
 
 /// Something that exists, or did a moment ago.
@@ -46,11 +47,13 @@ pub(super) fn in_directory<'a>(directory: &nfs_fh3, name: &'a [u8]) -> diropargs
 impl NfsV3 {
     /// The handle of the export's directory.
     pub(super) async fn root(&self) -> Result<nfs_fh3, Cause> {
+        let asked = Instant::now();
         let mut kept = self.root.lock().await;
         if let Some(root) = &*kept {
             return Ok(root.clone());
         }
-        let root = mount_export(self.pool.server()).await?;
+        self.pool.outage().none_since(asked)?;
+        let root = self.pool.mount_export().await?;
         *kept = Some(root.clone());
         Ok(root)
     }

@@ -158,6 +158,25 @@ async fn a_stopped_server_fails_all_within_the_deadline() {
 }
 
 #[tokio::test]
+async fn fifty_that_never_reached_the_server_fail_together() {
+    let filer = Filer::new();
+    let tree = NfsV3::new(ServerConfig { call_timeout: short(), ..filer.config() });
+    filer.server.stop();
+    let begun = Instant::now();
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let tree = tree.clone();
+        running.spawn(async move { tree.remove_tree("d").await });
+    }
+    for result in running.join_all().await {
+        assert!(matches!(result.unwrap_err().cause, Cause::Unreachable(_)));
+    }
+    assert!(begun.elapsed() < short() * 2, "{:?}", begun.elapsed());
+    filer.server.cont();
+    assert_eq!(tree.remove_tree("d").await.unwrap(), Removed::default());
+}
+
+#[tokio::test]
 async fn connections_that_the_server_closed_are_not_noticed() {
     let mut filer = Filer::new();
     let tree = filer.open();

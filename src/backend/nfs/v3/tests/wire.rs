@@ -100,8 +100,9 @@ async fn record(from: &mut TcpStream) -> io::Result<Vec<u8>> {
 }
 
 async fn send(to: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
-    to.write_u32(u32::try_from(bytes.len()).unwrap() | LAST).await?;
-    to.write_all(bytes).await
+    let mut record = (u32::try_from(bytes.len()).unwrap() | LAST).to_be_bytes().to_vec();
+    record.extend_from_slice(bytes);
+    to.write_all(&record).await
 }
 
 /// A client whose calls of NFS go through the proxy.
