@@ -19,6 +19,10 @@ needs=(
     "curl curl"
     "fio fio"
     "postgresql /usr/lib/postgresql"
+    "binutils strip"
+    "debootstrap debootstrap"
+    "nbdkit nbdkit"
+    "qemu-system-x86 qemu-system-x86_64"
 )
 
 export PATH=$PATH:/usr/sbin:/sbin
