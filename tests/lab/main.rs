@@ -13,5 +13,8 @@
     reason = "test code runs programs, writes scratch files, and fails by panicking"
 )]
 
+mod docker;
 mod harness;
+mod power;
+mod selftest;
 mod smoke;

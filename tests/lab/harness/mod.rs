@@ -9,6 +9,7 @@ mod lines;
 mod machine;
 mod monitor;
 mod switch;
+mod writer;
 
 use std::{
     cell::RefCell,

@@ -48,7 +48,9 @@ pub(crate) fn start(socket: &Path) {
             thread::spawn(move || {
                 // Ends when the machine's QEMU does.
                 let _ = accept(port, stream, &ports);
-                ports.lock().unwrap().queues.remove(&port);
+                let mut ports = ports.lock().unwrap();
+                ports.queues.remove(&port);
+                ports.learned.retain(|_, at| *at != port);
             });
         }
     });
