@@ -3,16 +3,20 @@
 # Outside the clone, so that a clean clone builds fast the second time.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/hawser/target
 
-.PHONY: demo test check bench plugin deps
+.PHONY: demo test lab check bench plugin deps lab-image
 
 # Two volumes, two containers and a restart, told in plain words. Needs root.
 # `make demo EC2=fake` shows volumes on Amazon EBS, with an EC2 of the tests' in place of Amazon's.
 demo: deps
 	$(if $(filter fake,$(EC2)),demo/ebs.sh,demo/demo.sh)
 
-# All tests, those with a real Docker engine too. Needs root.
-test: deps
+# All tests, those with a real Docker engine and with virtual machines too. Needs root.
+test: deps lab-image
 	scripts/test.sh
+
+# All that is tested in virtual machines, step by step: docs/lab.md. Needs root.
+lab: deps lab-image
+	cargo test --locked --all-features --test lab -- --include-ignored --nocapture --test-threads=1
 
 # Formatting, lints, documentation, dependencies: all of them run, then the failures are listed.
 check:
@@ -28,3 +32,7 @@ plugin: deps
 
 deps:
 	scripts/install-deps.sh
+
+# The virtual machines' disk: made once, in about two minutes, and kept outside the clone.
+lab-image: deps
+	scripts/lab-image.sh

@@ -22,6 +22,10 @@ needs=(
     "nfs-ganesha ganesha.nfsd"
     "nfs-ganesha-vfs /usr/share/doc/nfs-ganesha-vfs"
     "rpcbind rpcbind"
+    "binutils strip"
+    "debootstrap debootstrap"
+    "nbdkit nbdkit"
+    "qemu-system-x86 qemu-system-x86_64"
 )
 
 export PATH=$PATH:/usr/sbin:/sbin

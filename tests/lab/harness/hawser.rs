@@ -1,0 +1,104 @@
+//! hawser on a machine: the daemon, its commands, and the calls that Docker makes.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Machine, Outcome, PATIENCE};
+
+/// Docker waits this long for an answer to Create and Mount.
+const DOCKER_WAITS: Duration = Duration::from_secs(120);
+
+impl Machine {
+    /// Mounts a disk, formatted where it is blank, where hawser keeps everything.
+    #[track_caller]
+    pub(crate) fn mount_state(&self, device: &str) {
+        self.sh_with("blkid $1 || mkfs.ext4 -q $1; mkdir -p $2; mount $1 $2", &[device, STATE])
+            .ok();
+    }
+
+    /// Writes the configuration file and starts the daemon; it logs to the machine's console.
+    #[track_caller]
+    pub(crate) fn start_hawser(&self, configuration: &str) {
+        let write = "mkdir -p /etc/hawser; printf '%s' \"$1\" >/etc/hawser/hawser.toml";
+        self.sh_with(write, &[configuration]).ok();
+        let serve = "NO_COLOR=1 setsid hawser serve </dev/null >/dev/console 2>&1 & echo $! >/run/hawser.pid
+            for _ in $(seq 300); do
+                curl -sf --unix-socket $1 -d '' http://plugin/Plugin.Activate && exit
+                kill -0 $(cat /run/hawser.pid) || exit
+                sleep 0.1
+            done
+            echo hawser does not answer >&2; exit 1";
+        self.sh_with(serve, &[SOCKET]).ok();
+    }
+
+    /// One call of Docker's that has to succeed: the answer.
+    #[track_caller]
+    pub(crate) fn plugin(&self, method: &str, body: &Value) -> Value {
+        let answer = self.try_plugin(method, body, DOCKER_WAITS);
+        assert!(is_success(&answer), "{method} {body} on {}: {answer}", self.name);
+        answer
+    }
+
+    /// One call of Docker's that has to be refused: the error.
+    #[track_caller]
+    pub(crate) fn plugin_err(&self, method: &str, body: &Value) -> String {
+        let answer = self.try_plugin(method, body, DOCKER_WAITS);
+        assert!(!is_success(&answer), "{method} {body} on {}: {answer}", self.name);
+        answer["Err"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// One call of Docker's that has to be answered within this time, whatever the answer.
+    #[track_caller]
+    pub(crate) fn try_plugin(&self, method: &str, body: &Value, limit: Duration) -> Value {
+        let url = format!("http://plugin/{method}");
+        let (limit, body) = (limit.as_secs().to_string(), body.to_string());
+        let argv = [
+            "/usr/bin/curl",
+            "-sS",
+            "--max-time",
+            &limit,
+            "--unix-socket",
+            SOCKET,
+            "-d",
+            &body,
+            &url,
+        ];
+        let answer = self.wait(&self.spawn(&argv), DOCKER_WAITS + PATIENCE).ok();
+        serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{method}: no JSON: {answer}"))
+    }
+
+    /// `VolumeDriver.Create` with options.
+    #[track_caller]
+    pub(crate) fn create_volume(&self, name: &str, options: &Value) {
+        self.plugin("VolumeDriver.Create", &json!({"Name": name, "Opts": options}));
+    }
+
+    /// `VolumeDriver.Mount` for the task of this id: the path.
+    #[track_caller]
+    pub(crate) fn mount_volume(&self, name: &str, id: &str) -> String {
+        let answer = self.plugin("VolumeDriver.Mount", &json!({"Name": name, "ID": id}));
+        answer["Mountpoint"].as_str().expect("Mount answers with a path").to_owned()
+    }
+
+    /// `VolumeDriver.Unmount` for the task of this id.
+    #[track_caller]
+    pub(crate) fn unmount_volume(&self, name: &str, id: &str) {
+        self.plugin("VolumeDriver.Unmount", &json!({"Name": name, "ID": id}));
+    }
+
+    /// A command, talking to this machine's daemon.
+    #[track_caller]
+    pub(crate) fn hawser(&self, arguments: &[&str]) -> Outcome {
+        self.run(&[&["/lab/hawser"], arguments].concat())
+    }
+}
+
+/// hawser's default state directory.
+const STATE: &str = "/var/lib/hawser";
+/// hawser's default socket.
+const SOCKET: &str = "/run/docker/plugins/hawser.sock";
+
+fn is_success(answer: &Value) -> bool {
+    answer["Err"].as_str().is_none_or(str::is_empty)
+}
