@@ -13,8 +13,8 @@ use crate::{
     sys::usage,
 };
 
-/// How often it is looked whether a volume is due, at least.
-const LOOK: Duration = Duration::from_secs(60);
+/// How often it is looked whether a volume is due, at least: in the table of volumes, which is cheap.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What a volume held when it was last measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -209,7 +209,11 @@ impl Host {
             Effect::Stage => {
                 let target = stage.clone();
                 spawn_blocking(move || ensure_dir(&target, 0o711)).await??;
-                directories.mount(&volume, &stage).await?;
+                if let Err(error) = directories.mount(&volume, &stage).await {
+                    // Where something was mounted all the same, it stays.
+                    let _ = spawn_blocking(move || remove_dir(&stage)).await?;
+                    return Err(error.into());
+                }
             }
             Effect::Unstage => {
                 directories.unmount(&volume, &stage).await?;

@@ -219,7 +219,12 @@ impl Places {
         if let Some(other) = users.iter().find(|user| user.node == self.node && user.id != id) {
             return Ok(Joined::Taken(other.id));
         }
-        self.write_user(path, id).await?;
+        match self.write_user(path, id).await {
+            Err(NfsError::Tree(TreeError { cause: Cause::NotFound, .. })) => {
+                return Ok(Joined::Gone);
+            }
+            written => written?,
+        }
         fault::point("nfs.join.known");
         // Its last user may have removed it meanwhile: then this was written in what is no more.
         if self.read_mark(path).await?.map(|mark| mark.id) != Some(found.id) {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use ganesha::{Options, Server};
+use ganesha::{Filesystem, Options, Server};
 
 use super::World;
 
@@ -10,7 +10,9 @@ impl World {
     /// A daemon with an export called `fast`, which is its default; not started yet.
     #[track_caller]
     pub(crate) fn on_nfs() -> Self {
-        Self::on_filer(Options::default())
+        // Sparse: the size costs nothing.
+        let filesystem = Filesystem::Ext4(8192);
+        Self::on_filer(Options { filesystem, ..Options::default() })
     }
 
     /// The same with a server of the test's own making.
@@ -40,7 +42,9 @@ impl World {
 
     /// The volumes' directories on the server's disk: those that are not hawser's own.
     pub(crate) fn exported(&self) -> Vec<String> {
-        self.names_on_export("").into_iter().filter(|name| !name.starts_with(".hawser")).collect()
+        let mut names = self.names_on_export("");
+        names.retain(|name| name != "lost+found" && !name.starts_with(".hawser"));
+        names
     }
 
     /// The names in a directory on the server's disk; none where it is absent.
