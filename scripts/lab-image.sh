@@ -113,7 +113,7 @@ DPKG
     chmod 755 "$tree/lab-init"
 
     mv "$tree"/boot/vmlinuz-* "$1/vmlinuz"
-    rm -rf "$tree/boot" && mkdir "$tree/boot"
+    rm -rf "${tree:?}/boot" && mkdir "$tree/boot"
     # Read-only for ever: no journal, no reserve, no room.
     truncate -s 2G "$1/root.ext4"
     mke2fs -q -t ext4 -O ^has_journal -m 0 -L lab-root -d "$tree" "$1/root.ext4"
@@ -140,6 +140,7 @@ if [ ! -d "$image" ]; then
     chmod 755 "$work"
     # In a mount namespace of its own, which takes its mounts with it. The lock is not passed on.
     export -f build mirror lab_init fail
+    # shellcheck disable=SC2016 # the inner shell expands it
     if ! work=$work release=$release packages="${packages[*]}" PATH=$PATH:/usr/sbin:/sbin \
         unshare -m --propagation private bash -euc 'build "$work"' >"$lab/build.log" 2>&1 9>&-; then
         tail -n 40 "$lab/build.log" >&2

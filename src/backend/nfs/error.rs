@@ -9,6 +9,7 @@ use super::{
 use crate::{
     backend::ErrorKind,
     spec::{BackendKind, Bytes},
+    sys::{mount::UnmountError, nfs::MountError},
     volume::VolumeId,
 };
 
@@ -57,11 +58,17 @@ pub(super) enum NfsError {
     #[error("the server does not serve its exports now: {0}")]
     Away(String),
     #[error(transparent)]
-    Unmount(#[from] crate::sys::mount::UnmountError),
+    Unmount(#[from] UnmountError),
     #[error(transparent)]
-    Mount(#[from] crate::sys::nfs::MountError),
+    Mount(Box<MountError>),
     #[error("it cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+}
+
+impl From<MountError> for NfsError {
+    fn from(error: MountError) -> Self {
+        Self::Mount(Box::new(error))
+    }
 }
 
 impl NfsError {
@@ -83,7 +90,7 @@ impl NfsError {
             Self::NoRoom { .. } => ErrorKind::Exhausted,
             Self::Unmarked { .. } | Self::Foreign { .. } => ErrorKind::Foreign,
             Self::Taken { .. } | Self::NoWayBack { .. } => ErrorKind::InUse,
-            Self::Unmount(crate::sys::mount::UnmountError::Busy { .. }) => ErrorKind::InUse,
+            Self::Unmount(UnmountError::Busy { .. }) => ErrorKind::InUse,
             Self::Unmount(_) => ErrorKind::Failed,
             Self::Absent { .. } => ErrorKind::NotFound,
             Self::NoExport(_)

@@ -79,7 +79,7 @@ impl Nfs {
         &self,
         op: &'static str,
         volume: &VolumeRef,
-    ) -> Result<(Local, VolumeRef), BackendError> {
+    ) -> Result<(Local, Box<VolumeRef>), BackendError> {
         match self.layout(volume).map_err(failed(op))? {
             Layout::Image(export, image) => Ok((export.images().await.map_err(failed(op))?, image)),
             Layout::Directory(..) => Err(failed(op)(NfsError::NoDevice)),
@@ -110,7 +110,7 @@ fn failed(op: &'static str) -> impl FnOnce(NfsError) -> BackendError {
 /// A volume of either layout.
 enum Layout<'a> {
     Directory(&'a Export, &'a NfsSpec),
-    Image(&'a Export, VolumeRef),
+    Image(&'a Export, Box<VolumeRef>),
 }
 
 impl Nfs {
@@ -118,7 +118,7 @@ impl Nfs {
         let (export, spec) = self.of(&volume.spec.backend)?;
         Ok(match spec.layout {
             NfsLayout::Directory => Layout::Directory(export, spec),
-            NfsLayout::Image => Layout::Image(export, as_local(volume)),
+            NfsLayout::Image => Layout::Image(export, Box::new(as_local(volume))),
         })
     }
 

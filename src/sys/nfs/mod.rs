@@ -1,7 +1,7 @@
 //! NFS by the kernel's client: what is to be mounted, and mount(2) and umount(2) that end.
 //!
 //! Owns the description of a mount, the order in which versions are tried, and the unmounting of a
-//! server that is dead. Both calls run in a child ([`child`]), because they wait for the server.
+//! server that is dead. Both calls run in a child (`child`), because they wait for the server.
 //! What is mounted is asked of [`super::mountinfo`] alone: a stat of a mount whose server is dead
 //! does not return.
 //!
