@@ -22,5 +22,6 @@ mod harness;
 mod changes;
 #[cfg(feature = "ebs")]
 mod ebs;
+mod nfs;
 mod scenario;
 mod scenarios;
