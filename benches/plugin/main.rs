@@ -1,6 +1,6 @@
 //! `make bench`: what the plugin's calls cost, and what a volume costs its data.
 //!
-//! One part of it: `cargo bench -- ebs` (or calls, or data).
+//! One part of it: `cargo bench -- ebs` (or calls, nfs, or data).
 //!
 //! Prints Markdown to stdout and its progress to stderr; takes about five minutes, and 12 GiB of the
 //! disk that `/var/tmp` is on. Needs root, fio, and a kernel that mounts loop devices. Everything
@@ -22,6 +22,7 @@ mod ebs;
 #[allow(dead_code, unused_imports, reason = "shared with the tests that start a Docker engine")]
 mod harness;
 mod many;
+mod nfs;
 mod report;
 
 use daemon::Daemon;
@@ -46,6 +47,9 @@ fn main() {
     };
     if wants("ebs") {
         ebs::measure(&part("ebs"), &mut report);
+    }
+    if wants("nfs") {
+        nfs::measure(&part("nfs"), &mut report);
     }
     if wants("data") {
         data::measure(&part("data"), &mut report);

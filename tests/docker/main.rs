@@ -20,6 +20,7 @@ mod ebs;
 mod harness;
 mod hawser_crashes;
 mod live_holders;
+mod nfs;
 mod options;
 mod plugin;
 mod protocol;

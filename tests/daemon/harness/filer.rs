@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use ganesha::{Filesystem, Options, Server};
 
-use super::World;
+use super::{World, on_nfs};
 
 impl World {
     /// A daemon with an export called `fast`, which is its default; not started yet.
@@ -22,7 +22,7 @@ impl World {
         let export = world.path("export");
         fs::create_dir(&export).unwrap();
         let server = Server::start(&export, options);
-        for (key, value) in settings(&server) {
+        for (key, value) in on_nfs::settings(&server) {
             world.set(key, &value);
         }
         world.filer = Some(server);
@@ -55,16 +55,4 @@ impl World {
         names.sort();
         names
     }
-}
-
-/// Keys and values that put a daemon on a server; NFS is the default backend.
-pub(crate) fn settings(server: &Server) -> Vec<(&'static str, String)> {
-    vec![
-        ("daemon.cluster", "test".to_owned()),
-        ("backends.nfs.fast.server", format!("127.0.0.1:{}", server.export().display())),
-        ("backends.nfs.fast.port", server.port().to_string()),
-        ("backends.nfs.fast.mount_port", server.mount_port().to_string()),
-        ("backends.nfs.fast.margin", "16MiB".to_owned()),
-        ("volumes.default_backend", "nfs".to_owned()),
-    ]
 }

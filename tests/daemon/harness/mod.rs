@@ -15,6 +15,7 @@ mod filer;
 mod http;
 mod kernel;
 mod on_ebs;
+mod on_nfs;
 mod plugin;
 
 use std::{
@@ -34,11 +35,11 @@ use rustix::{
 pub(crate) use callers::Caller;
 #[allow(unused_imports, reason = "not by the EBS suites, which share this harness")]
 pub(crate) use daemon::Start;
-#[allow(unused_imports, reason = "by the NFS suites, which share this harness")]
-pub(crate) use filer::settings as filer_settings;
 pub(crate) use http::{Connection, Reply};
 #[allow(unused_imports, reason = "not by the crash suite, which shares this harness")]
 pub(crate) use kernel::is_mount_point;
+#[allow(unused_imports, reason = "by the NFS suites, which share this harness")]
+pub(crate) use on_nfs::settings as filer_settings;
 
 /// Longer than anything takes on a busy machine; a test that waits this long fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);

@@ -12,6 +12,8 @@ mod hawser;
 mod images;
 #[path = "../../daemon/harness/on_ebs.rs"]
 pub(crate) mod on_ebs;
+#[path = "../../daemon/harness/on_nfs.rs"]
+pub(crate) mod on_nfs;
 mod wire;
 mod world;
 
