@@ -17,11 +17,16 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
     })?;
     let mut backends: Vec<Arc<dyn Backend>> = vec![Arc::new(local)];
     backends.extend(ebs(config));
-    if let Some(nfs) = config.nfs.clone() {
-        let node = config.node.clone().unwrap_or_else(host_name);
-        backends.push(Arc::new(Nfs::open(nfs, &node, &config.root)));
+    if let Some(nfs) = open_nfs(config) {
+        backends.push(Arc::new(nfs));
     }
     Ok(backends)
+}
+
+/// The NFS backend, where an export is configured.
+pub(super) fn open_nfs(config: &Config) -> Option<Nfs> {
+    let node = config.node.clone().unwrap_or_else(host_name);
+    Some(Nfs::open(config.nfs.clone()?, &node, &config.root))
 }
 
 fn host_name() -> String {

@@ -154,3 +154,16 @@ fn a_lost_store_is_rebuilt_from_the_export() {
     world.remove("v");
     until("the directory is deleted", || world.exported().is_empty());
 }
+
+#[test]
+fn doctor_says_what_the_server_says() {
+    let mut world = World::on_nfs();
+    world.start();
+    let said = String::from_utf8(world.cli(["doctor"]).stdout).unwrap();
+    assert!(said.contains("answers, with") && said.contains("fast (127.0.0.1:/"), "{said}");
+    world.filer().kill();
+    let output = world.cli(["doctor"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("PROBLEM") && said.contains("cannot be reached"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}

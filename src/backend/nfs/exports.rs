@@ -10,6 +10,7 @@ use super::{
     images::Images,
     mark::Signer,
     mounted::Mounted,
+    mounting::reachable,
     place::Places,
     tree::{Pace, Tree},
     v3,
@@ -54,6 +55,17 @@ impl Export {
         }
         let (export, free) = (self.settings.server.to_string(), free.saturating_sub(margin));
         Err(NfsError::NoRoom { export, size, free, margin })
+    }
+
+    /// Asks the server anew, and leaves mounts alone: the daemon has its own.
+    pub(super) async fn ask(&self) -> Result<Option<Bytes>, NfsError> {
+        match self.settings.control {
+            Control::V3 => {
+                self.places.tree.probe().await?;
+                Ok(Some(Bytes::new(self.places.tree.space().await?.free)))
+            }
+            Control::Mount => reachable(&self.settings).await.map(|_| None),
+        }
     }
 
     /// The bytes used below `path`, counted at the configured rate.

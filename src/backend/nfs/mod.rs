@@ -62,6 +62,17 @@ impl Nfs {
         Self { exports: exports.collect() }
     }
 
+    /// For `hawser doctor`: each export's name and place, and the room on it where that can be asked
+    /// without a mount; or what is wrong.
+    pub async fn ask_servers(&self) -> Vec<(String, String, Result<Option<Bytes>, BackendError>)> {
+        let mut answers = Vec::new();
+        for (name, export) in &self.exports {
+            let answer = export.ask().await.map_err(failed("ask the server"));
+            answers.push((name.clone(), export.settings.server.to_string(), answer));
+        }
+        answers
+    }
+
     /// The export of a volume, and where on it the volume is.
     fn of<'a>(&'a self, spec: &'a BackendSpec) -> Result<(&'a Export, &'a NfsSpec), NfsError> {
         match spec {

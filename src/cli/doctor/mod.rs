@@ -61,6 +61,7 @@ pub(super) async fn run(args: &Args, admin_socket: &Path) -> anyhow::Result<Exit
             findings.extend(host::configured(&config));
             let (of_ebs, answers) = ebs::findings(&config).await;
             findings.extend(of_ebs);
+            findings.extend(nfs::findings(&config).await);
             reach = answers;
             findings.push(docker_socket(&config).await);
             Some(config)

@@ -1,18 +1,35 @@
-//! NFS: whether this kernel can mount what is configured.
+//! NFS: whether this kernel can mount what is configured, and whether the servers serve it.
 
 use super::{Finding, good, note, problem};
 use crate::{
-    backend::nfs::{ExportSettings, NfsSettings},
+    cli::backends,
+    config::Config,
+    spec::Bytes,
     sys::nfs::{Client, look},
 };
 
-/// One finding for each export. Nothing where there is none.
-pub(super) async fn findings(nfs: Option<&NfsSettings>) -> Vec<Finding> {
-    let Some(nfs) = nfs else { return Vec::new() };
+/// What the kernel has, and what each server says. Nothing where no export is configured.
+pub(super) async fn findings(config: &Config) -> Vec<Finding> {
+    let (Some(settings), Some(nfs)) = (&config.nfs, backends::open_nfs(config)) else {
+        return Vec::new();
+    };
     let client = look().await;
-    let finding =
-        |export: &ExportSettings| of_export(&export.name, &export.server.to_string(), client);
-    nfs.exports.iter().map(finding).collect()
+    let mut findings: Vec<_> = settings
+        .exports
+        .iter()
+        .map(|export| of_export(&export.name, &export.server.to_string(), client))
+        .collect();
+    for (name, place, answer) in nfs.ask_servers().await {
+        findings.push(match answer {
+            Ok(free) => good("NFS server", format!("{name} ({place}) answers{}", room(free))),
+            Err(error) => problem("NFS server", format!("{name}: {error}")),
+        });
+    }
+    findings
+}
+
+fn room(free: Option<Bytes>) -> String {
+    free.map(|free| format!(", with {} free", free.rounded())).unwrap_or_default()
 }
 
 fn of_export(name: &str, place: &str, client: Client) -> Finding {
@@ -54,6 +71,5 @@ mod tests {
         let present = known.lines().any(|line| line.ends_with("\tnfs"));
 
         assert_eq!(look().await == Client::Present, present);
-        assert!(findings(None).await.is_empty());
     }
 }
