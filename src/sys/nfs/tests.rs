@@ -10,7 +10,7 @@ use super::{
     locks::check,
     *,
 };
-use crate::sys::testing::until;
+use crate::sys::testing::{Unmount, World, until};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -284,4 +284,72 @@ async fn an_rpcbind_that_never_answers_counts_as_none() {
 
     assert_eq!(check(silent, silent).await, Err(Lacking::LocalRpcbind));
     assert!(start.elapsed() < Duration::from_secs(8));
+}
+
+/// A tmpfs in the place of an NFS mount.
+fn mounted(world: &World, name: &str) -> Unmount {
+    let target = world.dir(name);
+    let flags = rustix::mount::MountFlags::NOSUID;
+    rustix::mount::mount("test", &target, "tmpfs", flags, c"size=1m").unwrap();
+    Unmount(target)
+}
+
+/// A kernel that says this of each way to unmount.
+fn kernel(dir: &tempfile::TempDir, plain: &str, force: &str, lazy: &str) -> Helper {
+    let text = format!(
+        r#"read -r call; echo "$call" >> "$0.log"
+           case "$call" in *plain*) {plain};; *force*) {force};; *lazy*) {lazy};; esac"#
+    );
+    script(dir, &text)
+}
+
+fn was_forced(dir: &tempfile::TempDir) -> bool {
+    std::fs::read_to_string(dir.path().join("helper.log")).unwrap().contains("force")
+}
+
+const BUSY: &str = r#"echo '{"errno":16}'"#;
+const DONE: &str = r#"echo '"done"'"#;
+const HANGS: &str = "exec sleep 1000";
+
+#[tokio::test]
+async fn calls_on_a_file_system_that_is_mounted_twice_are_not_failed() {
+    let (world, dir) = (World::alone(), tempfile::tempdir().unwrap());
+    let one = mounted(&world, "one");
+    let other = Unmount(world.dir("other"));
+    crate::sys::mount::bind(one.path(), other.path()).unwrap();
+
+    let outcome = unmount(one.path(), Server::Silent, &kernel(&dir, BUSY, DONE, DONE)).await;
+
+    assert_eq!(outcome.unwrap(), Unmounted::Lazy);
+    assert!(!was_forced(&dir));
+    drop((one, other));
+}
+
+#[tokio::test]
+async fn an_unmount_that_hangs_is_forced_and_what_is_gone_meanwhile_counts_as_lazy() {
+    let (world, dir) = (World::alone(), tempfile::tempdir().unwrap());
+    let mount = mounted(&world, "one");
+    let start = Instant::now();
+
+    let forced = unmount(mount.path(), Server::Silent, &kernel(&dir, HANGS, DONE, BUSY)).await;
+    assert_eq!(forced.unwrap(), Unmounted::Forced);
+    assert!(was_forced(&dir));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    let dir = tempfile::tempdir().unwrap();
+    let nothing = world.dir("nothing");
+    let gone = unmount(&nothing, Server::Silent, &kernel(&dir, HANGS, DONE, BUSY)).await;
+    assert_eq!(gone.unwrap(), Unmounted::Lazy);
+    drop(mount);
+}
+
+#[tokio::test]
+async fn a_mount_that_stays_whatever_is_done_is_an_error() {
+    let (world, dir) = (World::alone(), tempfile::tempdir().unwrap());
+    let mount = mounted(&world, "one");
+
+    let error = unmount(mount.path(), Server::Silent, &kernel(&dir, BUSY, BUSY, BUSY)).await;
+
+    assert!(matches!(error, Err(crate::sys::mount::UnmountError::Busy { .. })), "{error:?}");
+    assert!(was_forced(&dir));
+    drop(mount);
 }

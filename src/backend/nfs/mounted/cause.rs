@@ -48,6 +48,10 @@ pub(super) fn of_mount(error: &MountError) -> Cause {
         MountError::NotFound { errno, version, .. } | MountError::Denied { errno, version, .. } => {
             Cause::NoExport(format!("{errno}, by NFS {version}"))
         }
+        // A soft mount's word for it.
+        MountError::Kernel { source, .. } if errno::of(source) == Some(Errno::IO) => {
+            of_errno(Errno::IO)
+        }
         MountError::NoClient { .. }
         | MountError::NoVersion { .. }
         | MountError::BadOption { .. }
