@@ -2,6 +2,10 @@
 
 use std::{
     os::unix::fs::{MetadataExt, symlink},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -181,23 +185,30 @@ async fn a_tree_is_deleted_while_files_appear_in_it() {
     let tree = filer.open();
     plant(&filer);
     let path = filer.local("t/deep/d1");
-    let writer = std::thread::spawn(move || {
-        let mut made = 0;
-        while put_if_there(&path.join(format!("new-{made}"))) {
-            made += 1;
-            std::thread::sleep(Duration::from_millis(1));
+    let (enough, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let writer = std::thread::spawn({
+        let (enough, made) = (Arc::clone(&enough), Arc::clone(&made));
+        move || {
+            while !enough.load(Ordering::Relaxed) {
+                let name = format!("new-{}", made.load(Ordering::Relaxed));
+                if fs::File::create(path.join(name)).is_ok() {
+                    made.fetch_add(1, Ordering::Relaxed);
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
-        made
     });
-    match tree.remove_tree("t").await {
-        Ok(removed) => assert!(removed.files >= 2022),
-        Err(error) => assert!(matches!(error.cause, Cause::Refused(_)), "{error}"),
+    let result = tree.remove_tree("t").await;
+    enough.store(true, Ordering::Relaxed);
+    writer.join().unwrap();
+    let made = made.load(Ordering::Relaxed);
+    assert!(made > 0, "nothing appeared: this proves nothing");
+    match result {
+        Ok(removed) => assert_eq!(removed.files, 2022 + made),
+        Err(error) => {
+            assert!(matches!(error.cause, Cause::Refused(_)), "{error}");
+            tree.remove_tree("t").await.unwrap();
+        }
     }
-    // Whoever writes has an end, as a rule; then it is deleted.
-    fs::remove_dir_all(filer.local("t")).ok();
-    assert!(writer.join().unwrap() > 0);
-}
-
-fn put_if_there(path: &Path) -> bool {
-    fs::File::create(path).is_ok()
+    assert!(!filer.local("t").exists());
 }
