@@ -110,6 +110,13 @@ async fn remove(client: &Client, args: RemoveArgs) -> anyhow::Result<Exit> {
             "`{id}` is not a snapshot's id, such as snap-0abc"
         );
     }
+    let known: Vec<Snapshot> = client.get("/snapshots").await?;
+    for id in &args.ids {
+        anyhow::ensure!(
+            known.iter().any(|snapshot| snapshot.id == *id),
+            "no snapshot `{id}` of this cluster (`hawser snapshot ls`): nothing was deleted"
+        );
+    }
     args.consent.to(&format!("{} deleted for good: {}.", count(&args.ids), args.ids.join(", ")))?;
     for id in &args.ids {
         client.delete(&format!("/snapshots/{id}")).await?;

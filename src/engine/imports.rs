@@ -10,7 +10,7 @@ use super::{
     task::VolumeTask,
 };
 use crate::{
-    backend::{Backend, Candidate, Imports, VolumeRef},
+    backend::{Backend, Candidate, Imports, Maker, VolumeRef},
     spec::{Spec, Stated, VolumeName},
     volume::{Contents, Handle, Phase, Record, VolumeId},
 };
@@ -61,6 +61,23 @@ impl Engine {
             let name = name.map_or_else(|| "a volume".to_owned(), |name| name.to_string());
             Err(EngineError::NotFound(name))
         })
+    }
+
+    /// Says what a node without any record should hear: that its store may have been lost. Docker would
+    /// make an empty volume under the name of one that is there.
+    pub(super) async fn notice_a_lost_store(self) {
+        match self.importable().await {
+            Ok(found) => {
+                let ours = found.iter().filter(|one| one.made_by == Maker::Hawser).count();
+                if ours > 0 {
+                    tracing::warn!(
+                        volumes = ours,
+                        "this node has no records, and there is storage of this cluster: if its state directory was lost, `hawser volume import --list` shows what can be had back"
+                    );
+                }
+            }
+            Err(error) => tracing::debug!(%error, "not looked for storage without records"),
+        }
     }
 
     async fn import_now(

@@ -73,6 +73,7 @@ impl Engine {
             started_at: Timestamp::now(),
             steps: TaskTracker::new(),
         });
+        let no_records = records.is_empty();
         let mounts = Arc::new(spawn_blocking(MountTable::read).await.map_err(io::Error::other)??);
         thaw_all(&shared, &records, &mounts).await;
         // Before any task runs: later an empty directory may be one that is about to be used.
@@ -93,6 +94,9 @@ impl Engine {
         let engine = Self { shared };
         tokio::spawn(engine.clone().sweep_for_ever());
         tokio::spawn(engine.clone().measure_for_ever());
+        if no_records {
+            tokio::spawn(engine.clone().notice_a_lost_store());
+        }
         Ok(engine)
     }
 }

@@ -144,6 +144,7 @@ fn a_lost_store_is_rebuilt_from_the_export() {
     fs::remove_dir_all(world.path("state")).unwrap();
     world.start();
 
+    until("it is noticed", || world.logged(["this node has no records", "volumes=1"]) == 1);
     let listed = world.hawser(["volume", "import", "--list"]);
     assert!(listed.contains("fast:v") && listed.contains("hawser"), "{listed}");
     world.hawser(["volume", "import", "fast:v", "--yes"]);

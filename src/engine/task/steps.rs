@@ -158,6 +158,10 @@ impl VolumeTask {
                 // A grow that was done and could not be recorded is not taken back.
                 if let Effect::GrowStorage { .. } = effect {
                     self.store_or_remember(Event::GrowFailed).await;
+                    tracing::warn!(volume = %self.record.name, %error, "not grown");
+                    // Who asked for it is told; the volume is what it was, and serves.
+                    self.observed = None;
+                    return self.grow_failed(&Arc::new(error));
                 }
                 error
             }

@@ -142,6 +142,15 @@ impl VolumeTask {
         }
     }
 
+    /// Tells those who asked for more that there is not more.
+    pub(super) fn grow_failed(&mut self, error: &Arc<StepError>) {
+        let volume = self.record.name.clone();
+        for (_, reply) in self.waiters.grown.drain(..) {
+            let (volume, source) = (volume.clone(), Arc::clone(error));
+            tell(reply, Err(EngineError::Failed { op: "grow", volume, source }));
+        }
+    }
+
     /// Tells everybody that the step that they needed failed.
     pub(super) fn fail_waiters(&mut self, error: &Arc<StepError>) {
         let volume = self.record.name.clone();
@@ -150,9 +159,7 @@ impl VolumeTask {
         for reply in self.waiters.created.drain(..) {
             tell(reply, Err(failed("create")));
         }
-        for (_, reply) in self.waiters.grown.drain(..) {
-            tell(reply, Err(failed("grow")));
-        }
+        self.grow_failed(error);
         for reply in self.waiters.trim.drain(..) {
             tell(reply, Err(failed("trim")));
         }
