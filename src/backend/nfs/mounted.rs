@@ -58,7 +58,7 @@ enum Origin {
 }
 
 impl Origin {
-    async fn give_up(&self, root: &Arc<Root>) {
+    async fn give_up(&self, root: Arc<Root>) {
         match self {
             #[cfg(test)]
             Self::Directory(_) => {}
@@ -149,13 +149,19 @@ impl Worker {
         let result = blocking(move || {
             // Given back when the thread is, which may be after the deadline.
             let _room = room;
+            of.ensure_exists()?;
             work(&of)
         })
         .await;
-        if matches!(result, Err(Cause::Stale | Cause::Unreachable(_))) {
-            // Not waited for, since the server may not answer; whoever needs the mount next does.
-            let origin = Arc::clone(&self.origin);
-            tokio::spawn(async move { origin.give_up(&root).await });
+        let origin = Arc::clone(&self.origin);
+        match result {
+            // Waited for, so that the repetition finds another mount: the server answers.
+            Err(Cause::Stale) => origin.give_up(root).await,
+            // It does not: whoever needs the mount next waits.
+            Err(Cause::Unreachable(_)) => {
+                tokio::spawn(async move { origin.give_up(root).await });
+            }
+            Ok(_) | Err(_) => {}
         }
         result
     }

@@ -103,10 +103,12 @@ impl Keeper {
 
     /// Takes a mount that does not answer, or has gone stale, away: the next who needs it makes it
     /// anew. Not if somebody else has done so.
-    pub(super) async fn give_up(&self, root: &Arc<Root>) {
+    pub(super) async fn give_up(&self, root: Arc<Root>) {
         let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, root)) {
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &root)) {
             *current = None;
+            // Or else it would be busy by our own descriptor.
+            drop(root);
             // What fails is tried again before the next mount.
             let _ = self.clear().await;
         }

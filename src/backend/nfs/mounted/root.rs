@@ -12,8 +12,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid, chmod, chownat, fstat,
-        fstatvfs, mkdirat, openat, renameat, renameat_with, statat, unlinkat,
+        AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, StatxFlags, Uid, chmod, chownat,
+        fstat, fstatvfs, mkdirat, openat, renameat, renameat_with, statat, statx, unlinkat,
     },
     io::Errno,
 };
@@ -44,6 +44,20 @@ impl Root {
     /// The number of its file system.
     pub(super) fn device(&self) -> Result<u64, Cause> {
         fstat(&self.0).map(|stat| stat.st_dev).map_err(of_errno)
+    }
+
+    /// Asks the server whether the directory itself still exists: in one that somebody has deleted and
+    /// made anew, nothing is found and nothing can be made, and that would pass for "absent"
+    /// (measured: NFSv3 on Linux says `ENOENT` there, and not `ESTALE`).
+    pub(super) fn ensure_exists(&self) -> Result<(), Cause> {
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
+        let is_deleted = match statx(&self.0, "", flags, StatxFlags::NLINK) {
+            Ok(stat) => stat.stx_nlink == 0,
+            // Before Linux 4.11; then as old as the attributes are that the kernel has.
+            Err(Errno::NOSYS) => fstat(&self.0).map_err(of_errno)?.st_nlink == 0,
+            Err(errno) => return Err(of_errno(errno)),
+        };
+        if is_deleted { Err(Cause::Stale) } else { Ok(()) }
     }
 
     pub(super) fn descend(&self, path: &Path) -> Result<Beneath, Cause> {

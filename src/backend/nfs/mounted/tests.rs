@@ -179,6 +179,18 @@ async fn a_rename_never_replaces_anything() {
 }
 
 #[tokio::test]
+async fn in_an_export_that_was_deleted_and_made_anew_nothing_passes_for_absent() {
+    let export = Export::new();
+    fs::remove_dir(export.path("")).unwrap();
+    fs::create_dir(export.path("")).unwrap();
+
+    assert!(matches!(cause(export.tree.kind("a").await), Cause::Stale));
+    assert!(matches!(cause(export.tree.remove_tree("a").await), Cause::Stale));
+    assert!(matches!(cause(export.tree.make_dir("a", 0o700).await), Cause::Stale));
+    assert!(matches!(cause(export.tree.probe().await), Cause::Stale));
+}
+
+#[tokio::test]
 async fn links_are_never_followed() {
     let export = Export::new();
     symlink("../outside", export.path("link")).unwrap();
