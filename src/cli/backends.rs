@@ -6,8 +6,13 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use crate::{
-    backend::{Backend, local::Local, nfs::Nfs},
+    backend::{
+        Backend,
+        local::Local,
+        nfs::{Nfs, Node},
+    },
     config::Config,
+    sys::machine,
 };
 
 /// Every backend of this node.
@@ -25,7 +30,8 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
 
 /// The NFS backend, where an export is configured.
 pub(super) fn open_nfs(config: &Config) -> Option<Nfs> {
-    let node = config.node.clone().unwrap_or_else(host_name);
+    let name = config.node.clone().unwrap_or_else(host_name);
+    let node = Node { name, machine: machine::id().unwrap_or_default() };
     Some(Nfs::open(config.nfs.clone()?, &node, &config.root))
 }
 

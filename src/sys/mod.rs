@@ -23,6 +23,7 @@ pub mod freeze;
 pub mod guard;
 pub mod health;
 pub mod loopdev;
+pub mod machine;
 pub mod mount;
 pub mod mountinfo;
 pub mod namespaces;

@@ -28,6 +28,8 @@ impl Export {
     ) -> Result<Inspection, NfsError> {
         Ok(match self.places.locate(id, spec).await? {
             Place::Here | Place::Draft => Inspection::Detached,
+            // Not at its end yet: it goes back to those who joined it.
+            Place::Aside if self.places.is_missed(id, spec).await? => Inspection::Detached,
             Place::Aside | Place::Left => Inspection::SetAside,
             Place::Nowhere => Inspection::Absent,
         })

@@ -38,6 +38,14 @@ pub(super) enum NfsError {
         "`{path}` is the directory of another volume of this node, or of one that was removed here and cannot be put aside now ({by}): `hawser volume ls --removed` shows it"
     )]
     Taken { path: String, by: VolumeId },
+    #[error("`{path}` lies in `{parent}`, which is a volume itself: choose a path beside it")]
+    Inside { path: String, parent: String },
+    #[error("`{path}` has volumes in it, such as `{child}`: import these, one by one")]
+    Around { path: String, child: String },
+    #[error(
+        "`{path}` was imported on another node, with the tasks' data in its directory `{data_dir}` (empty: all of it): import it here, too, with `hawser volume import`"
+    )]
+    OtherData { path: String, data_dir: String },
     #[error("`{path}` is not there")]
     Absent { path: String },
     #[error(
@@ -88,7 +96,11 @@ impl NfsError {
                 | Cause::Protocol(_) => ErrorKind::Failed,
             },
             Self::NoRoom { .. } => ErrorKind::Exhausted,
-            Self::Unmarked { .. } | Self::Foreign { .. } => ErrorKind::Foreign,
+            Self::Unmarked { .. }
+            | Self::Foreign { .. }
+            | Self::Inside { .. }
+            | Self::Around { .. }
+            | Self::OtherData { .. } => ErrorKind::Foreign,
             Self::Taken { .. } | Self::NoWayBack { .. } => ErrorKind::InUse,
             Self::Unmount(UnmountError::Busy { .. }) => ErrorKind::InUse,
             Self::Unmount(_) => ErrorKind::Failed,

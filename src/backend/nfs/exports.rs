@@ -8,7 +8,7 @@ use super::{
     Control, ExportSettings,
     error::NfsError,
     images::Images,
-    mark::Signer,
+    mark::{Node, Signer},
     mounted::Mounted,
     mounting::reachable,
     place::Places,
@@ -33,7 +33,7 @@ pub(super) struct Export {
 }
 
 impl Export {
-    pub(super) fn new(settings: ExportSettings, signer: &Signer, node: &str, root: &Path) -> Self {
+    pub(super) fn new(settings: ExportSettings, signer: &Signer, node: &Node, root: &Path) -> Self {
         let images = Images::new(root.join("exports").join(&settings.name));
         let tree: Arc<dyn Tree> = match settings.control {
             Control::V3 => Arc::new(v3::NfsV3::new(server(&settings))),
@@ -42,7 +42,7 @@ impl Export {
                 Arc::new(Mounted::new(settings.clone(), target, Helper::itself()))
             }
         };
-        let places = Places { tree, signer: signer.clone(), node: node.to_owned() };
+        let places = Places { tree, signer: signer.clone(), node: node.clone() };
         Self { settings, places, images, asked: Mutex::default() }
     }
 
@@ -76,7 +76,8 @@ impl Export {
         Ok(Bytes::new(usage.bytes))
     }
 
-    /// Whether its server answers, as of a few seconds ago at most.
+    /// Whether its server answers where tasks' mounts reach it, as of a few seconds ago at most. Whether
+    /// it lets hawser make directories is another question, which does not concern who runs.
     pub(super) async fn answers(&self) -> Result<(), NfsError> {
         let mut asked = self.asked.lock().await;
         if let Some((at, answer)) = asked.as_ref()
@@ -84,7 +85,7 @@ impl Export {
         {
             return answer.clone().map_err(NfsError::Away);
         }
-        let answer = self.places.tree.probe().await.map_err(|error| error.to_string());
+        let answer = reachable(&self.settings).await.map(drop).map_err(|error| error.to_string());
         *asked = Some((Instant::now(), answer.clone()));
         answer.map_err(NfsError::Away)
     }

@@ -104,14 +104,28 @@ impl Nfs {
         Ok((self.export(export)?, spec_of(export, path)))
     }
 
+    /// What lies in an imported directory goes with it when it is removed. One level is looked at: those
+    /// further down have been given a path on purpose.
+    async fn refuse_around(&self, export: &Export, path: &str) -> Result<(), NfsError> {
+        for entry in export.places.tree.list(path).await? {
+            let child = format!("{path}/{}", entry.name);
+            if entry.kind == Kind::Directory && export.places.is_marked(&child).await? {
+                return Err(NfsError::Around { path: path.to_owned(), child });
+            }
+        }
+        Ok(())
+    }
+
     async fn take_over(&self, volume: &VolumeRef) -> Result<Created, NfsError> {
         let (export, spec) = self.of(&volume.spec.backend)?;
         let places = &export.places;
+        places.refuse_nested(&spec.path).await?;
         if places.read_mark(&spec.path).await?.is_none() {
+            self.refuse_around(export, &spec.path).await?;
             let data_dir = volume.data_dir.as_deref().unwrap_or(DATA);
             places.mark(&spec.path, volume, volume.id, data_dir).await?;
         }
-        places.take(volume.id, spec).await?;
+        places.take(volume, spec).await?;
         let handle = Some(spec_handle(spec));
         Ok(Created { handle, backend: volume.spec.backend.clone() })
     }

@@ -14,6 +14,9 @@ use crate::{spec::Spec, volume::VolumeId};
 
 /// What begins a mark's last line.
 const SIGNATURE: &str = "signature hmac-sha256 ";
+/// The form of marks that this hawser writes and reads. A mark of another form is refused as a whole: it
+/// may say something about its directory that is not understood here.
+pub(super) const FORM: u32 = 1;
 /// Marks are small: what is larger is none.
 pub(super) const LIMIT: usize = 64 * 1024;
 
@@ -21,6 +24,8 @@ pub(super) const LIMIT: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VolumeMark {
+    /// Of the form: [`FORM`].
+    pub(super) form: u32,
     /// The cluster's name.
     pub(super) cluster: String,
     /// The storage's own id: that of the volume it was made for.
@@ -39,14 +44,26 @@ pub(super) struct VolumeMark {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UserMark {
+    /// Of the form: [`FORM`].
+    pub(super) form: u32,
     /// The cluster's name.
     pub(super) cluster: String,
     /// The id of the node's record.
     pub(super) id: VolumeId,
-    /// The node's name.
-    pub(super) node: String,
+    /// The node.
+    pub(super) node: Node,
     /// Since when.
     pub(super) since: Timestamp,
+}
+
+/// A node. Two machines may have one name by mistake, and one machine's disk may have been copied: only
+/// what agrees in both is the same node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// `daemon.node`, or the host's name.
+    pub name: String,
+    /// Made of the machine's id; empty where it has none.
+    pub machine: String,
 }
 
 /// What is wrong with a mark.
@@ -60,8 +77,16 @@ pub(super) enum BadMark {
     Foreign,
     #[error("its mark is the cluster {0}'s")]
     OtherCluster(String),
+    #[error("its mark is of form {0}, which this hawser does not know: update hawser on this node")]
+    OtherForm(u32),
     #[error("its mark cannot be read: {0}")]
     Unreadable(String),
+}
+
+/// What every mark begins with.
+#[derive(Deserialize)]
+struct Form {
+    form: u32,
 }
 
 /// A mark that says whose it is.
@@ -117,6 +142,11 @@ impl Signer {
         let text = str::from_utf8(text).map_err(|error| BadMark::Unreadable(error.to_string()))?;
         let (body, signature) = text.trim_end().rsplit_once(SIGNATURE).ok_or(BadMark::Unsigned)?;
         let signature = hex::decode(signature).map_err(|_| BadMark::Unsigned)?;
+        let Form { form } =
+            serde_json::from_str(body).map_err(|error| BadMark::Unreadable(error.to_string()))?;
+        if form != FORM {
+            return Err(BadMark::OtherForm(form));
+        }
         let mark: T =
             serde_json::from_str(body).map_err(|error| BadMark::Unreadable(error.to_string()))?;
         let signed = self.mac.clone().chain_update(body.as_bytes()).verify_slice(&signature);
@@ -141,7 +171,8 @@ mod tests {
 
     fn mark() -> UserMark {
         let id = "6ba7b810-9dad-41d1-80b4-00c04fd430c8".parse().unwrap();
-        UserMark { cluster: "prod".into(), id, node: "n1".into(), since: START }
+        let node = Node { name: "n1".into(), machine: "m".into() };
+        UserMark { form: FORM, cluster: "prod".into(), id, node, since: START }
     }
 
     #[test]
@@ -150,7 +181,7 @@ mod tests {
         let text = signer.sign(&mark()).unwrap();
         assert_eq!(signer.read::<UserMark>(&text), Ok(mark()));
         let text = String::from_utf8(text).unwrap();
-        assert!(text.starts_with("{\n  \"cluster\": \"prod\""), "{text}");
+        assert!(text.starts_with("{\n  \"form\": 1,\n  \"cluster\": \"prod\""), "{text}");
         assert!(!format!("{signer:?}").contains("secret"));
     }
 
@@ -165,6 +196,8 @@ mod tests {
         assert_eq!(read(&signer, &text.replace("\"n1\"", "\"n2\"")), Err(BadMark::Foreign));
         let body = text.split("signature").next().unwrap();
         assert_eq!(read(&signer, body), Err(BadMark::Unsigned));
+        let newer = text.replace("\"form\": 1", "\"form\": 2");
+        assert_eq!(read(&signer, &newer), Err(BadMark::OtherForm(2)));
         assert!(matches!(
             read(&signer, &text.replace("node", "nude")),
             Err(BadMark::Unreadable(_))

@@ -37,6 +37,7 @@ use crate::{
 use error::NfsError;
 use exports::Export;
 use images::as_local;
+pub use mark::Node;
 pub use settings::{
     Control, ExportSettings, Locks, NfsSettings, NfsVersion, OverLimit, Secret, Server, ServerKind,
 };
@@ -50,10 +51,10 @@ pub struct Nfs {
 impl Nfs {
     /// Opens the backend. No server is asked for anything.
     ///
-    /// `node` is this node's name, which the marks of the directories that it uses carry. Below `root`
+    /// The marks of the directories that this node uses say so. Below `root`
     /// exports are mounted whole: for images, and where a server has no NFSv3.
     #[must_use]
-    pub fn open(settings: NfsSettings, node: &str, root: &Path) -> Self {
+    pub fn open(settings: NfsSettings, node: &Node, root: &Path) -> Self {
         let NfsSettings { cluster, secret, exports } = settings;
         let signer = mark::Signer::new(&cluster, secret.as_ref().map(Secret::expose));
         let exports = exports

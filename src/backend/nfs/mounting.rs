@@ -3,9 +3,10 @@
 //! A hard mount waits for its server for as long as it takes: so the server is asked for an answer
 //! before anything is mounted, and what is mounted is known from the mount table, never by touching it.
 
-use std::{net::IpAddr, path::Path, time::Duration};
+use std::{io, net::IpAddr, path::Path, time::Duration};
 
 use async_trait::async_trait;
+use tokio::time::timeout;
 
 use super::{
     ExportSettings, Locks, Nfs, NfsVersion, OverLimit,
@@ -14,6 +15,7 @@ use super::{
     exports::{self, Export},
     failed,
     place::Place,
+    tree::{Cause, TreeError},
     v3,
 };
 use crate::{
@@ -69,8 +71,8 @@ impl Export {
     }
 
     async fn unmount(&self, volume: &VolumeRef, target: &Path) -> Result<(), BackendError> {
-        let server = match self.answers().await {
-            Ok(()) => Server::Answers,
+        let server = match reachable(&self.settings).await {
+            Ok(_) => Server::Answers,
             Err(_) => Server::Silent,
         };
         match nfs::unmount(target, server, &Helper::itself()).await {
@@ -81,7 +83,8 @@ impl Export {
             ),
             Ok(Unmounted::Lazy) => tracing::warn!(
                 volume = %volume.name, server = %self.settings.server,
-                "taken out of the tree, as the server does not answer: what was not yet written to it is written if it comes back before this node is restarted"
+                ?server,
+                "taken out of the tree, as its unmounting does not end: what was not yet written to the server is written if it answers before this node is restarted"
             ),
             Err(error) => return Err(failed("unmount")(error.into())),
         }
@@ -89,34 +92,48 @@ impl Export {
     }
 }
 
-/// The server's first address that answers a call without arguments.
+/// The server's first address that answers a call without arguments, in one of the versions.
 pub(super) async fn reachable(settings: &ExportSettings) -> Result<IpAddr, NfsError> {
     let host = settings.server.host.clone();
     let port = settings.port.unwrap_or(PORT);
-    let addresses = tokio::net::lookup_host((host.as_str(), port)).await;
-    let addresses: Vec<_> = addresses
+    let found = timeout(PROBE, tokio::net::lookup_host((host.as_str(), port))).await;
+    let addresses: Vec<_> = found
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(|source| NfsError::NoAddress { host: host.clone(), source })?
         .map(|address| address.ip())
         .collect();
-    let version = match settings.versions.first() {
-        Some(NfsVersion::V3) => v3::NfsVersion::V3,
-        Some(NfsVersion::V4_0 | NfsVersion::V4_1 | NfsVersion::V4_2) | None => v3::NfsVersion::V4,
-    };
     let mut silent = None;
     for address in addresses {
-        let server = v3::ServerConfig { host: address.to_string(), ..exports::server(settings) };
-        match v3::null(&server, port, version, PROBE).await {
+        match answers_at(settings, address, port).await {
             Ok(()) => return Ok(address),
             Err(why) => silent = Some((address, why.to_string())),
         }
     }
     Err(match silent {
         Some((address, why)) => NfsError::Silent { host, address, port, after: PROBE, why },
-        None => {
-            let source = std::io::Error::other("it has no address");
-            NfsError::NoAddress { host, source }
-        }
+        None => NfsError::NoAddress { host, source: io::Error::other("it has no address") },
     })
+}
+
+/// A server may have one of the versions only, and version 3 at a port that its portmapper knows.
+async fn answers_at(
+    settings: &ExportSettings,
+    address: IpAddr,
+    port: u16,
+) -> Result<(), TreeError> {
+    let server = v3::ServerConfig { host: address.to_string(), ..exports::server(settings) };
+    let has = |three: bool| settings.versions.iter().any(|v| (*v == NfsVersion::V3) == three);
+    let four = match has(false) {
+        true => Some(v3::null(&server, port, v3::NfsVersion::V4, PROBE).await),
+        false => None,
+    };
+    match four {
+        Some(Err(error)) if has(true) && !matches!(error.cause, Cause::Unreachable(_)) => {
+            v3::null_v3(&server, PROBE).await
+        }
+        Some(answer) => answer,
+        None => v3::null_v3(&server, PROBE).await,
+    }
 }
 
 /// The mount of a directory of an export.
@@ -155,12 +172,6 @@ fn server_path(settings: &ExportSettings, path: &str) -> String {
     if full.is_empty() { "/".to_owned() } else { full }
 }
 
-/// The server's name is not compared: it may have got another one in the configuration since.
-fn shows_path(path: &str, mount: &Mount) -> bool {
-    let shown = mount.source.rsplit_once(":/").map(|(_, path)| path);
-    mount.fs_type.starts_with("nfs") && shown == path.strip_prefix('/')
-}
-
 const fn as_version(version: NfsVersion) -> Version {
     match version {
         NfsVersion::V4_2 => Version::V4_2,
@@ -168,6 +179,12 @@ const fn as_version(version: NfsVersion) -> Version {
         NfsVersion::V4_0 => Version::V4_0,
         NfsVersion::V3 => Version::V3,
     }
+}
+
+/// The server's name is not compared: it may have got another one in the configuration since.
+fn shows_path(path: &str, mount: &Mount) -> bool {
+    let of_path = |source: &str| source.strip_suffix(path).is_some_and(|host| host.ends_with(':'));
+    mount.fs_type.starts_with("nfs") && of_path(&mount.source)
 }
 
 #[async_trait]
@@ -184,7 +201,10 @@ impl Directories for Nfs {
 
     fn shows(&self, volume: &VolumeRef, mount: &Mount) -> bool {
         let Ok((export, spec)) = self.of(&volume.spec.backend) else { return false };
-        shows_path(&server_path(&export.settings, &spec.path), mount)
+        // The kernel names a bind of a directory by that directory.
+        [spec.path.as_str(), &data_of(volume, spec)]
+            .iter()
+            .any(|path| shows_path(&server_path(&export.settings, path), mount))
     }
 
     async fn set_aside(&self, volume: &VolumeRef) -> Result<(), BackendError> {

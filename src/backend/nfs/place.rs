@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::{
     error::NfsError,
-    mark::{self, Signer, UserMark, VolumeMark},
+    mark::{self, FORM, Node, Signer, UserMark, VolumeMark},
     tree::{Cause, Kind, Made, Owner, Tree, TreeError},
 };
 use crate::{
@@ -73,8 +73,8 @@ enum Joined {
 pub(super) struct Places {
     pub(super) tree: Arc<dyn Tree>,
     pub(super) signer: Signer,
-    /// This node's name.
-    pub(super) node: String,
+    /// This node.
+    pub(super) node: Node,
 }
 
 impl Places {
@@ -103,6 +103,7 @@ impl Places {
             Place::Aside => return self.bring_back(volume.id, spec).await,
             Place::Left | Place::Draft | Place::Nowhere => {}
         }
+        self.refuse_nested(&spec.path).await?;
         let patience = Instant::now() + SETTLE;
         loop {
             match self.tree.kind(&spec.path).await? {
@@ -111,7 +112,7 @@ impl Places {
                         return Ok(());
                     }
                 }
-                Some(_) => match self.join(volume.id, spec).await? {
+                Some(_) => match self.join(volume, spec).await? {
                     Joined::Yes => return Ok(()),
                     Joined::Gone => {}
                     Joined::Taken(_) if Instant::now() < patience => {}
@@ -175,6 +176,7 @@ impl Places {
         self.tree.make_dir(&format!("{dir}/{OWN}"), 0o700).await?;
         self.tree.make_dir(&users(dir), 0o700).await?;
         let mark = VolumeMark {
+            form: FORM,
             cluster: self.signer.cluster().to_owned(),
             id,
             name: volume.name.to_string(),
@@ -188,6 +190,7 @@ impl Places {
 
     async fn write_user(&self, dir: &str, id: VolumeId) -> Result<(), NfsError> {
         let mark = UserMark {
+            form: FORM,
             cluster: self.signer.cluster().to_owned(),
             id,
             node: self.node.clone(),
@@ -197,17 +200,29 @@ impl Places {
         Ok(())
     }
 
+    /// No volume lies in another one: its tasks could change it, and its removal would take it along.
+    pub(super) async fn refuse_nested(&self, path: &str) -> Result<(), NfsError> {
+        for (end, _) in path.match_indices('/') {
+            let parent = &path[..end];
+            if self.is_marked(parent).await? {
+                let (path, parent) = (path.to_owned(), parent.to_owned());
+                return Err(NfsError::Inside { path, parent });
+            }
+        }
+        Ok(())
+    }
+
     /// Becomes a user of the directory at the volume's path.
-    pub(super) async fn take(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
-        match self.join(id, spec).await? {
+    pub(super) async fn take(&self, volume: &VolumeRef, spec: &NfsSpec) -> Result<(), NfsError> {
+        match self.join(volume, spec).await? {
             Joined::Yes => Ok(()),
             Joined::Gone => Err(NfsError::Absent { path: spec.path.clone() }),
             Joined::Taken(by) => Err(NfsError::Taken { path: spec.path.clone(), by }),
         }
     }
 
-    async fn join(&self, id: VolumeId, spec: &NfsSpec) -> Result<Joined, NfsError> {
-        let path = &spec.path;
+    async fn join(&self, volume: &VolumeRef, spec: &NfsSpec) -> Result<Joined, NfsError> {
+        let (id, path) = (volume.id, &spec.path);
         let Some(found) = self.read_mark(path).await? else {
             // It may be going away at this moment.
             return match self.tree.kind(path).await? {
@@ -215,6 +230,10 @@ impl Places {
                 Some(_) => Err(NfsError::Unmarked { path: path.clone() }),
             };
         };
+        let data_dir = volume.data_dir.as_deref().unwrap_or(DATA);
+        if found.data_dir != data_dir {
+            return Err(NfsError::OtherData { path: path.clone(), data_dir: found.data_dir });
+        }
         let users = self.users(path).await?;
         if let Some(other) = users.iter().find(|user| user.node == self.node && user.id != id) {
             return Ok(Joined::Taken(other.id));
@@ -248,21 +267,35 @@ impl Places {
     /// Puts a removed volume out of the way; where other nodes use it, this one leaves it.
     pub(super) async fn set_aside(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
         match self.locate(id, spec).await? {
-            Place::Here => {}
-            Place::Aside | Place::Left | Place::Draft | Place::Nowhere => return Ok(()),
+            Place::Here => {
+                if self.has_others(&spec.path, id).await? {
+                    return self.leave(id, spec).await;
+                }
+                self.tree.make_dir(REMOVED, 0o700).await?;
+                self.tree.rename(&spec.path, &removed(id)).await?;
+                fault::point("nfs.aside.renamed");
+            }
+            // Perhaps renamed by a hawser that was killed then.
+            Place::Aside => {}
+            Place::Left | Place::Draft | Place::Nowhere => return Ok(()),
         }
-        if self.has_others(&spec.path, id).await? {
-            return self.leave(id, spec).await;
-        }
-        self.tree.make_dir(REMOVED, 0o700).await?;
-        self.tree.rename(&spec.path, &removed(id)).await?;
-        fault::point("nfs.aside.renamed");
-        if self.has_others(&removed(id), id).await? {
+        if self.is_missed(id, spec).await? {
             // It was joined in this moment.
             self.bring_back(id, spec).await?;
             self.leave(id, spec).await?;
         }
         Ok(())
+    }
+
+    /// Whether what is aside has users that lost it: who joined it while it was moved. One that found
+    /// itself too late has made a volume anew at the path by now, and does not miss this one.
+    pub(super) async fn is_missed(&self, id: VolumeId, spec: &NfsSpec) -> Result<bool, NfsError> {
+        for other in self.users(&removed(id)).await?.iter().filter(|user| user.id != id) {
+            if self.read(&user(&spec.path, other.id)).await?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn leave(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
@@ -282,11 +315,6 @@ impl Places {
                 let aside = removed(id);
                 // Interrupted before, it may have lost its mark.
                 self.read_mark(&aside).await?;
-                if self.has_others(&aside, id).await? {
-                    self.bring_back(id, spec).await?;
-                    self.leave(id, spec).await?;
-                    return self.forget(id, spec).await;
-                }
                 self.tree.remove_tree(&aside).await?;
                 Ok(())
             }
@@ -344,6 +372,11 @@ impl Places {
 
     fn own<T>(&self, dir: &str, mark: Result<T, mark::BadMark>) -> Result<T, NfsError> {
         mark.map_err(|why| NfsError::Foreign { path: dir.to_owned(), why })
+    }
+
+    /// Whether a directory has a mark, whoever's.
+    pub(super) async fn is_marked(&self, dir: &str) -> Result<bool, NfsError> {
+        Ok(self.tree.kind(&format!("{dir}/{OWN}")).await?.is_some())
     }
 
     /// Whether a directory is what `path` says.

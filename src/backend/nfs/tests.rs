@@ -43,7 +43,8 @@ impl World {
             secret: secret.map(|secret| Secret::new(secret.to_owned())),
             exports: vec![testing::export_of(&self.filer)],
         };
-        Nfs::open(settings, node, &self.dir.path().join("mnt"))
+        let node = Node { name: node.into(), machine: "m1".into() };
+        Nfs::open(settings, &node, &self.dir.path().join("mnt"))
     }
 
     /// On the server's disk.
@@ -331,7 +332,7 @@ async fn while_the_server_is_away_nothing_is_said_to_be_absent() {
     refused(inspect, ErrorKind::Failed, unreachable);
     refused(remove, ErrorKind::Failed, unreachable);
     refused(create, ErrorKind::Failed, unreachable);
-    refused(answers, ErrorKind::Failed, unreachable);
+    refused(answers, ErrorKind::Failed, "does not answer");
     refused(backend.mount(&asked, Path::new("/nonexistent")).await, ErrorKind::Failed, unreachable);
     assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
 
@@ -369,5 +370,100 @@ async fn a_mount_is_known_by_the_servers_path() {
     assert!(backend.shows(&asked, &mount("nfs4", format!("filer:{path}"))));
     assert!(backend.shows(&asked, &mount("nfs", format!("[2001:db8::1]:{path}"))));
     assert!(!backend.shows(&asked, &mount("ext4", format!("filer:{path}"))));
-    assert!(!backend.shows(&asked, &mount("nfs4", format!("filer:{path}2"))));
+    assert!(backend.shows(&asked, &mount("nfs4", format!("filer:{path}/data"))), "its bind");
+    for other in ["2", "/dat", "/data/data"] {
+        assert!(!backend.shows(&asked, &mount("nfs4", format!("filer:{path}{other}"))), "{other}");
+    }
+    assert!(!backend.shows(&asked, &mount("nfs4", format!("filer:/elsewhere{path}"))));
+}
+
+#[tokio::test]
+async fn no_volume_lies_in_another_one() {
+    let world = World::new();
+    let backend = world.node("n1");
+    let outer = volume("outer");
+    backend.create(&outer).await.unwrap();
+    for path in ["outer/inner", "outer/data/inner", "outer/data/a/b"] {
+        refused(backend.create(&volume(path)).await, ErrorKind::Foreign, "is a volume itself");
+    }
+    fs::create_dir(world.path("outer/data/photos")).unwrap();
+    refused(
+        backend.adopt(&volume("outer/data/photos")).await,
+        ErrorKind::Foreign,
+        "is a volume itself",
+    );
+    let nested = volume("team/web");
+    backend.create(&nested).await.unwrap();
+    refused(backend.adopt(&volume("team")).await, ErrorKind::Foreign, "has volumes in it");
+    backend.remove(&outer).await.unwrap();
+    assert!(world.has("team/web/data"));
+}
+
+/// Its tasks would see another directory than those on the node that imported it.
+#[tokio::test]
+async fn an_imported_directory_is_imported_on_each_node() {
+    let world = World::new();
+    fs::create_dir_all(world.path("photos/data")).unwrap();
+    let (one, two) = (world.node("n1"), world.node("n2"));
+    let mut first = volume("photos");
+    first.data_dir = Some(String::new());
+    one.adopt(&first).await.unwrap();
+
+    refused(two.create(&volume("photos")).await, ErrorKind::Foreign, "import it here, too");
+    let found = two.candidate(&"fast:photos".to_owned().into()).await.unwrap();
+    assert_eq!(found.data_dir, "");
+    let mut second = volume("photos");
+    second.data_dir = Some(found.data_dir);
+    two.adopt(&second).await.unwrap();
+    one.remove(&first).await.unwrap();
+    assert!(world.has("photos/data"), "the second has it");
+}
+
+/// Two hosts with one name by mistake, or a disk that was copied.
+#[tokio::test]
+async fn a_node_of_the_same_name_on_another_machine_is_another_node() {
+    let world = World::new();
+    let one = world.node("n1");
+    let settings = NfsSettings {
+        cluster: "prod".into(),
+        secret: None,
+        exports: vec![testing::export_of(&world.filer)],
+    };
+    let node = Node { name: "n1".into(), machine: "m2".into() };
+    let two = Nfs::open(settings, &node, &world.dir.path().join("mnt"));
+    let (first, second) = (volume("v"), volume("v"));
+    one.create(&first).await.unwrap();
+    let found = two.candidate(&"fast:v".to_owned().into()).await.unwrap();
+    assert_ne!(found.known.unwrap().0, first.id, "it is not taken for the first");
+    two.create(&second).await.unwrap();
+    two.remove(&second).await.unwrap();
+    assert!(world.has("v/data"));
+}
+
+/// A hawser that was killed between its two looks, while another node joined.
+#[tokio::test]
+async fn a_volume_that_was_joined_while_it_was_moved_away_goes_back() {
+    let world = World::new();
+    let (one, two) = (world.node("n1"), world.node("n2"));
+    let (first, second) = (volume("v"), volume("v"));
+    one.create(&first).await.unwrap();
+    two.create(&second).await.unwrap();
+    fs::create_dir_all(world.path(".hawser-removed")).unwrap();
+    let aside = format!(".hawser-removed/{}", first.id);
+    fs::rename(world.path("v"), world.path(&aside)).unwrap();
+
+    assert_eq!(one.inspect(&first).await.unwrap(), Inspection::Detached, "it is not at its end");
+    one.set_aside(&first).await.unwrap();
+    assert_eq!(two.inspect(&second).await.unwrap(), Inspection::Detached);
+    assert_eq!(one.inspect(&first).await.unwrap(), Inspection::SetAside);
+
+    // One that found itself too late, and has made a new volume, does not bring the old one back.
+    let (again, stray) = (volume("w"), volume("w"));
+    one.create(&again).await.unwrap();
+    two.create(&stray).await.unwrap();
+    fs::rename(world.path("w"), world.path(&format!(".hawser-removed/{}", again.id))).unwrap();
+    two.create(&stray).await.unwrap();
+    one.remove(&again).await.unwrap();
+    assert_eq!(two.inspect(&stray).await.unwrap(), Inspection::Detached);
+    assert!(!world.has(&format!(".hawser-removed/{}", again.id)));
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!  plain ──ok──▶ Clean
 //!    │ busy for a second: the server answers ──▶ error: something uses it
-//!    │ busy and the server is silent, or no end
+//!    │ busy, or no end, and the server is silent (it answers: lazy)
 //!    ▼
 //!  force ──ok──▶ Forced: calls under way have failed
 //!    │
@@ -79,7 +79,7 @@ pub async fn unmount(
         }
         (Step::Busy, Server::Silent) | (Step::Hangs, _) => {}
     }
-    if job.is_alone() {
+    if server == Server::Silent && job.is_alone() {
         match job.patiently(How::Force, SILENT).await? {
             Step::Done => return Ok(Unmounted::Forced),
             Step::Detached => return Ok(Unmounted::Lazy),

@@ -74,13 +74,15 @@ impl Keeper {
     }
 
     async fn make(&self) -> Result<Root, Cause> {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.target)
-            .map_err(|error| Cause::Refused(format!("make {}: {error}", self.target.display())))?;
-        // A hawser that was killed may have left one, and its server may be dead.
+        // A hawser that was killed may have left one, and its server may be dead: then everybody waits who
+        // looks at the directory.
         self.clear().await?;
+        let target = self.target.clone();
+        blocking(move || {
+            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&target);
+            made.map_err(|error| Cause::Refused(format!("make {}: {error}", target.display())))
+        })
+        .await?;
         self.wanted()
             .await?
             .mount(&self.target, &self.helper, LIMIT)
@@ -139,10 +141,17 @@ impl Drop for Keeper {
     }
 }
 
+/// What another node has changed must be seen: who looks whether somebody has joined a volume would
+/// otherwise be told what was so a minute ago.
+const UNCACHED: [&str; 2] = ["noac", "lookupcache=none"];
+
 /// Of the operator's options those without which the server would not talk to us; and none that
 /// would make calls wait for ever.
 fn options(theirs: &[String]) -> Vec<String> {
     let all = theirs.iter().flat_map(|list| list.split(','));
     let needed = all.filter(|option| option.starts_with("sec=") || option.starts_with("xprtsec="));
-    needed.map(str::to_owned).chain(["nosuid", "nodev", "noexec"].map(str::to_owned)).collect()
+    needed
+        .map(str::to_owned)
+        .chain(["nosuid", "nodev", "noexec"].into_iter().chain(UNCACHED).map(str::to_owned))
+        .collect()
 }

@@ -37,7 +37,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 pub(crate) use self::{
     config::ServerConfig,
-    service::{NfsVersion, null},
+    service::{NfsVersion, null, null_v3},
 };
 use self::{path::components, pool::Pool};
 use super::tree::{Cause, Entry, Kind, Made, Owner, Pace, Removed, Space, Tree, TreeError, Usage};

@@ -84,6 +84,20 @@ pub(crate) async fn null(
     })
 }
 
+/// The same for NFSv3, at the port that is configured or that the portmapper says.
+///
+/// # Errors
+///
+/// As of [`null`].
+pub(crate) async fn null_v3(server: &ServerConfig, limit: Duration) -> Result<(), TreeError> {
+    let port = persist(limit, || nfs_port(server)).await.map_err(|failure| TreeError {
+        op: "ask for the port of NFSv3 at",
+        place: server.host.clone(),
+        cause: failure.into(),
+    })?;
+    null(server, port, NfsVersion::V3, limit).await
+}
+
 /// The port of NFS: as configured, or as the portmapper says.
 pub(super) async fn nfs_port(server: &ServerConfig) -> Result<u16, Attempt> {
     match server.port {
