@@ -77,7 +77,7 @@ for disk in sys/block/nvme*; do
 done
 pivot_root . mnt
 umount -l mnt
-exec /lab/init
+exec /lab/init.sh
 INIT
 }
 
@@ -113,7 +113,6 @@ DPKG
     chmod 755 "$tree/lab-init"
 
     mv "$tree"/boot/vmlinuz-* "$1/vmlinuz"
-    rm -rf "${tree:?}/boot" && mkdir "$tree/boot"
     # Read-only for ever: no journal, no reserve, no room.
     truncate -s 2G "$1/root.ext4"
     mke2fs -q -t ext4 -O ^has_journal -m 0 -L lab-root -d "$tree" "$1/root.ext4"
@@ -133,14 +132,14 @@ if [ ! -d "$image" ]; then
         PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null ||
             fail "$program is missing: scripts/install-deps.sh installs it"
     done
-    echo "making the lab's machine image: once, in two to five minutes ($lab/build.log)" >&2
+    echo "making the lab's machine image: once, in one to five minutes ($lab/build.log)" >&2
     # What an interrupted run left.
     rm -rf "$lab"/tmp.*
     work=$(mktemp -d "$lab/tmp.XXXXXX")
     chmod 755 "$work"
     # In a mount namespace of its own, which takes its mounts with it. The lock is not passed on.
     export -f build mirror lab_init fail
-    # shellcheck disable=SC2016 # the inner shell expands it
+    # shellcheck disable=SC2016  # the inner shell expands it
     if ! work=$work release=$release packages="${packages[*]}" PATH=$PATH:/usr/sbin:/sbin \
         unshare -m --propagation private bash -euc 'build "$work"' >"$lab/build.log" 2>&1 9>&-; then
         tail -n 40 "$lab/build.log" >&2

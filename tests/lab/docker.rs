@@ -49,7 +49,7 @@ fn a_container_has_its_volume_again_after_a_shutdown_and_after_a_power_loss() {
 fn start(node: &Machine, disk: &Disk) {
     node.mount_state(&node.attach(disk));
     node.start_hawser("");
-    node.sh_within(SLOW, "/lab/start-docker").ok();
+    node.sh_within(SLOW, "/lab/start-docker.sh").ok();
 }
 
 /// Waits until the container has written this many lines; answers with their number.

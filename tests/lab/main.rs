@@ -15,6 +15,7 @@
 
 mod docker;
 mod harness;
+mod nfs;
 mod power;
 mod selftest;
 mod smoke;

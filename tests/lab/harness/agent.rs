@@ -34,13 +34,6 @@ impl Outcome {
         assert!(self.code == 0, "should have succeeded: {self}");
         self.stdout.trim_end().to_owned()
     }
-
-    /// The standard error of a program that failed.
-    #[track_caller]
-    pub(crate) fn err(self) -> String {
-        assert!(self.code != 0, "should have failed: {self}");
-        self.stderr
-    }
 }
 
 impl fmt::Display for Outcome {
@@ -151,5 +144,5 @@ impl Agent {
 /// A program that was started in a machine.
 pub(crate) struct Job {
     pub(crate) what: String,
-    pid: Value,
+    pub(crate) pid: Value,
 }

@@ -13,7 +13,7 @@ use std::{
 
 use super::{PATIENCE, eventually};
 
-/// The disk; it exists for as long as this value.
+/// The disk; it exists for as long as its lab.
 pub(crate) struct Disk {
     /// By which a machine finds it, as EBS volumes are found.
     pub(crate) serial: String,

@@ -32,6 +32,13 @@ impl Machine {
         self.sh_with(serve, &[SOCKET]).ok();
     }
 
+    /// Ends the daemon in order.
+    #[track_caller]
+    pub(crate) fn stop_hawser(&self) {
+        self.sh("pid=$(cat /run/hawser.pid); kill $pid; while kill -0 $pid; do sleep 0.1; done")
+            .ok();
+    }
+
     /// One call of Docker's that has to succeed: the answer.
     #[track_caller]
     pub(crate) fn plugin(&self, method: &str, body: &Value) -> Value {

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     PATIENCE,
@@ -203,6 +203,12 @@ impl Machine {
         outcome.unwrap_or_else(|error| panic!("{}: {}: {error}", self.name, job.what))
     }
 
+    /// Kills what was started.
+    #[track_caller]
+    pub(crate) fn kill(&self, job: &Job) {
+        self.run(&["/bin/kill", "-KILL", &job.pid.to_string()]).ok();
+    }
+
     /// Plugs a disk in; answers with the device's path, found by the serial number.
     #[track_caller]
     pub(crate) fn attach(&self, disk: &Disk) -> String {
@@ -218,7 +224,7 @@ impl Machine {
             json!({"driver": "nvme", "id": serial, "drive": serial, "serial": serial, "bus": bus});
         live.monitor.execute("device_add", &device);
         drop(live);
-        self.run(&["/lab/find-disk", serial]).ok()
+        self.run(&["/lab/find-disk.sh", serial]).ok()
     }
 
     /// Pulls a disk out, in good order: the machine agrees to it.

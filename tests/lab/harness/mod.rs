@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) use agent::{Job, Outcome};
+use agent::{Job, Outcome};
 pub(crate) use disk::Disk;
 pub(crate) use machine::{Link, Machine};
 
@@ -44,6 +44,8 @@ pub(crate) struct Lab {
     /// One file per machine: what it printed, over all its lives. They stay after the test.
     logs: PathBuf,
     step: RefCell<Step>,
+    /// They outlive the machines, which would log errors otherwise.
+    disks: RefCell<Vec<Rc<Disk>>>,
     /// Machines of one test at a time: they are given the whole host.
     _turn: File,
 }
@@ -58,7 +60,10 @@ impl Lab {
     #[track_caller]
     pub(crate) fn start<const N: usize>(test: &str, names: [&str; N]) -> (Self, [Machine; N]) {
         let turn = File::create("/var/tmp/hawser-lab.lock").unwrap();
-        turn.lock().unwrap();
+        if turn.try_lock().is_err() {
+            eprintln!("waiting for another test's machines to end");
+            turn.lock().unwrap();
+        }
         clear_stale();
         // Short: a socket's path has at most 107 bytes.
         let dir = PathBuf::from(format!("{PREFIX}{}", process::id()));
@@ -67,7 +72,8 @@ impl Lab {
         let _ = fs::remove_dir_all(&logs);
         fs::create_dir_all(&logs).unwrap();
         let step = Step { name: "the image is there".to_owned(), since: Instant::now() };
-        let lab = Self { dir, logs, step: RefCell::new(step), _turn: turn };
+        let lab =
+            Self { dir, logs, step: RefCell::new(step), disks: RefCell::default(), _turn: turn };
 
         let image = Rc::new(image::Image::prepare(&lab.dir));
         switch::start(&lab.dir.join("switch"));
@@ -93,8 +99,10 @@ impl Lab {
 
     /// A blank disk.
     #[track_caller]
-    pub(crate) fn disk(&self, serial: &str, bytes: u64) -> Disk {
-        Disk::create(&self.dir, serial, bytes)
+    pub(crate) fn disk(&self, serial: &str, bytes: u64) -> Rc<Disk> {
+        let disk = Rc::new(Disk::create(&self.dir, serial, bytes));
+        self.disks.borrow_mut().push(Rc::clone(&disk));
+        disk
     }
 }
 

@@ -1,4 +1,4 @@
-//! A task that writes, and what of it was acknowledged: see tests/lab/guest/write-lines.
+//! A task that writes, and what of it was acknowledged: see tests/lab/guest/write-lines.py.
 
 use std::{fs, time::Duration};
 
@@ -16,7 +16,7 @@ impl Machine {
     /// Starts a writer to this file; tags have to differ.
     #[track_caller]
     pub(crate) fn start_writer(&self, file: &str, tag: &str) -> Job {
-        self.spawn(&["/lab/write-lines", file, tag])
+        self.spawn(&["/lab/write-lines.py", file, tag])
     }
 
     /// What a writer has acknowledged; it must not have failed.

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""An exclusive fcntl lock, of the kind that databases take: lock try FILE, or lock hold FILE
+"""An exclusive fcntl lock, of the kind that databases take: lock.py try FILE, or lock.py hold FILE
 
 `try` says `taken` (and gives it back) or `refused`. `hold` makes FILE.held once it has it, and keeps it
 until it is killed.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Exports /export/apps, on this disk, by the kernel's NFS server: serve-nfs /dev/nvme2n1
+# Exports /export/apps, on this disk, by the kernel's NFS server: serve-nfs.sh /dev/nvme2n1
 set -e
 blkid "$1" >/dev/null || mkfs.ext4 -q "$1"
 mkdir -p /disk /run/rpc_pipefs
@@ -14,10 +14,12 @@ mount -t tmpfs tmpfs /srv
 mkdir -p /srv/export/apps
 mount --bind /disk/apps /srv/export/apps
 printf '[general]\npipefs-directory=/run/rpc_pipefs\n[exports]\nrootdir=/srv\n' >/etc/nfs.conf
+# Clients come back within these seconds and not 90: nothing new is locked or opened meanwhile. The
+# lock manager of NFSv3 has a time of its own, in which NFSv4 takes no locks either.
+modprobe lockd nlm_grace_period=10
 modprobe nfsd
 mount -t nfsd nfsd /proc/fs/nfsd
 mount -t rpc_pipefs rpc_pipefs /run/rpc_pipefs
-# Clients come back within these seconds and not 90: nothing new is locked or opened meanwhile.
 echo 10 >/proc/fs/nfsd/nfsv4leasetime
 echo 10 >/proc/fs/nfsd/nfsv4gracetime
 rpcbind -w

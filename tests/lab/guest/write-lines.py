@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Appends numbered lines to a file until it is killed: write-lines FILE TAG
+"""Appends numbered lines to a file until it is killed: write-lines.py FILE TAG
 
 Each line is fsynced before it is acknowledged on the console, which the host keeps: what it has seen
 there must never be missing, whatever happens to this machine or to the file's server. A second number

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Exports /export/apps, on this disk, by a server without a lock manager for NFSv3, as many a filer is
-# set up: serve-ganesha /dev/nvme2n1
+# set up: serve-ganesha.sh /dev/nvme2n1
 set -e
 blkid "$1" >/dev/null || mkfs.ext4 -q "$1"
 mkdir -p /disk /export/apps /var/run/ganesha

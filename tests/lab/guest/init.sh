@@ -4,6 +4,7 @@
 export PATH=/lab:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # Handed over on the kernel's command line: lab.name=a lab.address=10.77.0.2/24
+# shellcheck disable=SC2013  # words, not lines
 for word in $(cat /proc/cmdline); do
     case $word in
     lab.name=*) name=${word#*=} ;;
