@@ -83,4 +83,15 @@ echo "installing: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold "${missing[@]}"
+# An NFS server and a portmapper, open to the network, are not to come with the next boot.
+units=()
+for package in "${missing[@]}"; do
+    case $package in
+        nfs-ganesha) units+=(nfs-ganesha.service nfs-ganesha-lock.service) ;;
+        rpcbind) units+=(rpcbind.socket rpcbind.service) ;;
+    esac
+done
+if [ ${#units[@]} -gt 0 ] && command -v systemctl >/dev/null; then
+    systemctl disable --quiet "${units[@]}"
+fi
 moto

@@ -64,7 +64,7 @@ pub(crate) trait Tree: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// `Denied` where the server refuses it or pretends to have done it, as one that squashes root
-    /// does.
+    /// does; `Refused` for a link.
     async fn set_owner(&self, path: &str, owner: Owner) -> Result<(), TreeError>;
 
     /// Reads a file whole; `None` where there is none.
@@ -115,7 +115,8 @@ pub(crate) trait Tree: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// `NotFound`. What vanishes while it is measured is no error.
+    /// `NotFound`; `Protocol` where a server loses its place in a directory that changes. What vanishes
+    /// while it is measured is no error.
     async fn measure(&self, path: &str, pace: Pace) -> Result<Usage, TreeError>;
 }
 

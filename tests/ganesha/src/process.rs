@@ -96,3 +96,16 @@ fn command(program: &str) -> Command {
     command.env("LC_ALL", "C");
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(
+        expected = "run scripts/install-deps.sh, or install the package no-such-package"
+    )]
+    fn a_missing_program_fails_the_test_and_says_what_to_install() {
+        require("no-such-program", "no-such-package");
+    }
+}

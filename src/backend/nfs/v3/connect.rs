@@ -28,7 +28,7 @@ const PRIVILEGED: RangeInclusive<u16> = 665..=1023;
 /// With the host, the port and the reason in it.
 pub(super) async fn connect(server: &ServerConfig, port: u16) -> io::Result<Stream> {
     let limit = CONNECT_TIMEOUT.min(server.call_timeout);
-    let tcp = match timeout(limit, to_any_address(server, port)).await {
+    let tcp = match timeout(limit, to_any_address(server, port, limit)).await {
         Ok(result) => result?,
         Err(_) => {
             let text = format!("no connection to {}, port {port}, within {limit:?}", server.host);
@@ -39,22 +39,33 @@ pub(super) async fn connect(server: &ServerConfig, port: u16) -> io::Result<Stre
     Ok(Stream::new(tcp))
 }
 
-async fn to_any_address(server: &ServerConfig, port: u16) -> io::Result<TcpStream> {
+async fn to_any_address(
+    server: &ServerConfig,
+    port: u16,
+    limit: Duration,
+) -> io::Result<TcpStream> {
     let host = server.host.as_str();
     let addresses = lookup_host((host, port)).await.map_err(|error| {
         io::Error::new(error.kind(), format!("the name {host} cannot be looked up: {error}"))
     })?;
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    // One that leads nowhere leaves time for the others.
+    let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut last = io::Error::other(format!("the name {host} has no address"));
     for address in addresses {
-        let result = if server.privileged_port {
-            from_privileged_port(address).await
-        } else {
-            TcpStream::connect(address).await
+        let connected = async {
+            if server.privileged_port {
+                from_privileged_port(address).await
+            } else {
+                TcpStream::connect(address).await
+            }
         };
-        match result {
-            Ok(tcp) => return Ok(tcp),
-            Err(error) => last = io::Error::new(error.kind(), format!("{address}: {error}")),
-        }
+        let error = match timeout(share, connected).await {
+            Ok(Ok(tcp)) => return Ok(tcp),
+            Ok(Err(error)) => error,
+            Err(_) => io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {share:?}")),
+        };
+        last = io::Error::new(error.kind(), format!("{address}: {error}"));
     }
     Err(last)
 }

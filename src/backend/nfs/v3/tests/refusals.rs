@@ -123,7 +123,17 @@ async fn a_server_that_wants_a_privileged_port_gets_one() {
     for host in ["127.0.0.1", "::1"] {
         let host = host.into();
         let config = ServerConfig { privileged_port: true, host, ..filer.config() };
-        NfsV3::new(config).make_dir("a", 0o700).await.unwrap();
+        let tree = NfsV3::new(config);
+        // Four connections to one server: each from a port of its own.
+        let paths: Vec<String> = (0..20).map(|n| format!("{n}")).collect();
+        let mut running = tokio::task::JoinSet::new();
+        for path in paths {
+            let tree = tree.clone();
+            running.spawn(async move { tree.make_dir(&path, 0o700).await });
+        }
+        for made in running.join_all().await {
+            made.unwrap();
+        }
     }
 }
 
