@@ -7,7 +7,7 @@
 //! Volumes of a cloud are unmounted and stay attached: the network may be down already, and an
 //! instance that stops lets go of its devices by itself.
 
-use std::{collections::VecDeque, fmt, io, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, io, path::Path, sync::Arc, time::Duration};
 
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -20,6 +20,7 @@ use crate::{
     sys::{
         mountinfo::MountTable,
         namespaces::{OutsideHolder, outside_holders},
+        nfs::{self, Helper, Server},
     },
     volume::{
         Device, Observed, Record,
@@ -93,7 +94,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
         {
             running.spawn(release_in_time(Arc::clone(&host), record, held));
         }
-        let Some(ended) = running.join_next().await else { return Ok(exit) };
+        let Some(ended) = running.join_next().await else { break };
         match ended? {
             (_, Ok(0)) => {}
             (name, Ok(_)) => println!("{name}: released"),
@@ -103,6 +104,31 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
             }
         }
     }
+    match release_exports(&config.root).await? {
+        Exit::Success => Ok(exit),
+        worse => Ok(worse),
+    }
+}
+
+/// Unmounts the exports that are mounted as a whole, for images and for hawser's own work.
+async fn release_exports(root: &Path) -> anyhow::Result<Exit> {
+    let mounts = spawn_blocking(MountTable::read).await??;
+    let mut exit = Exit::Success;
+    for dir in ["exports", "control"] {
+        let dir = root.join(dir);
+        let below = mounts.iter().filter(|mount| mount.mount_point.parent() == Some(&dir));
+        for mount in below {
+            let path = &mount.mount_point;
+            match nfs::unmount(path, Server::Silent, &Helper::itself()).await {
+                Ok(_) => println!("{}: unmounted", path.display()),
+                Err(error) => {
+                    eprintln!("{error}");
+                    exit = Exit::Failure;
+                }
+            }
+        }
+    }
+    Ok(exit)
 }
 
 /// The volume's name, and how many steps it took to release it.
@@ -119,8 +145,10 @@ async fn release_in_time(
 /// Takes the steps of the plan towards nothing being in the kernel; how many there were.
 async fn release(host: &Host, record: Record, held: Held) -> Result<usize, ReleaseError> {
     let mut subject = Subject::new(record);
-    let cloud = subject.record.spec.backend.is_in_a_cloud();
-    let mut seen = if cloud {
+    let backend = &subject.record.spec.backend;
+    // Their backend, or server, may be away by now: the mount table knows all that is needed.
+    let elsewhere = backend.is_in_a_cloud() || backend.is_directory();
+    let mut seen = if elsewhere {
         mounted(host, &subject.record).await.map_err(ReleaseError::Unknown)?
     } else if let Outcome::Observed(seen) = host.execute(Effect::Observe, &subject).await? {
         seen
@@ -134,14 +162,14 @@ async fn release(host: &Host, record: Record, held: Held) -> Result<usize, Relea
         refuse_used(device).await?;
     }
     let mut steps = 0;
-    let next = if cloud { plan::unmount } else { plan::release };
+    let next = if elsewhere { plan::unmount } else { plan::release };
     while let Some(step) = next(&seen) {
         subject.device.clone_from(&seen.device);
         let outcome = host.execute(step, &subject).await?;
         (seen, _) = effect::absorb(seen, step, outcome);
         steps += 1;
     }
-    debug_assert!(cloud || Observed::is_released(&seen), "the plan ends when nothing is left");
+    debug_assert!(elsewhere || Observed::is_released(&seen), "the plan ends when nothing is left");
     Ok(steps)
 }
 

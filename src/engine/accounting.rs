@@ -2,15 +2,20 @@
 //! measured in the background, one volume after the other, and said; new mounts are refused where the
 //! operator wants that.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{Engine, View, message::Message, registry::Handle};
 use crate::{
     backend::{Accounting, Backend, VolumeRef},
     spec::Bytes,
     sys::usage,
+    volume::VolumeId,
 };
 
 /// How often it is looked whether a volume is due, at least: in the table of volumes, which is cheap.
@@ -41,8 +46,9 @@ impl Engine {
 
     /// Measures what is due until the daemon ends.
     pub(super) async fn measure_for_ever(self) {
+        let mut attempts = HashMap::new();
         loop {
-            let pause = self.measure_what_is_due().await.unwrap_or(LOOK).min(LOOK);
+            let pause = self.measure_what_is_due(&mut attempts).await.unwrap_or(LOOK).min(LOOK);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.shared.stopping.cancelled() => return,
@@ -51,17 +57,21 @@ impl Engine {
     }
 
     /// The shortest interval at which a volume is measured, if any is.
-    async fn measure_what_is_due(&self) -> Option<Duration> {
+    async fn measure_what_is_due(
+        &self,
+        attempts: &mut HashMap<VolumeId, Instant>,
+    ) -> Option<Duration> {
         let mut shortest = None;
-        for handle in self.shared.registry.all() {
+        let handles = self.shared.registry.all();
+        attempts.retain(|id, _| self.shared.registry.by_id(*id).is_some());
+        for handle in handles {
             let Some((server, every)) = self.measured_every(&handle) else { continue };
             shortest = Some(shortest.map_or(every, |shortest: Duration| shortest.min(every)));
             let view = handle.view();
-            let due = view.measured.is_none_or(|last| {
-                let age = Timestamp::now().duration_since(last.at);
-                age >= SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX)
-            });
-            if due {
+            // The attempt counts: what cannot be measured is not tried all the time.
+            let last = attempts.get(&view.record.id);
+            if last.is_none_or(|at| at.elapsed() >= every) {
+                attempts.insert(view.record.id, Instant::now());
                 self.measure(&handle, server.as_ref(), &view).await;
             }
         }

@@ -18,6 +18,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use observe::directories_of;
@@ -46,6 +47,9 @@ use crate::{
 
 /// The directory in every volume's file system that tasks see.
 pub(super) const DATA: &str = "data";
+
+/// How long the data directory of a mounted directory may take to be opened.
+const PUBLISH: Duration = Duration::from_secs(30);
 
 /// This node's hands.
 #[derive(Debug)]
@@ -187,7 +191,7 @@ impl Host {
                 let stage = self.stage_path(record.id);
                 spawn_blocking(move || freeze::thaw(&stage)).await??;
             }
-            Effect::Publish => self.publish(record).await?,
+            Effect::Publish => self.publish(record, None).await?,
             Effect::Unpublish => self.unpublish(&record.name).await?,
             Effect::Unstage => self.unstage(record.id).await?,
             Effect::Detach => backend.detach(&volume).await?,
@@ -220,6 +224,11 @@ impl Host {
                 fault::point("unstage.unmounted");
                 spawn_blocking(move || remove_dir(&stage)).await??;
             }
+            Effect::Publish => {
+                // Whoever opens what is on a server that is away waits for it.
+                directories.answers(&volume).await?;
+                self.publish_directory(directories, record).await?;
+            }
             Effect::SetAside => directories.set_aside(&volume).await?,
             Effect::Attach
             | Effect::Probe
@@ -231,7 +240,6 @@ impl Host {
             Effect::Observe
             | Effect::Provision
             | Effect::GrowStorage { .. }
-            | Effect::Publish
             | Effect::Unpublish
             | Effect::Destroy => return Ok(None),
         }
@@ -289,7 +297,22 @@ impl Host {
         Ok(())
     }
 
-    async fn publish(&self, record: &Record) -> Result<(), Cause> {
+    /// As [`Self::publish`], of what the mount table says is the volume's, and with an end.
+    async fn publish_directory(
+        &self,
+        directories: &dyn Directories,
+        record: &Record,
+    ) -> Result<(), Cause> {
+        let (stage, volume) = (self.stage_path(record.id), VolumeRef::from(record));
+        let mounts = spawn_blocking(MountTable::read).await??;
+        let mount = mounts.at(&stage).filter(|mount| directories.shows(&volume, mount));
+        let device = mount.ok_or(PathError::NotStaged(stage))?.device;
+        let published = tokio::time::timeout(PUBLISH, self.publish(record, Some(device))).await;
+        published.map_err(|_| PathError::Late { after: PUBLISH })?
+    }
+
+    /// `device` is what the stage must be on; `None` where its file system was looked at just now.
+    async fn publish(&self, record: &Record, device: Option<(u32, u32)>) -> Result<(), Cause> {
         let (stage, data) = (self.stage_path(record.id), data_dir(record));
         let path = self.published_path(&record.name);
         spawn_blocking(move || {
@@ -300,6 +323,10 @@ impl Host {
             // Tasks write below the stage: what is bound is what was opened, and no link.
             let data =
                 Beneath::open(&stage, &data).map_err(path_error("open the data of", &stage))?;
+            let shown = fs::metadata(data.path()).map_err(path_error("look at", &stage))?.dev();
+            if device.is_some_and(|(major, minor)| rustix::fs::makedev(major, minor) != shown) {
+                return Err(PathError::NotStaged(stage));
+            }
             mount::bind(&data.path(), &path).map_err(path_error("bind the volume to", &path))
         })
         .await??;

@@ -29,7 +29,7 @@ fn configuration(filer: &Machine, settings: &str) -> String {
 /// Creates a volume and mounts it: the path.
 #[track_caller]
 fn mount(node: &Machine, name: &str) -> String {
-    node.create_volume(name, &json!({"backend": "nfs", "size": "1GiB"}));
+    node.create_volume(name, &json!({"backend": "nfs", "size": "100MiB"}));
     node.mount_volume(name, "task")
 }
 
@@ -86,7 +86,7 @@ fn nfs_3_without_a_lock_manager_is_refused_or_has_local_locks_as_configured() {
 
     lab.step("refused");
     node.start_hawser(&configuration(&filer, "versions = \"3\"\nlocks = \"refuse\""));
-    node.create_volume("pg", &json!({"backend": "nfs", "size": "1GiB"}));
+    node.create_volume("pg", &json!({"backend": "nfs", "size": "100MiB"}));
     let error = node.plugin_err("VolumeDriver.Mount", &json!({"Name": "pg", "ID": "task"}));
     assert!(error.contains("lock"), "the reason is missing: {error}");
     assert_eq!(node.sh("grep -c ' nfs' /proc/mounts").stdout.trim(), "0", "something is mounted");
@@ -122,7 +122,7 @@ fn filer_dies_and_comes_back(test: &str, settings: &str) {
     lab.step("a task writes, and every line is fsynced");
     let path = mount(&node, "pg");
     mount(&node, "idle");
-    node.create_volume("cold", &json!({"backend": "nfs", "size": "1GiB"}));
+    node.create_volume("cold", &json!({"backend": "nfs", "size": "100MiB"}));
     let writer = node.start_writer(&format!("{path}/lines"), "lines");
     node.wait_acknowledged("lines", 50);
 

@@ -54,6 +54,11 @@ pub(super) enum NfsError {
     NoWayBack { path: String, from: String },
     #[error("it is a directory, and has no device")]
     NoDevice,
+    #[error(
+        "its image did not answer within {} s: see whether the server does; what was begun goes on when it is back",
+        after.as_secs()
+    )]
+    ImageLate { after: Duration },
     #[error("cannot use the images on the export mounted at {path}: {source}")]
     Images { path: PathBuf, source: io::Error },
     #[error("cannot look up {host}: {source}")]
@@ -110,6 +115,7 @@ impl NfsError {
             | Self::BadHandle(_)
             | Self::NoDevice
             | Self::Images { .. }
+            | Self::ImageLate { .. }
             | Self::NoAddress { .. }
             | Self::Silent { .. }
             | Self::Away(_)

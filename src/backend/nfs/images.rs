@@ -7,27 +7,34 @@
 
 use std::{
     fs, io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use tokio::{sync::Mutex, task::spawn_blocking};
+use tokio::{sync::Mutex, task::spawn_blocking, time::timeout};
 
-use super::{error::NfsError, exports::Export, place::RESERVED};
+use super::{error::NfsError, exports::Export, failed, place::RESERVED};
 use crate::{
     backend::{
-        VolumeRef,
+        BackendError, VolumeRef,
         local::{Local, LocalConfig, Users},
     },
-    spec::{BackendSpec, LocalSpec, Provision},
+    spec::{BackendKind, BackendSpec, Bytes, LocalSpec, Provision},
     sys::{guard, mountinfo::MountTable},
 };
+
+/// How long a call to images may take. The mount is hard: a server that goes away during a call holds the
+/// call's thread until it is back, and hawser goes on without it.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The images of an export.
 #[derive(Debug)]
 pub(super) struct Images {
     /// Where the export is mounted; immutable where it is not.
-    pub(super) at: PathBuf,
-    /// Opened when it is first needed. Held while it is mounted.
+    at: PathBuf,
+    /// Opened when they are first needed. Held while the export is looked for, mounted and opened, so
+    /// that it is mounted once.
     local: Mutex<Option<Local>>,
 }
 
@@ -36,23 +43,18 @@ impl Images {
         Self { at, local: Mutex::default() }
     }
 
-    /// The images in a directory that is there.
-    async fn open(&self, margin: crate::spec::Bytes) -> Result<Local, NfsError> {
-        let mut opened = self.local.lock().await;
-        if let Some(local) = opened.as_ref() {
-            return Ok(local.clone());
-        }
-        let dir = self.at.join(format!("{RESERVED}-images"));
-        let config = LocalConfig { dir, overcommit: 1.0, margin, users: Users::ManyNodes };
-        let local = spawn_blocking(move || Local::open(config)).await;
-        let local = local.map_err(io::Error::other).flatten().map_err(self.unusable())?;
-        *opened = Some(local.clone());
-        Ok(local)
-    }
-
     fn unusable(&self) -> impl FnOnce(io::Error) -> NfsError + use<> {
         let path = self.at.clone();
         move |source| NfsError::Images { path, source }
+    }
+
+    fn open(at: &Path, device: (u32, u32), margin: Bytes) -> io::Result<Local> {
+        let shown = fs::metadata(at)?.dev();
+        if shown != rustix::fs::makedev(device.0, device.1) {
+            return Err(io::Error::other("the export was unmounted in this moment"));
+        }
+        let dir = at.join(format!("{RESERVED}-images"));
+        Local::open(LocalConfig { dir, overcommit: 1.0, margin, users: Users::ManyNodes })
     }
 }
 
@@ -61,34 +63,73 @@ impl Export {
     pub(super) async fn images(&self) -> Result<Local, NfsError> {
         // A call on a mount whose server is away does not return.
         self.answers().await?;
-        if !self.is_mounted()? {
-            let at = self.images.at.clone();
-            let made = spawn_blocking(move || make_mount_point(&at)).await;
-            made.map_err(io::Error::other).flatten().map_err(self.images.unusable())?;
-            self.mount_whole(&self.images.at).await?;
+        let mut opened = self.images.local.lock().await;
+        let device = match self.images_device()? {
+            Some(device) => device,
+            None => {
+                *opened = None;
+                self.mount_images().await?
+            }
+        };
+        if let Some(local) = opened.as_ref() {
+            return Ok(local.clone());
         }
-        self.images.open(self.settings.margin).await
+        let (at, margin) = (self.images.at.clone(), self.settings.margin);
+        let local = self.blocking(move || Images::open(&at, device, margin)).await?;
+        *opened = Some(local.clone());
+        Ok(local)
+    }
+
+    async fn mount_images(&self) -> Result<(u32, u32), NfsError> {
+        let at = self.images.at.clone();
+        self.blocking(move || make_mount_point(&at)).await?;
+        self.mount_whole(&self.images.at).await?;
+        let gone = || self.images.unusable()(io::Error::other("it was unmounted at once"));
+        self.images_device()?.ok_or_else(gone)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, NfsError> {
+        let done = timeout(LIMIT, spawn_blocking(work)).await;
+        let late = || Ok(Err(io::ErrorKind::TimedOut.into()));
+        let done = done.unwrap_or_else(|_| late()).map_err(io::Error::other).flatten();
+        done.map_err(self.images.unusable())
     }
 
     /// The images, if the export is mounted: nothing of an export that is not can be in use here.
     pub(super) async fn images_in_use(&self) -> Result<Option<Local>, NfsError> {
-        match self.is_mounted()? {
-            true => self.images().await.map(Some),
-            false => Ok(None),
+        match self.images_device()? {
+            Some(_) => self.images().await.map(Some),
+            None => Ok(None),
         }
     }
 
-    fn is_mounted(&self) -> Result<bool, NfsError> {
-        let at = &self.images.at;
+    /// The device number of the mounted export, from the mount table.
+    fn images_device(&self) -> Result<Option<(u32, u32)>, NfsError> {
         let mounts = MountTable::read().map_err(self.images.unusable())?;
-        Ok(mounts.at(at).is_some_and(|mount| self.is_whole(mount)))
+        let mount = mounts.at(&self.images.at).filter(|mount| self.is_whole(mount));
+        Ok(mount.map(|mount| mount.device))
     }
 }
 
-/// Nothing can be written into it while nothing is mounted on it.
+/// Nothing can be written into it while nothing is mounted on it, and it is for root alone: the images of
+/// all volumes are there.
 fn make_mount_point(at: &Path) -> io::Result<()> {
-    fs::create_dir_all(at)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(at)?;
     guard::guard(at).map(drop)
+}
+
+/// A call to the local backend about an image, as this backend's, and with an end.
+pub(super) async fn within<T>(
+    op: &'static str,
+    call: impl Future<Output = Result<T, BackendError>>,
+) -> Result<T, BackendError> {
+    match timeout(LIMIT, call).await {
+        Ok(done) => done.map_err(|error| BackendError { backend: BackendKind::Nfs, ..error }),
+        Err(_) => Err(failed(op)(NfsError::ImageLate { after: LIMIT })),
+    }
 }
 
 /// The volume, as the local backend is told of it. Sparse: not every server can reserve space.

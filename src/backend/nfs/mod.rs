@@ -36,7 +36,7 @@ use crate::{
 };
 use error::NfsError;
 use exports::Export;
-use images::as_local;
+use images::{as_local, within};
 pub use mark::Node;
 pub use settings::{
     Control, ExportSettings, Locks, NfsSettings, NfsVersion, OverLimit, Secret, Server, ServerKind,
@@ -138,16 +138,11 @@ impl Nfs {
         let mut all = HashSet::new();
         for export in self.exports.values() {
             if let Some(images) = export.images_in_use().await.map_err(failed("list"))? {
-                all.extend(images.attached().await.map_err(of_image)?);
+                all.extend(within("list", images.attached()).await?);
             }
         }
         Ok(all)
     }
-}
-
-/// The local backend's error about an image, as this backend's.
-fn of_image(error: BackendError) -> BackendError {
-    BackendError { backend: BackendKind::Nfs, ..error }
 }
 
 #[async_trait]
@@ -163,7 +158,7 @@ impl Backend for Nfs {
             }
             Layout::Image(export, image) => {
                 let images = export.images().await.map_err(failed("create"))?;
-                images.create(&image).await.map_err(of_image)?;
+                within("create", images.create(&image)).await?;
             }
         }
         let backend = volume.spec.backend.clone();
@@ -176,7 +171,7 @@ impl Backend for Nfs {
         cancel: &CancellationToken,
     ) -> Result<Device, BackendError> {
         let (images, image) = self.image("attach", volume).await?;
-        images.attach(&image, cancel).await.map_err(of_image)
+        within("attach", images.attach(&image, cancel)).await
     }
 
     async fn detach(&self, volume: &VolumeRef) -> Result<(), BackendError> {
@@ -184,7 +179,7 @@ impl Backend for Nfs {
             Layout::Directory(..) => Ok(()),
             Layout::Image(export, image) => {
                 match export.images_in_use().await.map_err(failed("detach"))? {
-                    Some(images) => images.detach(&image).await.map_err(of_image),
+                    Some(images) => within("detach", images.detach(&image)).await,
                     None => Ok(()),
                 }
             }
@@ -198,7 +193,7 @@ impl Backend for Nfs {
             }
             Layout::Image(export, image) => {
                 let images = export.images().await.map_err(failed("grow"))?;
-                images.grow(&image, to).await.map_err(of_image)
+                within("grow", images.grow(&image, to)).await
             }
         }
     }
@@ -210,7 +205,7 @@ impl Backend for Nfs {
             }
             Layout::Image(export, image) => {
                 let images = export.images().await.map_err(failed("remove"))?;
-                images.remove(&image).await.map_err(of_image)
+                within("remove", images.remove(&image)).await
             }
         }
     }
@@ -222,7 +217,7 @@ impl Backend for Nfs {
             }
             Layout::Image(export, image) => {
                 let images = export.images().await.map_err(failed("inspect"))?;
-                images.inspect(&image).await.map_err(of_image)
+                within("inspect", images.inspect(&image)).await
             }
         }
     }
@@ -234,7 +229,7 @@ impl Backend for Nfs {
 
     async fn confirm(&self, volume: &VolumeRef, device: &Device) -> Result<(), BackendError> {
         let (images, image) = self.image("confirm the device", volume).await?;
-        images.confirm(&image, device).await.map_err(of_image)
+        within("confirm the device", images.confirm(&image, device)).await
     }
 
     async fn describe(&self, volume: &VolumeRef) -> Result<(), BackendError> {

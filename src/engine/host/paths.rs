@@ -4,6 +4,7 @@ use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use uuid::Uuid;
@@ -27,6 +28,10 @@ pub(super) enum PathError {
     Io { what: &'static str, path: PathBuf, source: io::Error },
     #[error("no backend {0} is configured on this node")]
     NoBackend(BackendKind),
+    #[error("it is not mounted at {0} any more")]
+    NotStaged(PathBuf),
+    #[error("its data directory could not be opened within {} s: its server does not answer", after.as_secs())]
+    Late { after: Duration },
     #[error("it is not attached")]
     NotAttached,
     #[error("it is a directory on a server, and has no device")]
