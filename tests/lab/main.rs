@@ -16,6 +16,7 @@
 mod docker;
 mod harness;
 mod nfs;
+mod nfs_node;
 mod power;
 mod selftest;
 mod smoke;

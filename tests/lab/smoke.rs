@@ -4,7 +4,10 @@
 
 use serde_json::json;
 
-use crate::harness::{Lab, Machine};
+use crate::{
+    harness::{Lab, Machine},
+    nfs_node::a_directory,
+};
 
 const GIB: u64 = 1 << 30;
 
@@ -53,6 +56,9 @@ fn machines_mount_nfs_get_disks_and_grow_a_mounted_volume() {
     node.sh(&format!("dd if=/dev/zero of={path}/full bs=1M count=150 conv=fsync")).ok();
     assert_eq!(node.sh(&format!("cat {path}/file")).ok(), "kept");
     assert!(node.poll(&task).is_none(), "the task still has its file open");
+    node.stop_hawser();
+
+    a_directory(&lab, &filer, &node, "versions = \"4.2,4.1,4.0,3\"");
 }
 
 /// Mounts the export as the kernel's client does it, and leaves it.

@@ -45,6 +45,22 @@ fn while_the_server_is_away_it_is_said_soon_and_everything_else_goes_on() {
     world.finish();
 }
 
+/// At a shutdown the network may be gone, and there are more volumes than this one.
+#[test]
+fn release_asks_no_server() {
+    let mut world = World::on_nfs();
+    world.start();
+    for n in 0..20 {
+        world.create(&format!("name=v{n},size=1MiB"));
+    }
+    world.stop();
+    world.filer().stop();
+    let start = Instant::now();
+    world.hawser(["release"]);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    world.filer().cont();
+}
+
 #[test]
 fn what_was_asked_of_a_server_that_comes_and_goes_is_done_or_undone() {
     let mut world = World::on_nfs();
