@@ -45,7 +45,7 @@ fn on_filer(filer: &Machine, file: &str) -> String {
 #[ignore = "a part of `make lab`"]
 fn two_nodes_share_one_directory_and_exclude_each_other_by_locks() {
     let (lab, [filer, one, other]) = Lab::start("nfs-shared", ["filer", "one", "other"]);
-    let disk = lab.disk("export", GIB);
+    let disk = lab.disk("export", 8 * GIB);
     filer.serve_nfs(&filer.attach(&disk));
     let configuration = configuration(&filer, "versions = \"4.2,4.1,4.0,3\"");
     for node in [&one, &other] {
@@ -81,7 +81,7 @@ fn two_nodes_share_one_directory_and_exclude_each_other_by_locks() {
 #[ignore = "a part of `make lab`"]
 fn nfs_3_without_a_lock_manager_is_refused_or_has_local_locks_as_configured() {
     let (lab, [filer, node]) = Lab::start("nfs-locks", ["filer", "node"]);
-    let disk = lab.disk("export", GIB);
+    let disk = lab.disk("export", 8 * GIB);
     filer.serve_nfs_without_locks(&filer.attach(&disk));
 
     lab.step("refused");
@@ -115,7 +115,7 @@ fn a_filer_that_loses_its_power_under_load_is_a_pause_with_nfs_3() {
 #[track_caller]
 fn filer_dies_and_comes_back(test: &str, settings: &str) {
     let (lab, [filer, node]) = Lab::start(test, ["filer", "node"]);
-    let disk = lab.disk("export", GIB);
+    let disk = lab.disk("export", 8 * GIB);
     filer.serve_nfs(&filer.attach(&disk));
     node.start_hawser(&configuration(&filer, settings));
 
