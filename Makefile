@@ -15,10 +15,8 @@ test: deps lab-image
 	scripts/test.sh
 
 # All that is tested in virtual machines, step by step: docs/lab.md. Needs root.
-# Without the tests of NFS volumes until these are there.
 lab: deps lab-image
-	cargo test --locked --all-features --test lab -- --include-ignored --nocapture --test-threads=1 \
-		--skip nfs::
+	cargo test --locked --all-features --test lab -- --include-ignored --nocapture --test-threads=1
 
 # Formatting, lints, documentation, dependencies: all of them run, then the failures are listed.
 check:

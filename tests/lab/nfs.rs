@@ -41,14 +41,32 @@ fn on_filer(filer: &Machine, file: &str) -> String {
     found
 }
 
+/// What NFSv3's locks need on the clients' side.
+#[track_caller]
+fn start_lock_client(node: &Machine) {
+    node.sh("rpcbind -w && rpc.statd").ok();
+}
+
 #[test]
 #[ignore = "a part of `make lab`"]
-fn two_nodes_share_one_directory_and_exclude_each_other_by_locks() {
-    let (lab, [filer, one, other]) = Lab::start("nfs-shared", ["filer", "one", "other"]);
-    let disk = lab.disk("export", GIB);
+fn two_nodes_share_one_directory_and_exclude_each_other_with_nfs_4() {
+    two_nodes_share("nfs-shared-4", "versions = \"4.2,4.1,4.0,3\"");
+}
+
+#[test]
+#[ignore = "a part of `make lab`"]
+fn two_nodes_share_one_directory_and_exclude_each_other_with_nfs_3() {
+    two_nodes_share("nfs-shared-3", "versions = \"3\"\nlocks = \"refuse\"");
+}
+
+#[track_caller]
+fn two_nodes_share(test: &str, settings: &str) {
+    let (lab, [filer, one, other]) = Lab::start(test, ["filer", "one", "other"]);
+    let disk = lab.disk("export", 8 * GIB);
     filer.serve_nfs(&filer.attach(&disk));
-    let configuration = configuration(&filer, "versions = \"4.2,4.1,4.0,3\"");
+    let configuration = configuration(&filer, settings);
     for node in [&one, &other] {
+        start_lock_client(node);
         node.start_hawser(&configuration);
     }
 
@@ -81,14 +99,17 @@ fn two_nodes_share_one_directory_and_exclude_each_other_by_locks() {
 #[ignore = "a part of `make lab`"]
 fn nfs_3_without_a_lock_manager_is_refused_or_has_local_locks_as_configured() {
     let (lab, [filer, node]) = Lab::start("nfs-locks", ["filer", "node"]);
-    let disk = lab.disk("export", GIB);
+    let disk = lab.disk("export", 8 * GIB);
     filer.serve_nfs_without_locks(&filer.attach(&disk));
 
     lab.step("refused");
+    start_lock_client(&node);
     node.start_hawser(&configuration(&filer, "versions = \"3\"\nlocks = \"refuse\""));
     node.create_volume("pg", &json!({"backend": "nfs", "size": "100MiB"}));
     let error = node.plugin_err("VolumeDriver.Mount", &json!({"Name": "pg", "ID": "task"}));
-    assert!(error.contains("lock"), "the reason is missing: {error}");
+    let filer_named = error.contains(&filer.address.to_string());
+    assert!(error.contains("lock") && filer_named, "the reason is missing: {error}");
+    assert!(!error.contains("this node"), "what the node has is not the reason: {error}");
     assert_eq!(node.sh("grep -c ' nfs' /proc/mounts").stdout.trim(), "0", "something is mounted");
     node.stop_hawser();
 
@@ -115,7 +136,7 @@ fn a_filer_that_loses_its_power_under_load_is_a_pause_with_nfs_3() {
 #[track_caller]
 fn filer_dies_and_comes_back(test: &str, settings: &str) {
     let (lab, [filer, node]) = Lab::start(test, ["filer", "node"]);
-    let disk = lab.disk("export", GIB);
+    let disk = lab.disk("export", 8 * GIB);
     filer.serve_nfs(&filer.attach(&disk));
     node.start_hawser(&configuration(&filer, settings));
 

@@ -22,7 +22,7 @@ impl Machine {
     pub(crate) fn start_hawser(&self, configuration: &str) {
         let write = "mkdir -p /etc/hawser; printf '%s' \"$1\" >/etc/hawser/hawser.toml";
         self.sh_with(write, &[configuration]).ok();
-        let serve = "NO_COLOR=1 setsid hawser serve </dev/null >/dev/console 2>&1 & echo $! >/run/hawser.pid
+        let serve = "setsid hawser serve </dev/null >/dev/console 2>&1 & echo $! >/run/hawser.pid
             for _ in $(seq 300); do
                 curl -sf --unix-socket $1 -d '' http://plugin/Plugin.Activate && exit
                 kill -0 $(cat /run/hawser.pid) || exit

@@ -87,6 +87,7 @@ impl Lab {
         // All at once, since much of a start is waiting.
         machines.iter().for_each(Machine::switch_on);
         machines.iter().for_each(Machine::wait_booted);
+        lab.step("the test's own beginning");
         (lab, machines)
     }
 
