@@ -106,7 +106,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     match release_exports(&config.root).await? {
         Exit::Success => Ok(exit),
-        worse => Ok(worse),
+        worse @ (Exit::Failure | Exit::Usage) => Ok(worse),
     }
 }
 
