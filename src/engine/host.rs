@@ -40,13 +40,10 @@ use crate::{
         probe::{self, Content},
     },
     volume::{
-        Device, DeviceContent, Record, VolumeId,
+        DATA, Device, DeviceContent, Record, VolumeId,
         effect::{Effect, Outcome},
     },
 };
-
-/// The directory in every volume's file system that tasks see.
-pub(super) const DATA: &str = "data";
 
 /// How long the data directory of a mounted directory may take to be opened.
 const PUBLISH: Duration = Duration::from_secs(30);

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    Engine, EngineError, LONG, Message, View, host::DATA, new_handle, snapshots::failed,
-    task::VolumeTask,
+    Engine, EngineError, LONG, Message, View, new_handle, snapshots::failed, task::VolumeTask,
 };
 use crate::{
     backend::{Backend, Candidate, Imports, Maker, VolumeRef},
     spec::{Spec, Stated, VolumeName},
-    volume::{Contents, Handle, Phase, Record, VolumeId},
+    volume::{Contents, DATA, Handle, Phase, Record, VolumeId},
 };
 
 /// The name and the place of the data that an import is to have.

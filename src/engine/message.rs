@@ -49,6 +49,8 @@ pub(super) enum Message {
     Outside(Vec<OutsideHolder>),
     /// How its mounted file system is.
     Health(Result<(), String>),
+    /// Its mount seems to be gone.
+    Vanished,
     /// What it holds, where it is a directory.
     Measured(Measured),
     /// Look at what there is, and go on from there.

@@ -118,9 +118,9 @@ impl Engine {
             }
             return;
         }
-        // A mount that is gone is found by the task itself, with one stat.
-        let Some(mount) = mounts.at(&stage).cloned() else {
-            return handle.tell(Message::Health(Ok(())));
+        let path = self.shared.host.published_path(&view.record.name);
+        let (Some(mount), Some(_)) = (mounts.at(&stage).cloned(), mounts.at(&path)) else {
+            return handle.tell(Message::Vanished);
         };
         let question = match self.shared.host.server_of(&view.record) {
             // Whoever touches the mount of a server that is away waits for it: the server is asked

@@ -17,7 +17,7 @@ pub mod transition;
 pub use holder::{CallerEpoch, Holder};
 pub use ids::{Handle, MountId, VolumeId};
 pub use observed::{Device, DeviceContent, Observed, Transit};
-pub use record::{Contents, Phase, Purge, Record};
+pub use record::{Contents, DATA, Phase, Purge, Record};
 
 #[cfg(test)]
 mod model_tests;

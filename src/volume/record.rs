@@ -19,6 +19,9 @@ use uuid::Uuid;
 use super::{Handle, Holder, MountId, VolumeId};
 use crate::spec::{BackendSpec, Bytes, Spec, VolumeName};
 
+/// The directory in a volume that tasks see, where the record does not name another one.
+pub const DATA: &str = "data";
+
 /// A volume's durable record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,14 +1,10 @@
 //! Volumes that are directories: made, looked at, accounted for.
 
-use super::{
-    error::NfsError,
-    exports::Export,
-    place::{DATA, Place},
-};
+use super::{error::NfsError, exports::Export, place::Place};
 use crate::{
     backend::{Inspection, VolumeRef},
     spec::{Bytes, NfsSpec},
-    volume::VolumeId,
+    volume::{DATA, VolumeId},
 };
 
 impl Export {

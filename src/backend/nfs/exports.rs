@@ -53,7 +53,8 @@ impl Export {
         if size.saturating_add(margin) <= free {
             return Ok(());
         }
-        let (export, free) = (self.settings.server.to_string(), free.saturating_sub(margin));
+        let (export, free) =
+            (self.settings.server.to_string(), free.saturating_sub(margin).rounded());
         Err(NfsError::NoRoom { export, size, free, margin })
     }
 

@@ -7,18 +7,13 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use super::{
-    Nfs, NfsError,
-    exports::Export,
-    failed,
-    mark::VolumeMark,
-    place::{DATA, RESERVED},
-    spec_handle,
+    Nfs, NfsError, exports::Export, failed, mark::VolumeMark, place::RESERVED, spec_handle,
     tree::Kind,
 };
 use crate::{
     backend::{BackendError, Candidate, Created, Imports, Maker, VolumeRef},
     spec::{BackendSpec, Bytes, NfsLayout, NfsSpec},
-    volume::{Handle, VolumeId},
+    volume::{DATA, Handle, VolumeId},
 };
 
 /// How long a directory that hawser did not make may take to be measured.

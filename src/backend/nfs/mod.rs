@@ -14,6 +14,7 @@ mod import;
 mod mark;
 mod mounted;
 mod mounting;
+mod path;
 mod place;
 mod settings;
 mod tree;
@@ -51,8 +52,8 @@ pub struct Nfs {
 impl Nfs {
     /// Opens the backend. No server is asked for anything.
     ///
-    /// The marks of the directories that this node uses say so. Below `root`
-    /// exports are mounted whole: for images, and where a server has no NFSv3.
+    /// `node` is what the marks of the directories that this node uses say. Below `root` exports are
+    /// mounted whole: for images, and where a server has no NFSv3.
     #[must_use]
     pub fn open(settings: NfsSettings, node: &Node, root: &Path) -> Self {
         let NfsSettings { cluster, secret, exports } = settings;

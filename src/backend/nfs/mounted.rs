@@ -10,7 +10,6 @@
 mod cause;
 mod keeper;
 mod measure;
-mod path;
 mod reading;
 mod remove;
 mod root;

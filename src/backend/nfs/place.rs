@@ -28,11 +28,9 @@ use crate::{
     backend::VolumeRef,
     fault,
     spec::{Mode, NfsSpec, Ownership},
-    volume::VolumeId,
+    volume::{DATA, VolumeId},
 };
 
-/// The directory that tasks see, of volumes that hawser made.
-pub(super) const DATA: &str = "data";
 /// The directory of hawser's own files in a volume's.
 const OWN: &str = ".hawser";
 const NEW: &str = ".hawser-new";

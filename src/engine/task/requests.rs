@@ -78,6 +78,7 @@ impl VolumeTask {
             Message::Trim { reply } => self.trim(reply),
             Message::Outside(outside) => self.swept(&outside).await,
             Message::Health(health) => self.examined(health),
+            Message::Vanished => self.forget_stale_observation(),
             Message::Measured(measured) => self.measured(measured),
             Message::Wake => {}
         }
@@ -103,6 +104,7 @@ impl VolumeTask {
                 | Message::Trim { .. }
                 | Message::Outside(_)
                 | Message::Health(_)
+                | Message::Vanished
                 | Message::Measured(_)
                 | Message::Wake => {}
             }
@@ -334,7 +336,6 @@ impl VolumeTask {
             }
             self.health = health;
         }
-        self.forget_stale_observation();
     }
 
     /// Other namespaces were looked at, since some holder may never be released.

@@ -18,11 +18,13 @@ use rustix::{
 use super::{
     Worker,
     cause::of_errno,
-    path::split,
     reading::{Names, START, buffer},
     root::{Root, file_type, open_dir},
 };
-use crate::backend::nfs::tree::{Cause, Kind, Pace, Usage};
+use crate::backend::nfs::{
+    path::split,
+    tree::{Cause, Kind, Pace, Usage},
+};
 
 /// Names of one step: with a pace of a hundred calls a second a step is under a second.
 const BATCH: u32 = 64;

@@ -30,11 +30,13 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use super::{
     Worker,
     cause::of_errno,
-    path::split,
     reading::{Found, Names, START, buffer},
     root::{Root, file_type, open_dir},
 };
-use crate::backend::nfs::tree::{Cause, Kind, Removed};
+use crate::backend::nfs::{
+    path::split,
+    tree::{Cause, Kind, Removed},
+};
 
 /// Tasks at the same time.
 const WIDTH: usize = 8;

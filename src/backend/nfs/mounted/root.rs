@@ -20,11 +20,13 @@ use rustix::{
 
 use super::{
     cause::{of_errno, of_io},
-    path::{check, split},
     reading::entries,
 };
 use crate::{
-    backend::nfs::tree::{Cause, Entry, Kind, Made, Owner, Space},
+    backend::nfs::{
+        path::{components, split},
+        tree::{Cause, Entry, Kind, Made, Owner, Space},
+    },
     sys::{beneath::Beneath, errno},
 };
 
@@ -187,7 +189,7 @@ impl Root {
     }
 
     pub(super) fn list(&self, path: &str) -> Result<Vec<Entry>, Cause> {
-        check(path)?;
+        components(path).map(drop)?;
         let directory = open_dir(&self.descend(Path::new(path))?)?;
         let mut found = Vec::new();
         entries(&directory, |entry| {

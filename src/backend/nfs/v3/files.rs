@@ -12,9 +12,9 @@ use uuid::Uuid;
 use super::{
     NfsV3,
     failure::Failure,
-    path::{components, parent_and_name},
     walk::{Node, in_directory},
 };
+use crate::backend::nfs::path::{components, parent_and_name};
 use crate::backend::nfs::tree::{Cause, Kind};
 
 /// Every server takes that much in a call.

@@ -5,7 +5,8 @@ use std::{collections::HashSet, time::Duration};
 use nfs3_client::nfs3_types::nfs3::{fattr3, nfs_fh3, nfsstat3};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::{NfsV3, failure::Failure, pages::Cursor, path::components};
+use super::{NfsV3, failure::Failure, pages::Cursor};
+use crate::backend::nfs::path::components;
 use crate::backend::nfs::tree::{Cause, Kind, Pace, Usage};
 
 impl NfsV3 {

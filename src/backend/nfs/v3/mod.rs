@@ -17,7 +17,6 @@ mod measure;
 mod names;
 mod outage;
 mod pages;
-mod path;
 mod pool;
 mod procedure;
 mod remove;
@@ -35,12 +34,15 @@ use async_trait::async_trait;
 use nfs3_client::nfs3_types::nfs3::{FSSTAT3args, nfs_fh3};
 use tokio::{sync::Mutex, time::timeout};
 
+use self::pool::Pool;
 pub(crate) use self::{
     config::ServerConfig,
     service::{NfsVersion, null, null_v3},
 };
-use self::{path::components, pool::Pool};
-use super::tree::{Cause, Entry, Kind, Made, Owner, Pace, Removed, Space, Tree, TreeError, Usage};
+use super::{
+    path::components,
+    tree::{Cause, Entry, Kind, Made, Owner, Pace, Removed, Space, Tree, TreeError, Usage},
+};
 
 /// Operations of a few calls may take as long as so many of the slowest.
 const SLOW_CALLS: u32 = 3;

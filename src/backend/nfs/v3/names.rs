@@ -8,9 +8,9 @@ use nfs3_client::nfs3_types::nfs3::{
 use super::{
     NfsV3,
     failure::Failure,
-    path::{components, parent_and_name},
     walk::{Node, in_directory},
 };
+use crate::backend::nfs::path::{components, parent_and_name};
 use crate::backend::nfs::tree::{Cause, Kind, Made, Owner};
 
 /// The bits that chmod sets.

@@ -7,9 +7,9 @@ use nfs3_client::nfs3_types::nfs3::{
 use super::{
     NfsV3,
     failure::Failure,
-    path::components,
     walk::{Node, kind_of},
 };
+use crate::backend::nfs::path::components;
 use crate::backend::nfs::tree::{Cause, Entry};
 
 /// How much a page holds, in bytes of names, and in all: some 150 names. A server that has to read the

@@ -13,7 +13,8 @@ use std::collections::HashMap;
 use nfs3_client::nfs3_types::nfs3::{REMOVE3args, RMDIR3args, nfs_fh3, nfsstat3};
 use tokio::task::JoinSet;
 
-use super::{NfsV3, failure::Failure, pages::Cursor, path::parent_and_name, walk::in_directory};
+use super::{NfsV3, failure::Failure, pages::Cursor, walk::in_directory};
+use crate::backend::nfs::path::parent_and_name;
 use crate::backend::nfs::tree::{Cause, Removed};
 
 /// Files of one job: they are deleted one after the other.

@@ -1,4 +1,4 @@
-//! Paths as they are written, and their components, which are all that a server is ever told.
+//! Paths on an export as they are written, and their components, which are all that a server is ever told.
 
 use crate::backend::nfs::tree::Cause;
 
@@ -22,6 +22,16 @@ pub(super) fn components(path: &str) -> Result<Vec<&str>, Cause> {
         None => Ok(parts),
         Some(part) => Err(Cause::Refused(format!("{part:?} is no name in a path on an export"))),
     }
+}
+
+/// The same, as text.
+///
+/// # Errors
+///
+/// `Refused`, also for the export itself.
+pub(super) fn split(path: &str) -> Result<(&str, &str), Cause> {
+    parent_and_name(path)?;
+    Ok(path.rsplit_once('/').unwrap_or(("", path)))
 }
 
 /// A path's parent, and the name within it.
