@@ -1,6 +1,6 @@
-//! What every run of the tests shows of real machines: NFS mounts by the kernel, a disk that is plugged
-//! in, and a volume that grows while it is mounted (the hosts that tests run on may not have the
-//! capability for that).
+//! What every run of the tests shows of real machines: NFS mounts by the kernel and by hawser, a disk that
+//! is plugged in, and a volume that grows while it is mounted (the hosts that tests run on may not have
+//! the capability for that).
 
 use serde_json::json;
 
@@ -39,7 +39,16 @@ fn machines_mount_nfs_get_disks_and_grow_a_mounted_volume() {
     lab.step("hawser starts");
     let state = lab.disk("state", 2 * GIB);
     node.mount_state(&node.attach(&state));
-    node.start_hawser("");
+    let server = format!("server = \"{}:/export/apps\"", filer.address);
+    node.start_hawser(&format!("[daemon]\ncluster = \"lab\"\n[backends.nfs.filer]\n{server}\n"));
+
+    lab.step("an NFS volume is a directory of the filer's");
+    node.create_volume("shared", &json!({"backend": "nfs", "size": "64MiB"}));
+    let path = node.mount_volume("shared", "task");
+    node.sh(&format!("echo through-hawser >{path}/file; sync {path}/file")).ok();
+    let written = filer.sh("cat $(find /disk/apps/shared -name file)").ok();
+    assert_eq!(written, "through-hawser");
+    node.unmount_volume("shared", "task");
 
     lab.step("an ext4 volume grows while it is mounted");
     node.create_volume("grows", &json!({"size": "64MiB", "fs": "ext4"}));
