@@ -234,7 +234,11 @@ pub fn attach(image: &File, path: &Path, discards: Discards) -> Result<LoopInfo,
 }
 
 fn attach_free(image: &File, path: &Path, discards: Discards) -> io::Result<LoopInfo> {
-    let control = open(Path::new(CONTROL))?;
+    let control = open(Path::new(CONTROL)).map_err(|error| {
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        let advice = if missing { "; load the kernel's module: `modprobe loop`" } else { "" };
+        io::Error::new(error.kind(), format!("{error}{advice}"))
+    })?;
     for _ in 0..ATTACH_ATTEMPTS {
         let number = ioctls::get_free(&control)
             .map_err(errno::on("get a free device from", Path::new(CONTROL)))?;
