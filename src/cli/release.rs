@@ -16,11 +16,11 @@ use crate::{
     cluster::Store,
     config::Config,
     engine::{Host, StepError, Subject},
-    spec::VolumeName,
+    spec::{BackendSpec, VolumeName},
     sys::{
         mountinfo::MountTable,
         namespaces::{OutsideHolder, outside_holders},
-        nfs::{self, Helper, Server},
+        nfs::{self, Helper, Server, Unmounted},
     },
     volume::{
         Device, Observed, Record,
@@ -119,8 +119,13 @@ async fn release_exports(root: &Path) -> anyhow::Result<Exit> {
         let below = mounts.iter().filter(|mount| mount.mount_point.parent() == Some(&dir));
         for mount in below {
             let path = &mount.mount_point;
-            match nfs::unmount(path, Server::Silent, &Helper::itself()).await {
-                Ok(_) => println!("{}: unmounted", path.display()),
+            // Never by force: an image on it may be in use, and was said to be so before.
+            match nfs::unmount(path, Server::Answers, &Helper::itself()).await {
+                Ok(Unmounted::Clean) => println!("{}: unmounted", path.display()),
+                Ok(Unmounted::Forced | Unmounted::Lazy) => println!(
+                    "{}: taken out of the tree, as its unmounting does not end",
+                    path.display()
+                ),
                 Err(error) => {
                     eprintln!("{error}");
                     exit = Exit::Failure;
@@ -142,8 +147,19 @@ async fn release_in_time(
     (name, result.unwrap_or(Err(ReleaseError::TooLong)))
 }
 
+/// An image on an export that this node has not mounted is not in use here; to look at it would mount it.
+async fn is_on_an_export_that_is_not_mounted(host: &Host, record: &Record) -> io::Result<bool> {
+    let BackendSpec::Nfs(nfs) = &record.spec.backend else { return Ok(false) };
+    let at = host.export_path(&nfs.export);
+    let mounts = spawn_blocking(MountTable::read).await.map_err(io::Error::other)??;
+    Ok(!record.spec.backend.is_directory() && mounts.at(&at).is_none())
+}
+
 /// Takes the steps of the plan towards nothing being in the kernel; how many there were.
 async fn release(host: &Host, record: Record, held: Held) -> Result<usize, ReleaseError> {
+    if is_on_an_export_that_is_not_mounted(host, &record).await.map_err(ReleaseError::Unknown)? {
+        return Ok(0);
+    }
     let mut subject = Subject::new(record);
     let backend = &subject.record.spec.backend;
     // Their backend, or server, may be away by now: the mount table knows all that is needed.

@@ -17,7 +17,10 @@ use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -76,6 +79,22 @@ impl Subject {
     }
 }
 
+/// A directory that is to be published.
+#[derive(Debug)]
+struct Wanted {
+    /// What the mount table says is mounted at the stage.
+    device: (u32, u32),
+    /// It was given up meanwhile: what was opened at last is published by nobody.
+    late: Arc<AtomicBool>,
+}
+
+impl Wanted {
+    fn still(&self, shown: u64) -> bool {
+        let (major, minor) = self.device;
+        rustix::fs::makedev(major, minor) == shown && !self.late.load(Ordering::SeqCst)
+    }
+}
+
 impl Host {
     /// Changes nothing yet. The mount table holds resolved paths, so the root is resolved, too.
     #[must_use]
@@ -103,6 +122,12 @@ impl Host {
     #[must_use]
     pub fn stage_path(&self, id: VolumeId) -> PathBuf {
         self.root.join("stage").join(id.to_string())
+    }
+
+    /// Where an NFS export is mounted as a whole, while there is need for it.
+    #[must_use]
+    pub fn export_path(&self, export: &str) -> PathBuf {
+        self.root.join("exports").join(export)
     }
 
     /// The path that tasks get.
@@ -304,12 +329,17 @@ impl Host {
         let mounts = spawn_blocking(MountTable::read).await??;
         let mount = mounts.at(&stage).filter(|mount| directories.shows(&volume, mount));
         let device = mount.ok_or(PathError::NotStaged(stage))?.device;
-        let published = tokio::time::timeout(PUBLISH, self.publish(record, Some(device))).await;
-        published.map_err(|_| PathError::Late { after: PUBLISH })?
+        let late = Arc::new(AtomicBool::new(false));
+        let wanted = Wanted { device, late: Arc::clone(&late) };
+        let published = tokio::time::timeout(PUBLISH, self.publish(record, Some(wanted))).await;
+        published.map_err(|_| {
+            late.store(true, Ordering::SeqCst);
+            PathError::Late { after: PUBLISH }
+        })?
     }
 
-    /// `device` is what the stage must be on; `None` where its file system was looked at just now.
-    async fn publish(&self, record: &Record, device: Option<(u32, u32)>) -> Result<(), Cause> {
+    /// `wanted` is for what may be on a server that is away.
+    async fn publish(&self, record: &Record, wanted: Option<Wanted>) -> Result<(), Cause> {
         let (stage, data) = (self.stage_path(record.id), data_dir(record));
         let path = self.published_path(&record.name);
         spawn_blocking(move || {
@@ -321,7 +351,7 @@ impl Host {
             let data =
                 Beneath::open(&stage, &data).map_err(path_error("open the data of", &stage))?;
             let shown = fs::metadata(data.path()).map_err(path_error("look at", &stage))?.dev();
-            if device.is_some_and(|(major, minor)| rustix::fs::makedev(major, minor) != shown) {
+            if wanted.is_some_and(|wanted| !wanted.still(shown)) {
                 return Err(PathError::NotStaged(stage));
             }
             mount::bind(&data.path(), &path).map_err(path_error("bind the volume to", &path))

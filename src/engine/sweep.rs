@@ -119,9 +119,9 @@ impl Engine {
             return;
         }
         let path = self.shared.host.published_path(&view.record.name);
-        let (Some(mount), Some(_)) = (mounts.at(&stage).cloned(), mounts.at(&path)) else {
-            return handle.tell(Message::Vanished);
-        };
+        let shown = mounts.at(&path).map(|mount| mount.device);
+        let staged = mounts.at(&stage).filter(|mount| shown == Some(mount.device));
+        let Some(mount) = staged.cloned() else { return handle.tell(Message::Vanished) };
         let question = match self.shared.host.server_of(&view.record) {
             // Whoever touches the mount of a server that is away waits for it: the server is asked
             // by itself.

@@ -34,6 +34,7 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) fn new(settings: ExportSettings, signer: &Signer, node: &Node, root: &Path) -> Self {
+        // `Host::export_path`.
         let images = Images::new(root.join("exports").join(&settings.name));
         let tree: Arc<dyn Tree> = match settings.control {
             Control::V3 => Arc::new(v3::NfsV3::new(server(&settings))),

@@ -63,7 +63,8 @@ impl Export {
     pub(super) async fn images(&self) -> Result<Local, NfsError> {
         // A call on a mount whose server is away does not return.
         self.answers().await?;
-        let mut opened = self.images.local.lock().await;
+        let late = |_| NfsError::ImageLate { after: LIMIT };
+        let mut opened = timeout(LIMIT, self.images.local.lock()).await.map_err(late)?;
         let device = match self.images_device()? {
             Some(device) => device,
             None => {

@@ -202,7 +202,7 @@ impl Backend for Nfs {
     async fn remove(&self, volume: &VolumeRef) -> Result<(), BackendError> {
         match self.layout(volume).map_err(failed("remove"))? {
             Layout::Directory(export, spec) => {
-                export.places.delete(volume.id, spec).await.map_err(failed("remove"))
+                export.places.delete(volume, spec).await.map_err(failed("remove"))
             }
             Layout::Image(export, image) => {
                 let images = export.images().await.map_err(failed("remove"))?;

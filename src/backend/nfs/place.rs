@@ -135,7 +135,14 @@ impl Places {
         fault::point("nfs.create.drafted");
         self.make_parents(&spec.path).await?;
         match self.tree.rename(&draft, &spec.path).await {
-            Ok(()) => Ok(Made::New),
+            Ok(()) => {
+                // Somebody may have made a volume of what was a mere directory a moment ago.
+                if let Err(error) = self.refuse_nested(&spec.path).await {
+                    self.tree.rename(&spec.path, &draft).await?;
+                    return Err(error);
+                }
+                Ok(Made::New)
+            }
             Err(TreeError { cause: Cause::Exists, .. }) => {
                 self.tree.remove_tree(&draft).await?;
                 Ok(Made::Present)
@@ -254,7 +261,12 @@ impl Places {
     async fn bring_back(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
         self.make_parents(&spec.path).await?;
         match self.tree.rename(&removed(id), &spec.path).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                // It may have left it before it was moved.
+                self.write_user(&spec.path, id).await?;
+                self.tree.remove_tree(&left(&spec.path, id)).await?;
+                Ok(())
+            }
             Err(TreeError { cause: Cause::Exists, .. }) => {
                 Err(NfsError::NoWayBack { path: spec.path.clone(), from: removed(id) })
             }
@@ -265,17 +277,17 @@ impl Places {
     /// Puts a removed volume out of the way; where other nodes use it, this one leaves it.
     pub(super) async fn set_aside(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
         match self.locate(id, spec).await? {
-            Place::Here => {
-                if self.has_others(&spec.path, id).await? {
-                    return self.leave(id, spec).await;
-                }
-                self.tree.make_dir(REMOVED, 0o700).await?;
-                self.tree.rename(&spec.path, &removed(id)).await?;
-                fault::point("nfs.aside.renamed");
+            Place::Here if self.has_others(&spec.path, id).await? => {
+                self.leave(id, spec).await?;
+                fault::point("nfs.aside.left");
+                self.move_away_if_unused(id, spec).await?;
             }
+            Place::Here => self.move_away(id, spec).await?,
+            // The others have left it as well, at the same moment perhaps.
+            Place::Left => self.move_away_if_unused(id, spec).await?,
             // Perhaps renamed by a hawser that was killed then.
             Place::Aside => {}
-            Place::Left | Place::Draft | Place::Nowhere => return Ok(()),
+            Place::Draft | Place::Nowhere => return Ok(()),
         }
         if self.is_missed(id, spec).await? {
             // It was joined in this moment.
@@ -283,6 +295,25 @@ impl Places {
             self.leave(id, spec).await?;
         }
         Ok(())
+    }
+
+    async fn move_away(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
+        self.tree.make_dir(REMOVED, 0o700).await?;
+        self.tree.rename(&spec.path, &removed(id)).await?;
+        fault::point("nfs.aside.renamed");
+        Ok(())
+    }
+
+    /// Where two nodes leave at the same moment, each sees the other, and then nobody: one of them moves
+    /// it away.
+    async fn move_away_if_unused(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
+        if !self.users(&spec.path).await?.is_empty() {
+            return Ok(());
+        }
+        match self.move_away(id, spec).await {
+            Err(NfsError::Tree(TreeError { cause: Cause::NotFound, .. })) => Ok(()),
+            moved => moved,
+        }
     }
 
     /// Whether what is aside has users that lost it: who joined it while it was moved. One that found
@@ -304,7 +335,13 @@ impl Places {
     }
 
     /// Deletes what this node has of a volume, and the data if no other node uses it.
-    pub(super) async fn delete(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
+    pub(super) async fn delete(&self, volume: &VolumeRef, spec: &NfsSpec) -> Result<(), NfsError> {
+        let id = volume.id;
+        if volume.handle.is_none() && self.is_anothers(id, spec).await? {
+            // It was about to be joined, and that failed: nobody here has decided about its data.
+            self.tree.remove_tree(&user(&spec.path, id)).await?;
+            return Ok(());
+        }
         self.set_aside(id, spec).await?;
         fault::point("nfs.remove.aside");
         match self.locate(id, spec).await? {
@@ -328,6 +365,12 @@ impl Places {
     async fn forget(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
         self.tree.remove_tree(&left(&spec.path, id)).await?;
         Ok(())
+    }
+
+    /// Whether what lies at its path was made for another volume.
+    async fn is_anothers(&self, id: VolumeId, spec: &NfsSpec) -> Result<bool, NfsError> {
+        Ok(self.locate(id, spec).await? == Place::Here
+            && self.read_mark(&spec.path).await?.is_some_and(|mark| mark.id != id))
     }
 
     async fn has_others(&self, dir: &str, id: VolumeId) -> Result<bool, NfsError> {

@@ -121,10 +121,10 @@ async fn a_new_volume_has_its_data_directory_with_its_owner() {
 async fn a_second_node_joins_the_volume_and_the_last_one_deletes_it() {
     let world = World::new();
     let (one, two) = (world.node("n1"), world.node("n2"));
-    let (first, second) = (volume("shared"), volume("shared"));
-    one.create(&first).await.unwrap();
+    let (mut first, mut second) = (volume("shared"), volume("shared"));
+    first.handle = one.create(&first).await.unwrap().handle;
     world.write("shared/data/file");
-    two.create(&second).await.unwrap();
+    second.handle = two.create(&second).await.unwrap().handle;
     assert_eq!(two.inspect(&second).await.unwrap(), Inspection::Detached);
 
     one.remove(&first).await.unwrap();
@@ -466,4 +466,73 @@ async fn a_volume_that_was_joined_while_it_was_moved_away_goes_back() {
     one.remove(&again).await.unwrap();
     assert_eq!(two.inspect(&stray).await.unwrap(), Inspection::Detached);
     assert!(!world.has(&format!(".hawser-removed/{}", again.id)));
+}
+
+/// Each sees the other and leaves; then nobody is left who would delete it.
+#[tokio::test]
+async fn nodes_that_remove_one_volume_at_the_same_moment_delete_it() {
+    let world = World::new();
+    for round in 0..10 {
+        let name = format!("left-{round}");
+        let (one, two) = (world.node("n1"), world.node("n2"));
+        let (mut first, mut second) = (volume(&name), volume(&name));
+        first.handle = one.create(&first).await.unwrap().handle;
+        second.handle = two.create(&second).await.unwrap().handle;
+        let (a, b) = tokio::join!(one.remove(&first), two.remove(&second));
+        // What met the other's rename is repeated, as the engine does.
+        for (removed, backend, volume) in [(a, &one, &first), (b, &two, &second)] {
+            if removed.is_err() {
+                backend.remove(volume).await.unwrap();
+            }
+        }
+        assert!(!world.has(&name), "round {round}");
+        let aside = fs::read_dir(world.path(".hawser-removed")).unwrap().count();
+        assert_eq!(aside, 0, "round {round}");
+    }
+    // As after a crash between the leaving and the second look.
+    let (one, two) = (world.node("n1"), world.node("n2"));
+    let (mut first, mut second) = (volume("v"), volume("v"));
+    first.handle = one.create(&first).await.unwrap().handle;
+    second.handle = two.create(&second).await.unwrap().handle;
+    for id in [first.id, second.id] {
+        let user = world.path(&format!("v/.hawser/users/{id}"));
+        fs::rename(&user, format!("{user}.left")).unwrap();
+    }
+    one.remove(&first).await.unwrap();
+    assert!(!world.has("v"));
+}
+
+#[tokio::test]
+async fn what_both_have_left_comes_back_whole() {
+    let world = World::new();
+    let (one, two) = (world.node("n1"), world.node("n2"));
+    let (mut first, mut second) = (volume("v"), volume("v"));
+    first.handle = one.create(&first).await.unwrap().handle;
+    second.handle = two.create(&second).await.unwrap().handle;
+    world.write("v/data/file");
+    let user = world.path(&format!("v/.hawser/users/{}", second.id));
+    fs::rename(&user, format!("{user}.left")).unwrap();
+    one.set_aside(&first).await.unwrap();
+    assert!(!world.has("v"));
+    one.create(&first).await.unwrap();
+    assert_eq!(one.inspect(&first).await.unwrap(), Inspection::Detached);
+    assert!(world.has("v/data/file"));
+}
+
+/// Nobody on this node has decided anything about the data.
+#[tokio::test]
+async fn a_creation_that_failed_after_it_joined_deletes_nothing() {
+    let world = World::new();
+    let (one, two) = (world.node("n1"), world.node("n2"));
+    let (mut first, second) = (volume("v"), volume("v"));
+    first.handle = one.create(&first).await.unwrap().handle;
+    world.write("v/data/file");
+    two.create(&second).await.unwrap();
+    one.set_aside(&first).await.unwrap();
+    assert_eq!(one.inspect(&first).await.unwrap(), Inspection::SetAside);
+
+    two.remove(&second).await.unwrap();
+    assert!(world.has("v/data/file"), "the first may still want it back");
+    one.create(&first).await.unwrap();
+    assert_eq!(one.inspect(&first).await.unwrap(), Inspection::Detached);
 }

@@ -78,7 +78,10 @@ impl VolumeTask {
             Message::Trim { reply } => self.trim(reply),
             Message::Outside(outside) => self.swept(&outside).await,
             Message::Health(health) => self.examined(health),
-            Message::Vanished => self.forget_stale_observation(),
+            Message::Vanished => {
+                self.examined(Ok(()));
+                self.forget_stale_observation();
+            }
             Message::Measured(measured) => self.measured(measured),
             Message::Wake => {}
         }
