@@ -7,8 +7,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::net::UnixStream;
 
+use super::stream::Stream;
 use crate::http::admin::wire::ErrorResponse;
 
 /// Longer than the daemon's own longest deadline, a file system check excepted.
@@ -57,7 +57,7 @@ impl Client {
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Bytes> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.away(error))?;
+        let stream = Stream::connect(&self.socket).await.map_err(|error| self.away(error))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let request = Request::builder()

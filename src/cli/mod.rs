@@ -16,6 +16,7 @@ mod serve;
 mod snapshot;
 mod spec;
 mod store;
+mod stream;
 mod volume;
 
 use std::{ffi::OsString, path::PathBuf};

@@ -252,3 +252,25 @@ fn a_reader_that_has_seen_enough_ends_a_command_quietly() {
     }
     world.finish();
 }
+
+/// A daemon that ends while it is asked: with the signal of a broken pipe, a command would end without a
+/// word.
+#[test]
+fn a_command_whose_daemon_ends_says_so() {
+    let world = World::new();
+    world.write_configuration();
+    let socket = std::os::unix::net::UnixListener::bind(world.path("admin.sock")).unwrap();
+    let daemon = std::thread::spawn(move || {
+        for connection in socket.incoming().take(100) {
+            // Closed at once, mostly before the request is written.
+            drop(connection.unwrap());
+        }
+    });
+    for _ in 0..100 {
+        let output = world.cli(["volume", "ls"]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("the daemon ended while it worked"), "{error}");
+    }
+    daemon.join().unwrap();
+}

@@ -31,7 +31,7 @@ use crate::{
 
 /// A process that starts in a namespace of its own has all mounts for a moment: one look is not
 /// enough to refuse somebody for it.
-const LOOKS: u32 = 5;
+const LOOKS: u32 = 15;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 impl VolumeTask {
