@@ -104,7 +104,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
             }
         }
     }
-    match release_exports(&config.root).await? {
+    match release_exports(host.root()).await? {
         Exit::Success => Ok(exit),
         worse @ (Exit::Failure | Exit::Usage) => Ok(worse),
     }

@@ -118,6 +118,12 @@ impl Host {
         Ok(())
     }
 
+    /// The root directory, resolved as the mount table has it.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where a volume's file system is mounted.
     #[must_use]
     pub fn stage_path(&self, id: VolumeId) -> PathBuf {

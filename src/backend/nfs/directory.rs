@@ -9,12 +9,11 @@ use crate::{
 
 impl Export {
     pub(super) async fn create(&self, volume: &VolumeRef, spec: &NfsSpec) -> Result<(), NfsError> {
-        let new = self.places.locate(volume.id, spec).await? == Place::Nowhere
-            && !self.places.is_directory(&spec.path).await?;
-        if new {
+        let place = self.places.locate(volume.id, spec).await?;
+        if place == Place::Nowhere && !self.places.is_directory(&spec.path).await? {
             self.admit(volume.spec.size).await?;
         }
-        self.places.make(volume, spec).await
+        self.places.make(volume, spec, place).await
     }
 
     pub(super) async fn inspect(

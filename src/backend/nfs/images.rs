@@ -32,7 +32,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Images {
     /// Where the export is mounted; immutable where it is not.
-    at: PathBuf,
+    pub(super) at: PathBuf,
     /// Opened when they are first needed. Held while the export is looked for, mounted and opened, so
     /// that it is mounted once.
     local: Mutex<Option<Local>>,

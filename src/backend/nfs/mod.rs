@@ -22,6 +22,7 @@ mod v3;
 
 use std::{
     collections::{BTreeMap, HashSet},
+    fs,
     path::Path,
 };
 
@@ -57,6 +58,8 @@ impl Nfs {
     #[must_use]
     pub fn open(settings: NfsSettings, node: &Node, root: &Path) -> Self {
         let NfsSettings { cluster, secret, exports } = settings;
+        // The mount table holds resolved paths, as in `Host::new`.
+        let root = &fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
         let signer = mark::Signer::new(&cluster, secret.as_ref().map(Secret::expose));
         let exports = exports
             .into_iter()

@@ -95,8 +95,14 @@ impl Places {
     }
 
     /// Makes the volume's directory, joins the one that is there, or brings back what was put aside.
-    pub(super) async fn make(&self, volume: &VolumeRef, spec: &NfsSpec) -> Result<(), NfsError> {
-        match self.locate(volume.id, spec).await? {
+    /// `place` is where it was located a moment ago.
+    pub(super) async fn make(
+        &self,
+        volume: &VolumeRef,
+        spec: &NfsSpec,
+        place: Place,
+    ) -> Result<(), NfsError> {
+        match place {
             Place::Here => return Ok(()),
             Place::Aside => return self.bring_back(volume.id, spec).await,
             Place::Left | Place::Draft | Place::Nowhere => {}

@@ -536,3 +536,22 @@ async fn a_creation_that_failed_after_it_joined_deletes_nothing() {
     one.create(&first).await.unwrap();
     assert_eq!(one.inspect(&first).await.unwrap(), Inspection::Detached);
 }
+
+/// What is not found in the mount table would be mounted once more by every call.
+#[tokio::test]
+async fn exports_are_mounted_at_resolved_paths() {
+    let world = World::new();
+    let real = TempDir::new().unwrap();
+    let link = real.path().join("link");
+    fs::create_dir(real.path().join("mnt")).unwrap();
+    std::os::unix::fs::symlink("mnt", &link).unwrap();
+    let settings = NfsSettings {
+        cluster: "prod".into(),
+        secret: None,
+        exports: vec![testing::export_of(&world.filer)],
+    };
+    let node = Node { name: "n1".into(), machine: "m1".into() };
+    let backend = Nfs::open(settings, &node, &link);
+    let resolved = real.path().canonicalize().unwrap().join("mnt/exports/fast");
+    assert_eq!(backend.exports["fast"].images.at, resolved);
+}
