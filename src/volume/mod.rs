@@ -9,6 +9,7 @@
 pub mod effect;
 mod holder;
 mod ids;
+mod node;
 mod observed;
 pub mod plan;
 mod record;
@@ -16,6 +17,7 @@ pub mod transition;
 
 pub use holder::{CallerEpoch, Holder};
 pub use ids::{Handle, MountId, VolumeId};
+pub use node::{NodeName, NotANodeName};
 pub use observed::{Device, DeviceContent, Observed, Transit};
 pub use record::{Contents, DATA, Phase, Purge, Record};
 
