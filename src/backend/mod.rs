@@ -185,6 +185,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Keeping other machines away from a volume, where the backend can do that.
+    fn fencing(&self) -> Option<&dyn Fencing> {
+        None
+    }
+
     /// Snapshots, where the backend has them.
     fn snapshots(&self) -> Option<&dyn Snapshots> {
         None
@@ -261,6 +266,42 @@ pub enum Beyond {
     Said,
     /// It is not mounted for further tasks.
     Refused,
+}
+
+/// Keeping other machines away from a volume: what a takeover stands on.
+#[async_trait]
+pub trait Fencing: Send + Sync {
+    /// What the backend calls the machine of this node.
+    ///
+    /// # Errors
+    ///
+    /// Where nobody tells.
+    async fn machine(&self) -> Result<String, BackendError>;
+
+    /// Whether that machine can still write to what is attached to it.
+    ///
+    /// # Errors
+    ///
+    /// Not knowing is an error, never `Gone`.
+    async fn state(&self, machine: &str) -> Result<MachineState, BackendError>;
+
+    /// Takes the volume away from that machine, whether it lets go of it or not. Postcondition: no
+    /// write of that machine reaches the volume any more. Only what does not end by itself is
+    /// forced. It succeeds where that machine does not have the volume.
+    ///
+    /// # Errors
+    ///
+    /// `InUse` where a third machine has it: nothing was changed then.
+    async fn fence(&self, volume: &VolumeRef, machine: &str) -> Result<(), BackendError>;
+}
+
+/// Whether a machine can still write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MachineState {
+    /// It runs, or is about to run, or has not stopped yet.
+    Runs,
+    /// It is stopped, or terminated, or there is none of that name.
+    Gone,
 }
 
 /// Copies of a volume's storage at a moment.

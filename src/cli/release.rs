@@ -13,7 +13,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::{Exit, config::Source, serve::open_host};
 use crate::{
-    cluster::Store,
+    cluster::Embedded,
     config::Config,
     engine::{Host, StepError, Subject},
     spec::{BackendSpec, VolumeName},
@@ -83,7 +83,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let held = if args.force { Held::Release } else { Held::Skip };
     // Takes the store's lock: a daemon that still runs would mount everything again.
-    let (_store, records) = Store::open(&config.state_dir)?;
+    let (_store, records) = Embedded::open(&config.state_dir)?;
     let host = Arc::new(open_host(&config)?);
     let mut waiting = VecDeque::from(records);
     let mut running = JoinSet::new();

@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Exit, backends, config::Source, images::images_in};
 use crate::{
-    cluster::Store,
+    cluster::{Embedded, Keeper},
     config::{Config, LogFormat},
     engine::{Engine, Host},
     http::{admin, docker, socket::Socket},
@@ -116,18 +116,18 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
 /// The store, and its records. Refused where images show that the records of this node are elsewhere:
 /// on a disk that is not mounted, say. Docker would forget every volume that is not known here.
-fn open_store(config: &Config) -> anyhow::Result<(Store, Vec<Record>)> {
+fn open_store(config: &Config) -> anyhow::Result<(Keeper, Vec<Record>)> {
     let (state, images) = (&config.state_dir, &config.local.dir);
-    if !Store::exists(state)? {
+    if !Embedded::exists(state)? {
         // Before an empty store is made in the place of the lost one.
         ensure_no_images(state, images)?;
     }
     std::fs::create_dir_all(state).with_context(|| format!("cannot make {}", state.display()))?;
-    let (store, records) = Store::open(state)?;
+    let (store, records) = Embedded::open(state)?;
     if records.is_empty() {
         ensure_no_images(state, images)?;
     }
-    Ok((store, records))
+    Ok((Keeper::alone(store), records))
 }
 
 fn ensure_no_images(state: &Path, dir: &Path) -> anyhow::Result<()> {
@@ -147,7 +147,7 @@ fn ensure_no_images(state: &Path, dir: &Path) -> anyhow::Result<()> {
 /// The engine over this node's backends.
 pub(super) async fn open_engine(
     config: &Config,
-    store: Store,
+    store: Keeper,
     records: Vec<Record>,
 ) -> anyhow::Result<Engine> {
     std::fs::create_dir_all(&config.root)

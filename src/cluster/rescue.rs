@@ -7,7 +7,10 @@ use std::{collections::HashSet, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::embedded::{self, FORMAT, StoreError};
+use super::{
+    StoreError,
+    embedded::{self, FORMAT},
+};
 use crate::volume::{Contents, Phase, Purge, Record};
 
 /// Every record of a store.

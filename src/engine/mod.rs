@@ -40,7 +40,7 @@ pub use snapshots::{Consistency, Taken};
 pub use view::{State, View};
 
 use crate::{
-    cluster::Store,
+    cluster::Keeper,
     spec::{self, Asked, Bytes, Defaults, Request, Stated, VolumeName},
     sys::format::Repair,
     volume::{
@@ -80,7 +80,7 @@ pub struct Settings {
 #[derive(Debug)]
 struct Shared {
     settings: Settings,
-    store: Store,
+    store: Keeper,
     host: Host,
     registry: Registry,
     callers: Callers,

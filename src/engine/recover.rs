@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     backend::Backend,
-    cluster::Store,
+    cluster::Keeper,
     sys::{caps, freeze, mountinfo::MountTable},
     volume::{
         Contents, Phase, Record, VolumeId,
@@ -53,7 +53,7 @@ impl Engine {
     /// Nothing was changed then.
     pub async fn start(
         settings: Settings,
-        store: Store,
+        store: Keeper,
         records: Vec<Record>,
         host: Host,
     ) -> Result<Self, StartError> {

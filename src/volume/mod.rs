@@ -1,14 +1,16 @@
 //! Volumes as data: records, holders, what is observed, and the pure decisions between them.
 //!
-//! No I/O, no clock, no tokio here. Two functions carry the product's behaviour:
+//! No I/O, no clock, no tokio here. Three functions carry the product's behaviour:
 //!
 //! - [`transition`]: what a request changes in the record, or why it is refused;
+//! - [`lease::decide`]: what a node has to do before it may touch a volume's storage at all;
 //! - [`plan::next`]: given the record (what should be) and the observation (what is), the one
 //!   step to take now. Recovery after a crash is the same function, called again.
 
 pub mod effect;
 mod holder;
 mod ids;
+pub mod lease;
 mod node;
 mod observed;
 pub mod plan;
@@ -17,9 +19,10 @@ pub mod transition;
 
 pub use holder::{CallerEpoch, Holder};
 pub use ids::{Handle, MountId, VolumeId};
+pub use lease::{Epoch, Lease, Owner};
 pub use node::{NodeName, NotANodeName};
 pub use observed::{Device, DeviceContent, Observed, Transit};
-pub use record::{Contents, DATA, Phase, Purge, Record};
+pub use record::{Contents, DATA, Phase, Purge, Record, Revision};
 
 #[cfg(test)]
 mod model_tests;

@@ -12,11 +12,13 @@
 //! Nobody was ever given a volume that is not `Formatted`, so what lies on a volume that is still
 //! `Formatting` after a crash is hawser's own half-made file system and nothing else.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Handle, Holder, MountId, VolumeId};
+use super::{Epoch, Handle, Holder, Lease, MountId, NodeName, VolumeId};
 use crate::spec::{BackendSpec, Bytes, Spec, VolumeName};
 
 /// The directory in a volume that tasks see, where the record does not name another one.
@@ -64,9 +66,45 @@ pub struct Record {
     /// The storage was grown and the file system on it was not yet.
     #[serde(default)]
     pub file_system_behind: bool,
+    /// Which node has its storage. Unused outside a cluster.
+    #[serde(default, skip_serializing_if = "Lease::is_unused")]
+    pub lease: Lease,
+    /// The nodes that have it mounted, where it needs no owner: a directory on a server.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub users: BTreeSet<NodeName>,
+    /// How often the cluster's store has changed it: what its next change is compared with.
+    #[serde(default, skip_serializing_if = "is_unnumbered")]
+    pub revision: Revision,
     /// Who uses it on this node.
     #[serde(default)]
     pub holders: Vec<Holder>,
+}
+
+/// The number of a record's state in the cluster's store.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Revision(u64);
+
+impl Revision {
+    /// The number of the state after it.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// The number; 0 is a record that the cluster's store has not seen.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<u64> for Revision {
+    fn from(revision: u64) -> Self {
+        Self(revision)
+    }
 }
 
 /// Where in its life a volume is.
@@ -117,6 +155,11 @@ const fn is_not(flag: &bool) -> bool {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_unnumbered(revision: &Revision) -> bool {
+    revision.get() == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 const fn is_first(generation: &u32) -> bool {
     *generation == 0
 }
@@ -140,6 +183,9 @@ impl Record {
             frozen: false,
             growing_to: None,
             file_system_behind: false,
+            lease: Lease { epoch: Epoch::FIRST, owner: None, from: None },
+            users: BTreeSet::new(),
+            revision: Revision(0),
             holders: Vec::new(),
         }
     }
@@ -148,6 +194,19 @@ impl Record {
     #[must_use]
     pub const fn is_removed(&self) -> bool {
         matches!(self.phase, Phase::Removed { .. })
+    }
+
+    /// What the nodes of a cluster share of it: all but what is true of this node alone, and the
+    /// number of its state.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        Self { holders: Vec::new(), frozen: false, revision: Revision(0), ..self.clone() }
+    }
+
+    /// The same volume as another node has stored it, with what is true of this node.
+    #[must_use]
+    pub fn with_shared(&self, shared: Self) -> Self {
+        Self { holders: self.holders.clone(), frozen: self.frozen, ..shared }
     }
 
     /// True while somebody on this node uses it, parked holders included.

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::{Finding, ebs::Reach, good, note, problem};
 use crate::{
     cli::serve::open_host,
-    cluster::Store,
+    cluster::Embedded,
     config::Config,
     engine::{Host, State, StepError, Subject, ext4_online_grow},
     http::admin::wire::VolumeInfo,
@@ -43,7 +43,7 @@ pub(super) fn of_daemon(volumes: Vec<VolumeInfo>) -> Vec<Finding> {
 
 /// What the daemon would do when it starts: the same plan, looked at and not carried out.
 pub(super) async fn of_records(config: &Config, images: &Images, reach: Reach) -> Vec<Finding> {
-    match Store::exists(&config.state_dir) {
+    match Embedded::exists(&config.state_dir) {
         Ok(true) => {}
         Ok(false) => {
             let known = HashSet::new();
@@ -53,7 +53,7 @@ pub(super) async fn of_records(config: &Config, images: &Images, reach: Reach) -
         Err(error) => return vec![problem("recovery", error.to_string())],
     }
     // Locked until the end: what is seen under a daemon that starts meanwhile would be half-true.
-    let (_store, records) = match Store::open(&config.state_dir) {
+    let (_store, records) = match Embedded::open(&config.state_dir) {
         Ok(opened) => opened,
         Err(error) => return vec![problem("recovery", error.to_string())],
     };

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::{StoreError, writer::Change};
+use super::{super::StoreError, writer::Change};
 use crate::{sys::durable, volume::Record};
 
 pub(super) const FILE: &str = "records.redb";

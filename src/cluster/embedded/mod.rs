@@ -12,40 +12,33 @@
 //! On a full disk new work is refused before it reaches the database, while there still is room
 //! for the changes that release something ([`Urgency`]).
 //!
-//! `writer` is the thread, `file` the database file and what is in it, `error` what can go wrong.
+//! `writer` is the thread, `file` the database file and what is in it, `store` the cluster's contract
+//! for a cluster of this one node.
 
-mod error;
 mod file;
+mod store;
 mod writer;
 
 use std::path::{Path, PathBuf};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::{StoreError, Urgency};
 use crate::volume::{Record, VolumeId};
 
-pub use error::StoreError;
 use file::{FILE, is_there, open_database, read_all};
 pub(super) use file::{FORMAT, decode, no_store, read_raw, write_all};
+pub(super) use writer::RESERVED;
 use writer::{Change, Job, Writer};
-
-/// Whether a change can be refused for lack of space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    /// New work: refused on a nearly full disk.
-    NewWork,
-    /// Lets go of something: stored as long as the file system takes a byte.
-    Release,
-}
 
 /// A handle to the store; clones share it.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub struct Embedded {
     jobs: mpsc::UnboundedSender<Job>,
     path: PathBuf,
 }
 
-impl Store {
+impl Embedded {
     /// Whether there is a store in `state_dir`, whole or not.
     ///
     /// # Errors

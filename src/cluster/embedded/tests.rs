@@ -45,17 +45,17 @@ impl State {
     }
 
     #[track_caller]
-    fn open(&self) -> (Store, Vec<Record>) {
-        Store::open(self.path()).unwrap()
+    fn open(&self) -> (Embedded, Vec<Record>) {
+        Embedded::open(self.path()).unwrap()
     }
 
     #[track_caller]
     fn error(&self) -> StoreError {
-        Store::open(self.path()).map(|(_, records)| records).unwrap_err()
+        Embedded::open(self.path()).map(|(_, records)| records).unwrap_err()
     }
 
     #[track_caller]
-    fn stop(&self, store: Store) {
+    fn stop(&self, store: Embedded) {
         drop(store);
         self.unlocked();
     }

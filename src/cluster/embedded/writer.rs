@@ -9,7 +9,7 @@ use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    StoreError, Urgency,
+    super::{StoreError, Urgency},
     file::{open_present, write_changes},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Below this much free space only releasing changes are stored.
-pub(super) const RESERVED: Bytes = Bytes::mib(16);
+pub(in crate::cluster) const RESERVED: Bytes = Bytes::mib(16);
 
 /// One change of one record.
 pub(super) enum Change {

@@ -4,7 +4,7 @@ use std::{path::Path, thread};
 
 use super::*;
 use crate::{
-    cluster::Store,
+    cluster::Embedded,
     volume::{
         Holder, Purge,
         testing::{at, dockerd, id, new_record, removed_record, used_record},
@@ -48,7 +48,7 @@ fn what_is_exported_and_imported_is_the_same() {
 
     assert_eq!(imported, Imported { records: 3, retained: 1 });
     assert_eq!(export(to.path()).unwrap().volumes, records());
-    assert_eq!(Store::open(to.path()).unwrap().1, records());
+    assert_eq!(Embedded::open(to.path()).unwrap().1, records());
 }
 
 /// The export may be old: the volume was undeleted since, or its file system finished, or the engine
@@ -95,7 +95,7 @@ fn an_export_of_another_format_is_refused() {
     assert!(!to.path().join("records.redb").exists());
 }
 
-/// As [`Store::open`] would refuse them: an import must not make a store that does not open.
+/// As [`Embedded::open`] would refuse them: an import must not make a store that does not open.
 #[test]
 fn an_export_with_one_id_or_one_name_twice_is_refused() {
     for twice in [
@@ -130,7 +130,7 @@ fn a_record_that_cannot_be_read_is_exported_as_text_and_must_be_mended_before_an
     assert!(matches!(error, ImportError::Unreadable(1)), "{error}");
 }
 
-/// `Store::open` refuses it, so the rescue must show it.
+/// `Embedded::open` refuses it, so the rescue must show it.
 #[test]
 fn a_record_under_another_volumes_id_is_exported_as_unreadable() {
     let from = state(&records());
@@ -145,7 +145,7 @@ fn a_record_under_another_volumes_id_is_exported_as_unreadable() {
 #[test]
 fn the_store_of_a_running_daemon_is_neither_exported_nor_imported() {
     let dir = state(&[]);
-    let (store, _) = Store::open(dir.path()).unwrap();
+    let (store, _) = Embedded::open(dir.path()).unwrap();
     assert!(matches!(export(dir.path()), Err(StoreError::Locked { .. })));
     let error = import(dir.path(), &of_format(FORMAT)).unwrap_err();
     assert!(matches!(error, ImportError::Store(StoreError::Locked { .. })), "{error}");

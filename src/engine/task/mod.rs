@@ -115,11 +115,14 @@ impl VolumeTask {
     /// Stores the record of a new volume, then runs. Done here, and not by the caller, because a
     /// caller can hang up between any two awaits.
     pub(super) async fn run_new(mut self) {
-        if let Err(error) = self.shared.store.put(&self.record, Urgency::NewWork).await {
-            // It may be on the disk all the same, and would be a volume after the next start.
-            let _ = self.shared.store.delete(self.record.id).await;
-            self.shared.registry.forget(&self.record.name, self.record.id);
-            return self.refuse_all(&error);
+        match self.shared.store.create(&self.record, Urgency::NewWork).await {
+            Ok(stored) => self.record = stored,
+            Err(error) => {
+                // It may be on the disk all the same, and would be a volume after the next start.
+                let _ = self.shared.store.delete(&self.record).await;
+                self.shared.registry.forget(&self.record.name, self.record.id);
+                return self.refuse_all(&error);
+            }
         }
         tracing::info!(volume = %self.record.name, id = %self.record.id, "state changed: new");
         if self.record.phase == Phase::Creating {

@@ -32,11 +32,14 @@ impl VolumeTask {
         if next == self.record && !self.unsaved {
             return Ok(());
         }
-        if let Err(error) = self.shared.store.put(&next, urgency).await {
-            // It may be on the disk all the same: what is true in memory is stored again.
-            self.unsaved = true;
-            return Err(error);
-        }
+        let next = match self.shared.store.put(&self.record, &next, urgency).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                // It may be on the disk all the same: what is true in memory is stored again.
+                self.unsaved = true;
+                return Err(error);
+            }
+        };
         if next.phase != self.record.phase {
             tracing::info!(
                 volume = %next.name, id = %next.id, from = ?self.record.phase, to = ?next.phase,
@@ -66,7 +69,7 @@ impl VolumeTask {
     }
 
     pub(super) async fn forget(&mut self) -> Life {
-        if let Err(error) = self.shared.store.delete(self.record.id).await {
+        if let Err(error) = self.shared.store.delete(&self.record).await {
             self.failed(StepError::Step { step: "forget", source: error.into() });
             return Life::GoesOn;
         }

@@ -21,8 +21,8 @@ impl SmallDisk {
         self.0.path()
     }
 
-    fn open(&self) -> Store {
-        Store::open(self.path()).unwrap().0
+    fn open(&self) -> Embedded {
+        Embedded::open(self.path()).unwrap().0
     }
 
     /// Takes space until only so much is left.
@@ -37,10 +37,10 @@ impl SmallDisk {
     }
 
     /// What is stored, once the store's thread has let go of the file.
-    fn stored(&self, store: Store) -> Vec<Record> {
+    fn stored(&self, store: Embedded) -> Vec<Record> {
         drop(store);
         loop {
-            match Store::open(self.path()) {
+            match Embedded::open(self.path()) {
                 Ok((_, records)) => return records,
                 Err(StoreError::Locked { .. }) => thread::yield_now(),
                 Err(error) => panic!("{error}"),

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{file::FORMAT, writer::RESERVED};
-use crate::spec::Bytes;
+use super::embedded::{FORMAT, RESERVED};
+use crate::{
+    spec::{Bytes, VolumeName},
+    volume::{NodeName, VolumeId},
+};
 
 /// What can go wrong with the store.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -67,4 +70,34 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// The record was changed by another node since it was read.
+    #[error("volume {0} was changed by another node in this moment: try again")]
+    Conflict(VolumeId),
+    /// Another volume has the name.
+    #[error("the name `{name}` is another volume's ({by})")]
+    NameTaken {
+        /// The name.
+        name: VolumeName,
+        /// The volume that has it.
+        by: VolumeId,
+    },
+    /// The store does not answer.
+    #[error("the cluster's store {store} does not answer ({reason}): look at ZooKeeper")]
+    Away {
+        /// Which store: the ensemble.
+        store: String,
+        /// Why.
+        reason: String,
+    },
+    /// The store refuses, or holds what it should not.
+    #[error("the cluster's store {store}: {reason}")]
+    Shared {
+        /// Which store: the ensemble.
+        store: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A node that lives cannot be forgotten.
+    #[error("node {0} lives: stop hawser there first (its session ends some seconds later)")]
+    NodeLives(NodeName),
 }

@@ -1,0 +1,206 @@
+//! Where the engine keeps its records: the store that decides, and in a cluster this node's copy.
+//!
+//! The copy holds what is true of this node alone (who holds a volume here), and lets a node start
+//! while the store is away. It decides nothing: what the store says replaces it.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::{Change, Embedded, NodeInfo, Nodes, Store, StoreError, StoreHealth, Urgency};
+use crate::{
+    spec::VolumeName,
+    volume::{
+        NodeName, Owner, Record, VolumeId,
+        lease::{Session, StoreReach},
+    },
+};
+
+/// The engine's hand on the records; clones share it.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    store: Arc<dyn Store>,
+    cluster: Option<Membership>,
+}
+
+/// What a node of a cluster has besides the store.
+#[derive(Debug, Clone)]
+struct Membership {
+    copy: Embedded,
+    me: Owner,
+}
+
+impl Keeper {
+    /// Of a node that is in no cluster: the embedded store decides.
+    #[must_use]
+    pub fn alone(store: Embedded) -> Self {
+        Self { store: Arc::new(store), cluster: None }
+    }
+
+    /// Of a node of a cluster, which is called so there.
+    #[must_use]
+    pub fn clustered(store: Arc<dyn Store>, copy: Embedded, me: Owner) -> Self {
+        Self { store, cluster: Some(Membership { copy, me }) }
+    }
+
+    /// This node as an owner, where it is in a cluster.
+    #[must_use]
+    pub fn me(&self) -> Option<&Owner> {
+        self.cluster.as_ref().map(|cluster| &cluster.me)
+    }
+
+    /// Stores a new volume's record. The record as it is stored comes back.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Store::create`].
+    pub async fn create(&self, record: &Record, urgency: Urgency) -> Result<Record, StoreError> {
+        let revision = self.store.create(record, urgency).await?;
+        let stored = Record { revision, ..record.clone() };
+        self.mirror(&stored, urgency).await?;
+        Ok(stored)
+    }
+
+    /// Stores a record's next state. What is true of this node alone is stored without the cluster's
+    /// store, so that tasks are mounted and let go of while that is away.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Store::replace`].
+    pub async fn put(
+        &self,
+        before: &Record,
+        next: &Record,
+        urgency: Urgency,
+    ) -> Result<Record, StoreError> {
+        let here_alone = self.cluster.is_some() && before.shared() == next.shared();
+        let revision = if here_alone {
+            before.revision
+        } else {
+            self.store.replace(before, next, urgency).await?
+        };
+        let stored = Record { revision, ..next.clone() };
+        let mirrored = self.mirror(&stored, urgency).await;
+        if here_alone {
+            mirrored?;
+        } else if let Err(error) = mirrored {
+            // The store has it, and decides.
+            tracing::warn!(volume = %next.name, %error, "this node's copy of the record is older");
+        }
+        Ok(stored)
+    }
+
+    /// Deletes a record.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Store::delete`].
+    pub async fn delete(&self, record: &Record) -> Result<(), StoreError> {
+        self.store.delete(record).await?;
+        self.forget(record.id).await
+    }
+
+    /// Keeps this node's copy of what the store has.
+    ///
+    /// # Errors
+    ///
+    /// The copy may then be the older one.
+    pub async fn mirror(&self, record: &Record, urgency: Urgency) -> Result<(), StoreError> {
+        match &self.cluster {
+            Some(cluster) => cluster.copy.put(record, urgency).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets this node's copy of what the store does not have any more.
+    ///
+    /// # Errors
+    ///
+    /// It may still be there, and is then forgotten with the next start.
+    pub async fn forget(&self, id: VolumeId) -> Result<(), StoreError> {
+        match &self.cluster {
+            Some(cluster) => cluster.copy.delete(id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A record as the store has it now.
+    ///
+    /// # Errors
+    ///
+    /// Not knowing is an error.
+    pub async fn read(&self, id: VolumeId) -> Result<Option<Record>, StoreError> {
+        self.store.read(id).await
+    }
+
+    /// The volume that has a name now.
+    ///
+    /// # Errors
+    ///
+    /// Not knowing is an error.
+    pub async fn named(&self, name: &VolumeName) -> Result<Option<VolumeId>, StoreError> {
+        self.store.named(name).await
+    }
+
+    /// What other nodes change. It is taken once.
+    #[must_use]
+    pub fn changes(&self) -> Option<mpsc::UnboundedReceiver<Change>> {
+        self.store.changes()
+    }
+
+    /// Whether the store answers.
+    #[must_use]
+    pub fn reach(&self) -> StoreReach {
+        match *self.store.health().borrow() {
+            StoreHealth::Answers => StoreReach::Answers,
+            StoreHealth::Away { .. } => StoreReach::Away,
+        }
+    }
+
+    /// Follows whether the store answers.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.store.health()
+    }
+
+    /// The nodes as they are known now.
+    #[must_use]
+    pub fn nodes(&self) -> Nodes {
+        Arc::clone(&self.store.nodes().borrow())
+    }
+
+    /// Follows the nodes.
+    #[must_use]
+    pub fn watch_nodes(&self) -> watch::Receiver<Nodes> {
+        self.store.nodes()
+    }
+
+    /// A node's session. One that nobody knows has none.
+    #[must_use]
+    pub fn session(&self, node: &NodeName) -> Session {
+        self.nodes().get(node).map_or(Session::Over, |state| state.session)
+    }
+
+    /// Says what is new of this node.
+    ///
+    /// # Errors
+    ///
+    /// It is as before then.
+    pub async fn announce(&self, info: &NodeInfo) -> Result<(), StoreError> {
+        self.store.announce(info).await
+    }
+
+    /// Forgets a node that is gone for good.
+    ///
+    /// # Errors
+    ///
+    /// Where it lives.
+    pub async fn forget_node(&self, node: &NodeName) -> Result<(), StoreError> {
+        self.store.forget_node(node).await
+    }
+
+    /// Ends in order.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+}
