@@ -155,7 +155,7 @@ pub(super) async fn open_engine(
     let host = open_host(config)?;
     host.prepare(config.root_kind)
         .with_context(|| format!("cannot prepare {} for mounts", config.root.display()))?;
-    Ok(Engine::start(config.engine.clone(), store, records, host).await?)
+    Ok(Engine::start(config.engine.clone(), store, records, host, None).await?)
 }
 
 /// This node's hands, with every backend; nothing is mounted or changed by it.

@@ -41,10 +41,12 @@ use crate::{
         freeze, guard, mount,
         mountinfo::MountTable,
         probe::{self, Content},
+        shutdown,
     },
     volume::{
         DATA, Device, DeviceContent, Record, VolumeId,
         effect::{Effect, Outcome},
+        plan::Standing,
     },
 };
 
@@ -69,13 +71,21 @@ pub struct Subject {
     pub mounts: Option<Arc<MountTable>>,
     /// Cancelled when nobody wants the step any more.
     pub cancel: CancellationToken,
+    /// What the lease lets this node do.
+    pub standing: Standing,
 }
 
 impl Subject {
     /// Of a record alone.
     #[must_use]
     pub fn new(record: Record) -> Self {
-        Self { record, device: None, mounts: None, cancel: CancellationToken::new() }
+        Self {
+            record,
+            device: None,
+            mounts: None,
+            cancel: CancellationToken::new(),
+            standing: Standing::Alone,
+        }
     }
 }
 
@@ -223,6 +233,9 @@ impl Host {
             Effect::Unpublish => self.unpublish(&record.name).await?,
             Effect::Unstage => self.unstage(record.id).await?,
             Effect::Detach => backend.detach(&volume).await?,
+            Effect::ShutDown => self.shut_down(record).await?,
+            // The engine's own: it has the store and the other nodes.
+            Effect::Own | Effect::Fence => {}
             Effect::SetAside => return Err(PathError::NoDirectory.into()),
             Effect::Destroy => backend.remove(&volume).await?,
         }
@@ -266,6 +279,9 @@ impl Host {
             | Effect::Thaw
             | Effect::Detach => return Err(PathError::NoDevice.into()),
             Effect::Observe
+            | Effect::Own
+            | Effect::Fence
+            | Effect::ShutDown
             | Effect::Provision
             | Effect::GrowStorage { .. }
             | Effect::Unpublish
@@ -323,6 +339,13 @@ impl Host {
         fault::point("unstage.unmounted");
         spawn_blocking(move || remove_dir(&stage)).await??;
         Ok(())
+    }
+
+    /// What tasks still write goes nowhere, and they are told so: the storage is another node's.
+    async fn shut_down(&self, record: &Record) -> Result<(), Cause> {
+        let stage = self.stage_path(record.id);
+        tracing::warn!(volume = %record.name, "shutting its file system down: tasks here get I/O errors");
+        Ok(spawn_blocking(move || shutdown::shut_down(&stage)).await??)
     }
 
     /// As [`Self::publish`], of what the mount table says is the volume's, and with an end.

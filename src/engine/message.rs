@@ -8,13 +8,14 @@ use tokio::sync::oneshot;
 use super::{
     accounting::Measured,
     error::EngineError,
+    neighbours::Released,
     registry::{Handle, Reservation},
     snapshots::Taken,
 };
 use crate::{
     spec::{Bytes, Stated, VolumeName},
     sys::{format::Repair, namespaces::OutsideHolder},
-    volume::{CallerEpoch, MountId, Purge, transition::Changes},
+    volume::{CallerEpoch, Epoch, MountId, Purge, Record, transition::Changes},
 };
 
 /// Where an answer goes. The receiver is gone when the caller hung up or its deadline passed.
@@ -41,6 +42,14 @@ pub(super) enum Message {
     Set { changes: Changes, reply: Reply<()> },
     /// Do something that needs the volume to be unmounted.
     Exclusive(Exclusive),
+    /// Another node asks for it.
+    Release { epoch: Epoch, reply: Reply<Released> },
+    /// The cluster's store has this state of its record.
+    Stored(Box<Record>),
+    /// The cluster's store may not have it any more.
+    Missing,
+    /// This node's copy of the record is to be written.
+    Mirror,
     /// Delete a removed volume's data now.
     Purge { reply: Reply<()> },
     /// Give unused blocks back to the storage.

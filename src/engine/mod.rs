@@ -7,9 +7,12 @@
 mod accounting;
 mod callers;
 mod error;
+mod follow;
 mod host;
 mod imports;
 mod message;
+mod neighbours;
+mod ownership;
 mod recover;
 mod registry;
 mod removed;
@@ -35,6 +38,7 @@ pub use error::{EngineError, StepError};
 pub use host::{Host, Subject};
 pub use imports::ImportAs;
 pub use message::{Checked, Grown, MountGrant};
+pub use neighbours::{Neighbours, ReleaseRequest, Released};
 pub use recover::{StartError, ext4_online_grow};
 pub use snapshots::{Consistency, Taken};
 pub use view::{State, View};
@@ -44,7 +48,7 @@ use crate::{
     spec::{self, Asked, Bytes, Defaults, Request, Stated, VolumeName},
     sys::format::Repair,
     volume::{
-        CallerEpoch, Holder, MountId, Purge, Record, VolumeId,
+        CallerEpoch, Holder, Lease, MountId, Purge, Record, VolumeId,
         plan::Ext4OnlineGrow,
         transition::{Changes, Inherited},
     },
@@ -86,6 +90,10 @@ struct Shared {
     callers: Callers,
     ext4_online_grow: Ext4OnlineGrow,
     slots: Slots,
+    /// The other nodes of the cluster, where they can be asked.
+    neighbours: Option<Arc<dyn Neighbours>>,
+    /// How long this node leaves to others what any node may do.
+    turn: SignedDuration,
     /// When this daemon started.
     started_at: Timestamp,
     /// Held during an import.
@@ -166,7 +174,10 @@ impl Engine {
             return Ok(handle);
         }
         let spec = stated.resolve(name, &self.shared.settings.defaults)?;
-        let record = Record::new(VolumeId::random(), name.clone(), spec, Timestamp::now());
+        let mut record = Record::new(VolumeId::random(), name.clone(), spec, Timestamp::now());
+        if let Some(me) = self.shared.store.me() {
+            record.lease = Lease::first(me.clone());
+        }
         let (handle, inbox) = new_handle(&record);
         match self.shared.registry.insert_new(name, record.id, &handle) {
             Ok(()) => {

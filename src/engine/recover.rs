@@ -7,7 +7,7 @@
 
 use std::{collections::HashSet, io, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Duration, Instant},
@@ -15,16 +15,16 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Engine, Settings, Shared, callers::Callers, host::Host, message::Message, new_handle,
-    registry::Registry, slots::Slots, task::VolumeTask,
+    Engine, Settings, Shared, callers::Callers, host::Host, message::Message,
+    neighbours::Neighbours, new_handle, registry::Registry, slots::Slots, task::VolumeTask,
 };
 use crate::{
     backend::Backend,
     cluster::Keeper,
     sys::{caps, freeze, mountinfo::MountTable},
     volume::{
-        Contents, Phase, Record, VolumeId,
-        plan::Ext4OnlineGrow,
+        Contents, NodeName, Phase, Record, VolumeId,
+        plan::{Ext4OnlineGrow, Standing},
         transition::{self, Event},
     },
 };
@@ -56,10 +56,12 @@ impl Engine {
         store: Keeper,
         records: Vec<Record>,
         host: Host,
+        neighbours: Option<Arc<dyn Neighbours>>,
     ) -> Result<Self, StartError> {
         refuse_double_names(&records)?;
         let callers = Callers::new()?;
         let registry = Registry::default();
+        let turn = store.me().map_or(SignedDuration::ZERO, |me| turn_of(&me.node));
         let shared = Arc::new(Shared {
             settings,
             store,
@@ -68,6 +70,8 @@ impl Engine {
             callers,
             ext4_online_grow: ext4_online_grow(),
             slots: Slots::default(),
+            neighbours,
+            turn,
             importing: tokio::sync::Mutex::default(),
             stopping: CancellationToken::new(),
             started_at: Timestamp::now(),
@@ -94,7 +98,10 @@ impl Engine {
         let engine = Self { shared };
         tokio::spawn(engine.clone().sweep_for_ever());
         tokio::spawn(engine.clone().measure_for_ever());
-        if no_records {
+        if let Some(changes) = engine.shared.store.changes() {
+            tokio::spawn(engine.clone().follow_for_ever(changes));
+        }
+        if no_records && engine.shared.store.me().is_none() {
             tokio::spawn(engine.clone().notice_a_lost_store());
         }
         Ok(engine)
@@ -171,15 +178,26 @@ fn needs_attention(
     mounts: &MountTable,
     shared: &Shared,
 ) -> bool {
-    record.phase != Phase::Ready
+    let here = record.is_held()
+        || attached.contains(&record.id)
+        || mounts.at(&shared.host.stage_path(record.id)).is_some()
+        || mounts.at(&shared.host.published_path(&record.name)).is_some();
+    if Standing::of(shared.store.me(), record) == Standing::Other {
+        // Another node looks after it; a removed one's date is waited for all the same.
+        return here || record.is_removed();
+    }
+    here || record.phase != Phase::Ready
         || record.contents == Contents::Formatting
         || record.growing_to.is_some()
         || record.changing_to.is_some()
         || record.frozen
-        || record.is_held()
-        || attached.contains(&record.id)
-        || mounts.at(&shared.host.stage_path(record.id)).is_some()
-        || mounts.at(&shared.host.published_path(&record.name)).is_some()
+}
+
+/// A node's share of the time in which all nodes would begin the same: by its name, so that it is
+/// another one on each node.
+fn turn_of(node: &NodeName) -> SignedDuration {
+    let sum = node.as_str().bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31) ^ u32::from(byte));
+    SignedDuration::from_millis(i64::from(sum % 5_000))
 }
 
 /// Before anything is started: one of the two would serve the other's name.

@@ -11,7 +11,10 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{Shared, message::Message, view::View};
-use crate::{spec::VolumeName, volume::VolumeId};
+use crate::{
+    spec::VolumeName,
+    volume::{Record, VolumeId},
+};
 
 /// A volume's task, and what it last said of itself.
 #[derive(Debug, Clone)]
@@ -140,6 +143,28 @@ impl Registry {
         tables.names.insert(name.clone(), id);
         tables.handles.insert(id, handle.clone());
         Ok(())
+    }
+
+    /// Adds the task of a volume that is in the cluster's store; a name that another volume has here
+    /// is left to it: that one is just being made, and will find its name taken.
+    pub(super) fn insert_known(&self, record: &Record, handle: &Handle) {
+        let mut tables = self.write();
+        tables.handles.insert(record.id, handle.clone());
+        if !record.is_removed() {
+            tables.names.entry(record.name.clone()).or_insert(record.id);
+        }
+    }
+
+    /// A volume's name, or that it has one, was changed in the cluster's store.
+    pub(super) fn renamed(&self, before: &Record, after: &Record) {
+        if (before.is_removed() || before.name != after.name || after.is_removed())
+            && before.id == after.id
+        {
+            self.release(&before.name, before.id);
+        }
+        if !after.is_removed() {
+            self.write().names.entry(after.name.clone()).or_insert(after.id);
+        }
     }
 
     /// Adds a removed volume's task: it has no name in use.

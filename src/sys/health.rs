@@ -120,22 +120,11 @@ mod tests {
     use super::*;
     use crate::{
         spec::FsType,
-        sys::{loopdev::LoopDevice, mountinfo::MountTable, testing},
+        sys::{loopdev::LoopDevice, mountinfo::MountTable, shutdown, testing},
     };
 
     fn of(mount_point: &Path) -> Health {
         health(MountTable::read().unwrap().at(mount_point).unwrap(), mount_point)
-    }
-
-    /// FS_IOC_SHUTDOWN with "no log flush": what an old owner does to itself.
-    fn shut_down(mount_point: &Path) {
-        use rustix::ioctl::{Setter, ioctl};
-        let root = File::open(mount_point).unwrap();
-        #[expect(unsafe_code, reason = "ioctl")]
-        // SAFETY: FS_IOC_SHUTDOWN reads one u32.
-        unsafe {
-            ioctl(&root, Setter::<0x8004_587D, u32>::new(2)).unwrap();
-        }
     }
 
     /// Flushes that the device was asked for (Documentation/block/stat.rst, field 16).
@@ -189,7 +178,7 @@ mod tests {
             let mounted = world.mount(&disk, fs, &[]);
             std::fs::create_dir(mounted.path().join("d")).unwrap();
 
-            shut_down(mounted.path());
+            shutdown::shut_down(mounted.path()).unwrap();
 
             assert!(
                 matches!(of(mounted.path()), Health::Shutdown(_)),

@@ -30,6 +30,7 @@ pub mod namespaces;
 pub mod nfs;
 pub mod probe;
 pub mod process;
+pub mod shutdown;
 pub mod usage;
 
 #[cfg(test)]

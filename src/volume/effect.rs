@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Contents, Device, DeviceContent, Handle, Observed, Record, transition::Event};
+use super::{Contents, Device, DeviceContent, Handle, Lease, Observed, Record, transition::Event};
 use crate::spec::{BackendSpec, Bytes};
 
 /// One step, done by the engine. Every one can be repeated: after a crash the plan asks for it
@@ -11,6 +11,12 @@ use crate::spec::{BackendSpec, Bytes};
 pub enum Effect {
     /// Look at what exists.
     Observe,
+    /// Find out what has to be done to own the volume, and have the other nodes do their part of it.
+    Own,
+    /// Keep the former owner, which is dead, from the storage.
+    Fence,
+    /// Make what is mounted go nowhere: its storage is another node's.
+    ShutDown,
     /// Make the storage (an image file, an EBS volume).
     Provision,
     /// Make the storage a block device of this node.
@@ -54,6 +60,9 @@ impl Effect {
         match self {
             Self::Unpublish | Self::Unstage | Self::Detach => true,
             Self::Observe
+            | Self::Own
+            | Self::Fence
+            | Self::ShutDown
             | Self::Provision
             | Self::Attach
             | Self::Probe
@@ -74,6 +83,9 @@ impl Effect {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Observe => "observe",
+            Self::Own => "own",
+            Self::Fence => "fence",
+            Self::ShutDown => "shut-down",
             Self::Provision => "provision",
             Self::Attach => "attach",
             Self::Probe => "probe",
@@ -114,6 +126,10 @@ pub enum Outcome {
     },
     /// What [`Effect::Observe`] found.
     Observed(Observed),
+    /// [`Effect::Own`] found that this lease can be claimed.
+    Claimable(Lease),
+    /// [`Effect::Own`] found the record changed: it is to be taken over from the store.
+    Outdated,
     /// The device that [`Effect::Attach`] made.
     Attached(Device),
     /// What [`Effect::Probe`] found.
@@ -137,7 +153,10 @@ impl Outcome {
                 Self::Probed(DeviceContent::FileSystem { fs: record.spec.fs, uuid: Uuid::nil() })
             }
             Effect::Probe => Self::Probed(DeviceContent::Blank),
+            Effect::Own => Self::Claimable(record.lease.clone()),
             Effect::Observe
+            | Effect::Fence
+            | Effect::ShutDown
             | Effect::Format
             | Effect::GrowOffline
             | Effect::Stage
@@ -158,7 +177,9 @@ impl Outcome {
 pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed, Option<Event>) {
     let mut event = None;
     match effect {
-        Effect::Observe => {}
+        Effect::Observe | Effect::Own => {}
+        Effect::Fence => event = Some(Event::Fenced),
+        Effect::ShutDown => seen.shut_down = true,
         Effect::Provision => {
             seen.provisioned = true;
             seen.aside = false;
@@ -171,7 +192,10 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
         }
         Effect::GrowStorage { .. } => seen.grow_at_next_mount = false,
         Effect::GrowOffline => event = Some(Event::FileSystemGrown),
-        Effect::Stage => seen.staged = true,
+        Effect::Stage => {
+            seen.staged = true;
+            seen.shut_down = false;
+        }
         Effect::GrowOnline => event = Some(Event::FileSystemGrown),
         Effect::Thaw => event = Some(Event::Thawed),
         Effect::Publish => seen.published = true,
@@ -201,6 +225,8 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
         }
         Outcome::Grown { to, backend } => event = Some(Event::StorageGrown { to, backend }),
         Outcome::Observed(observed) => seen = observed,
+        Outcome::Claimable(lease) => event = Some(Event::Claimed { lease }),
+        Outcome::Outdated => {}
         Outcome::Attached(device) => {
             seen.device = Some(device);
             seen.transit = None;

@@ -135,6 +135,9 @@ pub enum Mobility {
     Fenced,
     /// Only if its owner lets go of it: nothing could stop an owner that does not answer.
     Handed,
+    /// Nothing is attached to anybody: what an owner does are single changes, each of which may be
+    /// repeated by the next one.
+    Unbound,
     /// It is on its node's own disk.
     Fixed,
 }
@@ -333,6 +336,7 @@ pub fn decide(
         (Answer::Silent, Session::Lives) => Decision::Wait(Obstacle::NotYet(node())),
         (Answer::Silent, Session::Over) => match mobility {
             Mobility::Fenced => take_over(lease, owner, me, preempt, facts.machine),
+            Mobility::Unbound => Decision::Claim(lease.claimed_by(me.clone())),
             Mobility::Handed | Mobility::Fixed => Decision::Refuse(Obstacle::NoFence(node())),
         },
     }

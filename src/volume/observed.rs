@@ -63,6 +63,8 @@ pub struct Observed {
     pub half_made: bool,
     /// The file system is mounted at the stage.
     pub staged: bool,
+    /// What is mounted at the stage was shut down: nothing that is written to it goes anywhere.
+    pub shut_down: bool,
     /// The stage's data directory is bound to the published path.
     pub published: bool,
     /// The file system could not be grown while mounted (ext4 without `CAP_SYS_RESOURCE`): it

@@ -6,6 +6,10 @@
 //!  not:     Unpublish ▶ Unstage ▶ Detach ▶ idle
 //!  removed: Unpublish ▶ Unstage ▶ Detach ▶ (purge time) ▶ Destroy ▶ forget
 //!
+//!  in a cluster, where another node has the storage, or nobody:
+//!      wanted:  Own ▶ (record: Claimed) ▶ Fence, if the owner was dead ▶ as above
+//!      not:     ShutDown, if it is mounted all the same ▶ as above ▶ (record: Disowned)
+//!
 //!  a directory, wanted:  Provision ▶ Stage ▶ Publish ▶ idle
 //!              removed:  Unpublish ▶ Unstage ▶ SetAside ▶ (purge time) ▶ Destroy ▶ forget
 //! ```
@@ -13,14 +17,14 @@
 //! The function is called after every event and every finished step, and at start: it keeps no
 //! state of its own, so a crash between any two steps is nothing special.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Contents, DeviceContent, Observed, Phase, Purge, Record, Transit,
+    Contents, DeviceContent, Observed, Owner, Phase, Purge, Record, Transit,
     effect::{self, Effect},
     transition::{self, Event},
 };
-use crate::spec::FsType;
+use crate::spec::{BackendKind, FsType};
 
 /// Whether the volume is to be usable on this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +33,50 @@ pub enum Want {
     Mounted,
     /// Nobody does.
     Released,
-    /// Nobody does, and its device is not to stay attached either: its slot is needed.
+    /// Nobody does, and its device is not to stay attached either: its slot is needed, or another
+    /// node wants it.
     Detached,
+    /// Nobody does, and something is to be done with it that only its owner may do.
+    Owned,
+}
+
+/// Where a decision is made, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Here<'a> {
+    /// This node, where it is in a cluster.
+    pub me: Option<&'a Owner>,
+    /// Whether it can grow a mounted ext4.
+    pub ext4: Ext4OnlineGrow,
+    /// The time.
+    pub now: Timestamp,
+    /// How long this node leaves to others what any node may do: they do not all begin at once.
+    pub turn: SignedDuration,
+}
+
+/// What the lease lets this node do with a volume's storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Anything: it is in no cluster.
+    Alone,
+    /// Anything: the lease is its own.
+    Owner,
+    /// Nothing but to fence the former owner.
+    Fencing,
+    /// Nothing but to let go of what it has.
+    Other,
+}
+
+impl Standing {
+    /// Of a node, with a record.
+    #[must_use]
+    pub fn of(me: Option<&Owner>, record: &Record) -> Self {
+        match me {
+            None => Self::Alone,
+            Some(me) if !record.lease.is_of(&me.node) => Self::Other,
+            Some(_) if record.lease.from.is_some() => Self::Fencing,
+            Some(_) => Self::Owner,
+        }
+    }
 }
 
 /// Whether this node can grow a mounted ext4 (it takes `CAP_SYS_RESOURCE`).
@@ -81,14 +127,83 @@ pub enum Problem {
 
 /// Decides the next step.
 #[must_use]
-pub fn next(
-    record: &Record,
-    observed: Option<&Observed>,
-    want: Want,
-    ext4: Ext4OnlineGrow,
-    now: Timestamp,
-) -> Step {
+pub fn next(record: &Record, observed: Option<&Observed>, want: Want, here: &Here<'_>) -> Step {
     let Some(seen) = observed else { return Step::Do(Effect::Observe) };
+    let standing = Standing::of(here.me, record);
+    let step = match standing {
+        Standing::Alone | Standing::Owner => as_owner(record, seen, want, here),
+        Standing::Fencing => Step::Do(Effect::Fence),
+        Standing::Other => as_other(record, seen, want, here),
+    };
+    match step {
+        Step::Idle | Step::Wait(_) if standing == Standing::Owner && may_go(record, seen, want) => {
+            Step::Record(Event::Disowned)
+        }
+        step => step,
+    }
+}
+
+/// Whether another node may have it: it needs nobody now, and nothing of it is here.
+fn may_go(record: &Record, seen: &Observed, want: Want) -> bool {
+    let mobile = record.spec.backend.kind() != BackendKind::Local;
+    let gone = record.spec.backend.is_directory() || seen.is_released();
+    mobile && gone && want != Want::Owned
+}
+
+/// The next step with storage that is another node's, or nobody's.
+fn as_other(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> Step {
+    if record.spec.backend.is_directory() && !record.is_removed() && want != Want::Owned {
+        // Every node mounts it by itself; only what its life is made of needs an owner.
+        return match want {
+            // Whoever comes first grows it for all.
+            Want::Mounted if grows(record) && record.lease.owner.is_none() => Step::Do(Effect::Own),
+            Want::Mounted if record.phase == Phase::Ready => {
+                join(record, here).or_else(|| mount(record, seen, here.ext4)).unwrap_or(Step::Idle)
+            }
+            Want::Mounted => Step::Do(Effect::Own),
+            Want::Released | Want::Detached | Want::Owned => {
+                release(seen).map(Step::Do).or_else(|| leave(record, here)).unwrap_or(Step::Idle)
+            }
+        };
+    }
+    if record.frozen {
+        return if seen.staged { Step::Do(Effect::Thaw) } else { Step::Record(Event::Thawed) };
+    }
+    if seen.staged && !seen.shut_down && !record.spec.backend.is_directory() {
+        return Step::Do(Effect::ShutDown);
+    }
+    if let Some(effect) = release(seen) {
+        return Step::Do(effect);
+    }
+    if let Some(step) = leave(record, here) {
+        return step;
+    }
+    match (&record.phase, want) {
+        (_, Want::Owned) | (Phase::Creating | Phase::Ready, Want::Mounted) => Step::Do(Effect::Own),
+        (Phase::Creating | Phase::Ready, Want::Released | Want::Detached) => Step::Idle,
+        (Phase::Removed { purge: Purge::Never, .. }, _) => Step::Idle,
+        (Phase::Removed { purge: Purge::At(at), .. }, _) => {
+            let turn = at.checked_add(here.turn).unwrap_or(*at);
+            if turn <= here.now { Step::Do(Effect::Own) } else { Step::Wait(turn) }
+        }
+    }
+}
+
+/// Before a directory is mounted, the record says so.
+fn join(record: &Record, here: &Here<'_>) -> Option<Step> {
+    let node = &here.me?.node;
+    let joined = record.users.contains(node) || !record.spec.backend.is_directory();
+    (!joined).then(|| Step::Record(Event::Joined { node: node.clone() }))
+}
+
+/// After it was unmounted, too.
+fn leave(record: &Record, here: &Here<'_>) -> Option<Step> {
+    let node = &here.me?.node;
+    record.users.contains(node).then(|| Step::Record(Event::Left { node: node.clone() }))
+}
+
+/// The next step with storage that is this node's.
+fn as_owner(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> Step {
     if seen.transit == Some(Transit::Detaching) {
         // Asked for, and not to be taken back: whoever wants it waits for the end of it.
         return Step::Do(Effect::Detach);
@@ -98,7 +213,10 @@ pub fn next(
         return if seen.staged { Step::Do(Effect::Thaw) } else { Step::Record(Event::Thawed) };
     }
     if let Phase::Removed { purge, .. } = record.phase {
-        return release(seen).map_or_else(|| removal(record, purge, seen, now), Step::Do);
+        return release(seen)
+            .map(Step::Do)
+            .or_else(|| leave(record, here))
+            .unwrap_or_else(|| removal(record, purge, seen, here.now));
     }
     if seen.half_made && record.contents != Contents::Formatted {
         // Nobody was ever given this volume, so making its storage anew loses nothing, while
@@ -106,19 +224,25 @@ pub fn next(
         return Step::Do(release(seen).unwrap_or(Effect::Destroy));
     }
     match want {
-        Want::Released => {
+        Want::Released | Want::Owned => {
             let stays = record.spec.backend.stays_attached();
             let step = if stays { unmount(seen) } else { release(seen) };
-            step.map(Step::Do).or_else(|| storage(record, seen)).unwrap_or(Step::Idle)
+            released(record, seen, step, here)
         }
-        Want::Detached => {
-            release(seen).map(Step::Do).or_else(|| storage(record, seen)).unwrap_or(Step::Idle)
-        }
+        Want::Detached => released(record, seen, release(seen), here),
         Want::Mounted => storage(record, seen)
             .or_else(|| contents(record, seen))
-            .or_else(|| mount(record, seen, ext4))
+            .or_else(|| join(record, here))
+            .or_else(|| mount(record, seen, here.ext4))
             .unwrap_or(Step::Idle),
     }
+}
+
+fn released(record: &Record, seen: &Observed, step: Option<Effect>, here: &Here<'_>) -> Step {
+    step.map(Step::Do)
+        .or_else(|| leave(record, here))
+        .or_else(|| storage(record, seen))
+        .unwrap_or(Step::Idle)
 }
 
 /// Steps towards nothing of the volume being in the kernel.
@@ -145,17 +269,12 @@ pub const fn unmount(seen: &Observed) -> Option<Effect> {
 
 /// The steps that the engine would take now, each taken to succeed: for `hawser doctor`.
 #[must_use]
-pub fn foresee(
-    mut record: Record,
-    mut seen: Observed,
-    ext4: Ext4OnlineGrow,
-    now: Timestamp,
-) -> Vec<String> {
+pub fn foresee(mut record: Record, mut seen: Observed, here: &Here<'_>) -> Vec<String> {
     let want = if record.is_held() { Want::Mounted } else { Want::Released };
     let mut steps = Vec::new();
     // Every step brings it nearer to the end; the limit only guards against a plan that does not.
     while steps.len() < 20 {
-        let event = match next(&record, Some(&seen), want, ext4, now) {
+        let event = match next(&record, Some(&seen), want, here) {
             Step::Record(event) => Some(event),
             Step::Do(effect) => {
                 steps.push(effect.name().to_owned());
@@ -175,7 +294,7 @@ pub fn foresee(
             Step::Wait(_) | Step::Idle => break,
         };
         if let Some(event) = event {
-            record = transition::apply(&record, event, now).unwrap_or(record);
+            record = transition::apply(&record, event, here.now).unwrap_or(record);
         }
     }
     steps
@@ -224,8 +343,11 @@ fn storage(record: &Record, seen: &Observed) -> Option<Step> {
             Contents::Blank | Contents::Formatting => Step::Do(Effect::Provision),
         });
     }
-    let changes = record.growing_to.is_some() || record.changing_to.is_some();
-    changes.then(|| Step::Do(Effect::GrowStorage { to: record.wanted_size() }))
+    grows(record).then(|| Step::Do(Effect::GrowStorage { to: record.wanted_size() }))
+}
+
+const fn grows(record: &Record) -> bool {
+    record.growing_to.is_some() || record.changing_to.is_some()
 }
 
 /// Steps towards a device with a file system on it.

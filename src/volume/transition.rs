@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 pub use holders::added_reference;
 
-use super::{CallerEpoch, Contents, Handle, MountId, Phase, Purge, Record};
+use super::{CallerEpoch, Contents, Handle, Lease, MountId, NodeName, Phase, Purge, Record};
 use crate::spec::{BackendSpec, Bytes, FsType, OnRemove, Sticky, VolumeName};
 
 /// Whether the process that counted a holder's references is gone.
@@ -49,6 +49,25 @@ pub enum Event {
         fs: FsType,
         /// Its UUID.
         uuid: Uuid,
+    },
+    /// This node takes the volume.
+    Claimed {
+        /// The lease that it decided on.
+        lease: Lease,
+    },
+    /// The former owner cannot write to the storage any more.
+    Fenced,
+    /// This node let go of everything of the volume.
+    Disowned,
+    /// A node is about to mount what needs no owner.
+    Joined {
+        /// Which.
+        node: NodeName,
+    },
+    /// It has unmounted it.
+    Left {
+        /// Which.
+        node: NodeName,
     },
     /// The storage could not be made: the volume never existed.
     CreationFailed,
@@ -197,6 +216,12 @@ pub enum Refusal {
         /// Its size.
         size: Bytes,
     },
+    /// Other nodes have it mounted.
+    #[error("it is mounted on {0}: stop its tasks there first (`hawser volume where` shows them)")]
+    HeldElsewhere(String),
+    /// It is another node's now.
+    #[error("it is attached to node {0}, where its tasks are: ask hawser on that node")]
+    Elsewhere(String),
     /// There are no unused blocks to give back.
     #[error("it is thick: its space is reserved and stays so; only thin volumes are trimmed")]
     Thick,
@@ -212,6 +237,21 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
     match event {
         // These three decide about data, so they mean something only where there is none yet.
         Event::Provisioned { handle, backend } => provisioned(&mut next, handle, backend),
+        Event::Claimed { lease } => next.lease = lease,
+        Event::Fenced => next.lease = record.lease.fenced(),
+        Event::Disowned => {
+            // Who is not fenced yet may still write: that must not be forgotten.
+            if record.lease.from.is_none() {
+                next.lease = record.lease.released();
+            }
+        }
+        Event::Joined { node } => {
+            refuse_removed(record)?;
+            next.users.insert(node);
+        }
+        Event::Left { node } => {
+            next.users.remove(&node);
+        }
         Event::CreationFailed => {
             if record.phase == Phase::Creating {
                 next.phase = Phase::Removed { at: now, purge: Purge::At(now) };
@@ -289,6 +329,7 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
         Event::Rename { to } => {
             refuse_removed(record)?;
             refuse_held(record)?;
+            refuse_users(record)?;
             next.name = to;
         }
         Event::Set(changes) => {
@@ -320,6 +361,7 @@ fn remove(record: &mut Record, purge: Purge, now: Timestamp) -> Result<(), Refus
         return Ok(());
     }
     refuse_held(record)?;
+    refuse_users(record)?;
     if record.spec.sticky == Sticky::Yes {
         return Err(Refusal::Sticky);
     }
@@ -362,6 +404,15 @@ fn undelete(record: &mut Record, name: VolumeName, now: Timestamp) -> Result<(),
 
 fn refuse_removed(record: &Record) -> Result<(), Refusal> {
     if record.is_removed() { Err(Refusal::Removed) } else { Ok(()) }
+}
+
+/// This node's own use is over when it comes to this: it has unmounted the volume.
+fn refuse_users(record: &Record) -> Result<(), Refusal> {
+    if record.users.is_empty() {
+        return Ok(());
+    }
+    let nodes: Vec<_> = record.users.iter().map(|node| format!("node {node}")).collect();
+    Err(Refusal::HeldElsewhere(nodes.join(", ")))
 }
 
 fn refuse_held(record: &Record) -> Result<(), Refusal> {

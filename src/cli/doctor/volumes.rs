@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, io, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
 use super::{Finding, ebs::Reach, good, note, problem};
@@ -16,7 +16,7 @@ use crate::{
     volume::{
         Record, VolumeId,
         effect::{Effect, Outcome},
-        plan,
+        plan::{self, Here},
     },
 };
 
@@ -145,5 +145,11 @@ async fn foreseen(host: &Host, record: Record) -> Result<Vec<String>, StepError>
     let Outcome::Observed(seen) = host.execute(Effect::Observe, &subject).await? else {
         return Ok(Vec::new());
     };
-    Ok(plan::foresee(record, seen, ext4_online_grow(), Timestamp::now()))
+    let here = Here {
+        me: None,
+        ext4: ext4_online_grow(),
+        now: Timestamp::now(),
+        turn: SignedDuration::ZERO,
+    };
+    Ok(plan::foresee(record, seen, &here))
 }

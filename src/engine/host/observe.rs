@@ -8,7 +8,7 @@ use super::{Cause, Host, Subject, paths::PathError};
 use crate::{
     backend::{Backend, Directories, Inspection, VolumeRef},
     sys::mountinfo::{Mount, MountTable},
-    volume::{Contents, Device, Observed, Record},
+    volume::{Contents, Device, Observed, Record, plan::Standing},
 };
 
 impl Host {
@@ -26,16 +26,17 @@ impl Host {
             Some(directories) => {
                 self.observe_directory(backend, directories, record, &mounts).await
             }
-            None => self.observe_device(backend, record, &mounts).await,
+            None => self.observe_device(backend, subject, &mounts).await,
         }
     }
 
     async fn observe_device(
         &self,
         backend: &Arc<dyn Backend>,
-        record: &Record,
+        subject: &Subject,
         mounts: &MountTable,
     ) -> Result<Observed, Cause> {
+        let record = &subject.record;
         let inspection = backend.inspect(&VolumeRef::from(record)).await?;
         let (device, transit) = match &inspection {
             Inspection::Absent | Inspection::Detached | Inspection::SetAside => (None, None),
@@ -45,7 +46,13 @@ impl Host {
         let is_its = |mount: &Mount| {
             device.as_ref().is_some_and(|device: &Device| mount.device == device.number)
         };
-        let (staged, published) = self.mounted(record, mounts, is_its)?;
+        let (staged, published) = match subject.standing {
+            // Its device may be gone already: what is at its stage is its own all the same.
+            Standing::Other => self.left_mounted(record, mounts),
+            Standing::Alone | Standing::Owner | Standing::Fencing => {
+                self.mounted(record, mounts, is_its)?
+            }
+        };
         Ok(Observed {
             provisioned: inspection != Inspection::Absent,
             staged,
@@ -80,6 +87,15 @@ impl Host {
             published,
             ..Observed::default()
         })
+    }
+
+    /// What another node's volume left here: the stage is known by the volume's id, and the published
+    /// path by what is mounted there.
+    fn left_mounted(&self, record: &Record, mounts: &MountTable) -> (bool, bool) {
+        let stage = mounts.at(&self.stage_path(record.id));
+        let published = mounts.at(&self.published_path(&record.name));
+        let same = stage.zip(published).is_some_and(|(stage, path)| stage.device == path.device);
+        (stage.is_some(), same)
     }
 
     /// Whether the volume is mounted at its stage, and at its published path.

@@ -19,6 +19,7 @@ use crate::{
     sys::format::{self, Repair},
     volume::{
         Contents, Record,
+        plan::Standing,
         transition::{Event, Refusal},
     },
 };
@@ -91,7 +92,8 @@ impl VolumeTask {
     /// Does the first exclusive request if the volume is unmounted. True if it did something.
     pub(super) async fn next_exclusive(&mut self) -> bool {
         let unmounted = self.observed.as_ref().is_some_and(|seen| !seen.staged && !seen.published);
-        if !unmounted {
+        let ours = matches!(self.standing(), Standing::Alone | Standing::Owner);
+        if !unmounted || !ours || self.is_user() {
             return false;
         }
         let Some(exclusive) = self.exclusive.pop_front() else { return false };

@@ -12,6 +12,7 @@
 //! once, and a hundred parallel Mounts wait for one result.
 
 mod exclusive;
+mod lease;
 mod record;
 mod requests;
 mod snapshot;
@@ -27,15 +28,16 @@ use super::{
     Measured, Shared,
     error::StepError,
     message::{Exclusive, Message, Reply},
+    neighbours::Released,
     registry::Handle,
     view::View,
 };
 use crate::{
-    cluster::Urgency,
+    cluster::{StoreError, Urgency},
     sys::mountinfo::MountTable,
     volume::{
         Observed, Phase, Record, Transit,
-        plan::{self, Step, Want},
+        plan::{self, Here, Step, Want},
     },
 };
 pub(super) use exclusive::CHECK_DEADLINE;
@@ -61,8 +63,15 @@ pub(super) struct VolumeTask {
     health: Result<(), String>,
     /// What it held when it was last measured, where it is a directory.
     measured: Option<Measured>,
-    /// What is on the disk may not be what is in memory: storing it is tried again.
-    unsaved: bool,
+    /// What is stored may not be what is in memory: storing it is tried again. This is what was
+    /// stored last.
+    unsaved: Option<Box<Record>>,
+    /// Other nodes that want it.
+    handover: Vec<Reply<Released>>,
+    /// There may be something of it here though another node has it.
+    look: bool,
+    /// Other nodes deleted it.
+    gone: bool,
     /// Those who need its slot, if nobody wants it.
     slot_wanted: Vec<Reply<()>>,
     /// Since when it is attached though nobody wants it.
@@ -103,7 +112,10 @@ impl VolumeTask {
             failure: None,
             health: Ok(()),
             measured: None,
-            unsaved: false,
+            unsaved: None,
+            handover: Vec::new(),
+            look: false,
+            gone: false,
             slot_wanted: Vec::new(),
             idle_since: None,
             undescribed: false,
@@ -117,6 +129,9 @@ impl VolumeTask {
     pub(super) async fn run_new(mut self) {
         match self.shared.store.create(&self.record, Urgency::NewWork).await {
             Ok(stored) => self.record = stored,
+            Err(StoreError::NameTaken { by, .. }) if self.shared.store.me().is_some() => {
+                return self.give_way(by).await;
+            }
             Err(error) => {
                 // It may be on the disk all the same, and would be a volume after the next start.
                 let _ = self.shared.store.delete(&self.record).await;
@@ -160,13 +175,23 @@ impl VolumeTask {
             if self.running.is_some() || self.is_backing_off() || self.shared.steps.is_closed() {
                 return Life::GoesOn;
             }
+            if self.is_none_of_ours() {
+                return Life::GoesOn;
+            }
+            if let Some(life) = self.is_over().await {
+                return life;
+            }
             if self.next_exclusive().await || self.next_snapshot().await || self.next_trim() {
                 continue;
             }
             self.wait_until = None;
-            let now = Timestamp::now();
-            let ext4 = self.shared.ext4_online_grow;
-            match plan::next(&self.record, self.observed.as_ref(), self.want(), ext4, now) {
+            let here = Here {
+                me: self.shared.store.me(),
+                ext4: self.shared.ext4_online_grow,
+                now: Timestamp::now(),
+                turn: self.shared.turn,
+            };
+            match plan::next(&self.record, self.observed.as_ref(), self.want(), &here) {
                 Step::Record(event) => {
                     if let Err(error) = self.store_event(event).await {
                         let error = StepError::Step { step: "store", source: error.into() };
@@ -188,6 +213,7 @@ impl VolumeTask {
                 }
                 Step::Idle => {
                     self.failure = None;
+                    self.look = false;
                     self.settle();
                     if !self.describe() {
                         return Life::GoesOn;
@@ -207,7 +233,9 @@ impl VolumeTask {
     fn want(&self) -> Want {
         if self.exclusive.is_empty() && self.is_wanted() {
             Want::Mounted
-        } else if self.slot_wanted.is_empty() {
+        } else if self.needs_owner() {
+            Want::Owned
+        } else if self.slot_wanted.is_empty() && self.handover.is_empty() {
             Want::Released
         } else {
             Want::Detached
@@ -221,7 +249,7 @@ impl VolumeTask {
             Instant::now() + Duration::try_from(wait).unwrap_or_default()
         });
         let retry = self.failure.as_ref().map(|failure| failure.retry_at);
-        let unsaved = self.unsaved.then(|| Instant::now() + FIRST_RETRY);
+        let unsaved = self.unsaved.as_ref().map(|_| Instant::now() + FIRST_RETRY);
         let pending = |at: &Instant| self.running.is_none() || *at > Instant::now();
         [self.linger_until, retry, date, unsaved].into_iter().flatten().filter(pending).min()
     }
@@ -230,7 +258,7 @@ impl VolumeTask {
         if self.linger_until.is_some_and(|until| until <= Instant::now()) {
             self.linger_until = None;
         }
-        if self.unsaved {
+        if self.unsaved.is_some() {
             let record = self.record.clone();
             if let Err(error) = self.store(record, Urgency::Release).await {
                 tracing::debug!(error = %error, "still not stored");

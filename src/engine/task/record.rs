@@ -18,25 +18,37 @@ impl VolumeTask {
         // What follows these frees something: on a full disk, too.
         let frees = matches!(event, Event::Thawed | Event::StorageGone);
         let urgency = if frees { Urgency::Release } else { Urgency::NewWork };
-        match transition::apply(&self.record, event, Timestamp::now()) {
-            Ok(next) => self.store(next, urgency).await,
-            // The engine's own events are never refused: see transition::apply.
-            Err(refusal) => {
-                tracing::error!(volume = %self.record.name, %refusal, "an engine event was refused");
-                Ok(())
+        let lease = self.record.lease.clone();
+        loop {
+            let next = match transition::apply(&self.record, event.clone(), Timestamp::now()) {
+                Ok(next) => next,
+                // The engine's own events are never refused: see transition::apply.
+                Err(refusal) => {
+                    tracing::error!(volume = %self.record.name, %refusal, "an engine event was refused");
+                    return Ok(());
+                }
+            };
+            match self.store(next, urgency).await {
+                // Somebody changed a label, say. What was done under a lease that is over is void.
+                Err(StoreError::Conflict(_))
+                    if self.refresh().await && self.record.lease == lease => {}
+                result => return result,
             }
         }
     }
 
     pub(super) async fn store(&mut self, next: Record, urgency: Urgency) -> Result<(), StoreError> {
-        if next == self.record && !self.unsaved {
+        if next == self.record && self.unsaved.is_none() {
             return Ok(());
         }
-        let next = match self.shared.store.put(&self.record, &next, urgency).await {
+        let before = self.unsaved.as_deref().unwrap_or(&self.record);
+        let next = match self.shared.store.put(before, &next, urgency).await {
             Ok(stored) => stored,
             Err(error) => {
-                // It may be on the disk all the same: what is true in memory is stored again.
-                self.unsaved = true;
+                // It may be stored all the same: what is true in memory is stored again.
+                if self.unsaved.is_none() {
+                    self.unsaved = Some(Box::new(self.record.clone()));
+                }
                 return Err(error);
             }
         };
@@ -47,7 +59,7 @@ impl VolumeTask {
             );
         }
         self.record = next;
-        self.unsaved = false;
+        self.unsaved = None;
         // Before anybody is answered: who was told "removed" must not find it in the list.
         self.publish_view();
         Ok(())
@@ -63,7 +75,6 @@ impl VolumeTask {
                 "a change is kept in memory until it can be stored"
             );
             self.record = next;
-            self.unsaved = true;
             self.publish_view();
         }
     }

@@ -33,6 +33,8 @@ use crate::{
 /// enough to refuse somebody for it.
 const LOOKS: u32 = 15;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+/// How often a request is applied anew to a record that other nodes keep changing.
+const TRIES: u32 = 5;
 
 impl VolumeTask {
     pub(super) async fn handle_message(&mut self, message: Message) {
@@ -68,6 +70,16 @@ impl VolumeTask {
                 tell(reply, result);
             }
             Message::Exclusive(exclusive) => self.ask_exclusive(exclusive).await,
+            Message::Release { epoch, reply } => self.release_to(epoch, reply).await,
+            Message::Stored(record) => self.adopt(*record).await,
+            Message::Missing => {
+                self.refresh().await;
+            }
+            Message::Mirror => {
+                if let Err(error) = self.shared.store.mirror(&self.record, Urgency::Release).await {
+                    tracing::debug!(volume = %self.record.name, %error, "no copy of the record here");
+                }
+            }
             Message::Purge { reply } => match self.request("purge", Event::Purge).await {
                 Ok(()) => {
                     self.try_again_now();
@@ -83,7 +95,7 @@ impl VolumeTask {
                 self.forget_stale_observation();
             }
             Message::Measured(measured) => self.measured(measured),
-            Message::Wake => {}
+            Message::Wake => self.look = true,
         }
     }
 
@@ -103,6 +115,10 @@ impl VolumeTask {
                 | Message::GiveUpSlot { .. }
                 | Message::Set { .. }
                 | Message::Exclusive(_)
+                | Message::Release { .. }
+                | Message::Stored(_)
+                | Message::Missing
+                | Message::Mirror
                 | Message::Purge { .. }
                 | Message::Trim { .. }
                 | Message::Outside(_)
@@ -124,9 +140,16 @@ impl VolumeTask {
         // What frees space must be possible on a full disk.
         let frees = matches!(event, Event::Remove { .. } | Event::Purge);
         let urgency = if frees { Urgency::Release } else { Urgency::NewWork };
-        let next = transition::apply(&self.record, event, Timestamp::now())
-            .map_err(|refusal| EngineError::Refused { op, volume: volume.clone(), refusal })?;
-        self.store(next, urgency).await.map_err(not_stored(op, &volume))
+        let mut tries = TRIES;
+        loop {
+            let next = transition::apply(&self.record, event.clone(), Timestamp::now())
+                .map_err(|refusal| EngineError::Refused { op, volume: volume.clone(), refusal })?;
+            tries -= 1;
+            match self.store(next, urgency).await {
+                Err(StoreError::Conflict(_)) if tries > 0 && self.refresh().await => {}
+                result => return result.map_err(not_stored(op, &volume)),
+            }
+        }
     }
 
     fn ensure(&mut self, stated: &Stated, reply: Reply<()>) {
@@ -378,7 +401,7 @@ impl VolumeTask {
 }
 
 /// As an operator finds them with ps(1).
-fn processes(holders: &[OutsideHolder]) -> String {
+pub(super) fn processes(holders: &[OutsideHolder]) -> String {
     let name = |holder: &OutsideHolder| format!("process {} ({})", holder.pid, holder.command);
     holders.iter().map(name).collect::<Vec<_>>().join(", ")
 }

@@ -21,6 +21,7 @@ use crate::{
     sys::freeze,
     volume::{
         Contents,
+        plan::Standing,
         transition::{Event, Refusal},
     },
 };
@@ -42,6 +43,12 @@ impl VolumeTask {
         let Some(Wanted { description, reply }) = self.waiters.snapshots.pop_front() else {
             return false;
         };
+        if let (Standing::Other, Some(owner)) = (self.standing(), &self.record.lease.owner) {
+            let (volume, node) = (self.record.name.clone(), owner.node.to_string());
+            let refusal = Refusal::Elsewhere(node);
+            tell(reply, Err(EngineError::Refused { op: "snapshot", volume, refusal }));
+            return true;
+        }
         match self.record.contents {
             Contents::Formatted | Contents::Inherited => {}
             Contents::Blank | Contents::Formatting => {

@@ -12,7 +12,7 @@ use crate::{
     cluster::StoreError,
     engine::{error::StepError, host::Subject},
     volume::{
-        Contents, Phase,
+        Contents, Lease, Phase,
         effect::{self, Effect, Outcome},
         plan::Want,
         transition::Event,
@@ -29,6 +29,8 @@ pub(super) struct Running {
     pub(super) job: JoinHandle<Result<Outcome, StepError>>,
     /// Cancelled when nobody wants the step any more.
     pub(super) cancel: CancellationToken,
+    /// The lease under which it was begun: under another one, its outcome is void.
+    pub(super) lease: Lease,
 }
 
 /// What keeps a volume busy.
@@ -79,11 +81,23 @@ impl VolumeTask {
             device: self.observed.as_ref().and_then(|seen| seen.device.clone()),
             mounts: self.mounts.take(),
             cancel: CancellationToken::new(),
+            standing: self.standing(),
         };
         let cancel = subject.cancel.clone();
         let shared = Arc::clone(&self.shared);
         let span = tracing::info_span!("step", volume = %self.record.name, step = effect.name());
         let work = async move {
+            let in_cluster = |source| StepError::Step { step: effect.name(), source };
+            match effect {
+                Effect::Own => {
+                    return shared.own(&subject.record, &subject.cancel).await.map_err(in_cluster);
+                }
+                Effect::Fence => {
+                    shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;
+                    return shared.fence(&subject.record).await.map_err(in_cluster);
+                }
+                _ => shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?,
+            }
             let mut result = shared.host.execute(effect, &subject).await;
             while result.as_ref().is_err_and(|error| error.is(ErrorKind::NoSlot)) {
                 let kind = subject.record.spec.backend.kind();
@@ -95,15 +109,20 @@ impl VolumeTask {
             result
         };
         let job = self.shared.steps.spawn(work.instrument(span));
-        self.running = Some(Running { work: Work::Step(effect), job, cancel });
+        let lease = self.record.lease.clone();
+        self.running = Some(Running { work: Work::Step(effect), job, cancel, lease });
         self.publish_view();
     }
 
     /// Calls an attachment off that nobody wants any more.
     pub(super) fn call_off(&self) {
-        if let Some(Running { work: Work::Step(Effect::Attach), cancel, .. }) = &self.running
-            && self.want() != Want::Mounted
-        {
+        let Some(Running { work: Work::Step(effect), cancel, .. }) = &self.running else { return };
+        let unwanted = match effect {
+            Effect::Attach => self.want() != Want::Mounted,
+            Effect::Own => matches!(self.want(), Want::Released | Want::Detached),
+            _ => false,
+        };
+        if unwanted {
             cancel.cancel();
         }
     }
@@ -138,17 +157,30 @@ impl VolumeTask {
             Ok(Outcome::Done)
         };
         let job = self.shared.steps.spawn(job);
-        self.running =
-            Some(Running { work: Work::Aside(name), job, cancel: CancellationToken::new() });
+        self.running = Some(Running {
+            work: Work::Aside(name),
+            job,
+            cancel: CancellationToken::new(),
+            lease: self.record.lease.clone(),
+        });
         self.publish_view();
     }
 
     pub(super) async fn finish(&mut self, result: Result<Outcome, StepError>) {
-        let effect = match self.running.take().map(|running| running.work) {
-            Some(Work::Step(effect)) => effect,
-            Some(Work::Aside(_)) => return,
-            None => return,
-        };
+        let Some(Running { work, lease, .. }) = self.running.take() else { return };
+        let Work::Step(effect) = work else { return };
+        if lease != self.record.lease {
+            self.observed = None;
+            self.look = true;
+            tracing::info!(volume = %self.record.name, step = effect.name(), "void: the lease is another");
+            return;
+        }
+        if let Ok(Outcome::Outdated) = result {
+            if !self.refresh().await {
+                tracing::debug!(volume = %self.record.name, "the record was not changed after all");
+            }
+            return;
+        }
         let error = match result {
             Ok(outcome) => match self.absorb(effect, outcome).await {
                 Ok(()) => return,
@@ -214,7 +246,8 @@ impl VolumeTask {
         if let Some(event) = event {
             self.store_event(event).await?;
         }
-        self.observed = Some(seen);
+        // What other owners did meanwhile is found out by looking.
+        self.observed = (effect != Effect::Own).then_some(seen);
         if effect == Effect::Stage || effect == Effect::Unstage {
             self.health = Ok(());
         }

@@ -9,6 +9,7 @@ use crate::{
     engine::{
         error::{Cause, EngineError, StepError},
         message::{Grown, Message, MountGrant, Reply},
+        neighbours::Released,
     },
     spec::{Bytes, VolumeName},
     volume::{CallerEpoch, MountId, Phase},
@@ -63,6 +64,7 @@ impl VolumeTask {
         }
         self.settle_grown();
         self.settle_slot();
+        self.settle_handover();
     }
 
     /// Its slot is free, or it is wanted again.
@@ -168,6 +170,9 @@ impl VolumeTask {
         }
         for reply in self.slot_wanted.drain(..) {
             tell(reply, Err(failed("give up the slot of")));
+        }
+        for reply in self.handover.drain(..) {
+            tell(reply, Ok(Released::Busy(error.to_string())));
         }
         for reply in self.waiters.purged.drain(..) {
             tell(reply, Err(failed("purge")));

@@ -18,6 +18,7 @@ fn everything() -> Observed {
         destroyed: false,
         half_made: true,
         staged: true,
+        shut_down: false,
         published: true,
         grow_at_next_mount: true,
     }

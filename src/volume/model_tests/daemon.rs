@@ -1,10 +1,12 @@
 //! Hawser's own part, as `engine::task` plays it: one volume's task, without tokio.
 
+use jiff::SignedDuration;
+
 use super::world::{Extent, World};
 use crate::volume::{
     CallerEpoch, Contents, MountId, Observed, Phase, Purge, Record,
     effect::{self, Effect},
-    plan::{self, Step, Want},
+    plan::{self, Here, Step, Want},
     transition::{self, Event},
 };
 
@@ -196,7 +198,8 @@ impl Daemon {
                 self.store(world, self.record.clone())?;
             }
             let (seen, now) = (self.observed.as_ref(), world.now);
-            match plan::next(&self.record, seen, self.want(), world.ext4, now) {
+            let here = Here { me: None, ext4: world.ext4, now, turn: SignedDuration::ZERO };
+            match plan::next(&self.record, seen, self.want(), &here) {
                 Step::Record(event) => {
                     let next = transition::apply(&self.record, event, now)
                         .expect("the engine's own events are never refused");
@@ -252,7 +255,7 @@ impl Daemon {
             Want::Released if record.spec.backend.stays_attached() => {
                 assert!(!seen.staged && !seen.published);
             }
-            Want::Released | Want::Detached => assert!(seen.is_released()),
+            Want::Released | Want::Detached | Want::Owned => assert!(seen.is_released()),
         }
     }
 }

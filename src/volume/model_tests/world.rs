@@ -119,6 +119,7 @@ impl World {
             destroyed: false,
             half_made: record.contents == Contents::Formatting && self.storage.is_some(),
             staged: self.staged,
+            shut_down: false,
             published: self.published,
             grow_at_next_mount: false,
         }
@@ -137,6 +138,9 @@ impl World {
         }
         match effect {
             Effect::Observe => return Some(Outcome::Observed(self.observe(record))),
+            Effect::Own | Effect::Fence | Effect::ShutDown => {
+                panic!("{effect:?} without a cluster")
+            }
             Effect::Provision => {
                 let (size, generation) = (record.spec.size, record.generation);
                 let whole = FileSystem::Whole { data: 0, size };
@@ -213,7 +217,7 @@ impl World {
 
     fn assert_allowed(&self, effect: Effect) {
         match effect {
-            Effect::Observe => {}
+            Effect::Observe | Effect::Own | Effect::Fence | Effect::ShutDown => {}
             Effect::Provision => self.assert_nothing_is_provisioned_in_place_of_data(),
             Effect::Attach => {
                 assert!(!self.directory, "a directory has no device");

@@ -1,5 +1,7 @@
 //! The plan for each state, and what it must never ask for.
 
+mod cluster;
+
 use super::*;
 use uuid::Uuid;
 
@@ -10,6 +12,18 @@ use crate::{
         testing::{self, START, at, new_record, on_ebs, on_nfs, removed_record, used_record},
     },
 };
+
+/// On a node that is in no cluster.
+fn next(
+    record: &Record,
+    observed: Option<&Observed>,
+    want: Want,
+    ext4: Ext4OnlineGrow,
+    now: Timestamp,
+) -> Step {
+    let here = Here { me: None, ext4, now, turn: SignedDuration::ZERO };
+    super::next(record, observed, want, &here)
+}
 
 fn nothing() -> Observed {
     Observed::default()

@@ -26,6 +26,11 @@ pub(super) fn apply(record: &mut Record, event: Event, now: Timestamp) {
         }
         Event::Booted { boot_id } => record.holders.retain(|h| h.epoch.boot_id == boot_id),
         Event::Provisioned { .. }
+        | Event::Claimed { .. }
+        | Event::Fenced
+        | Event::Disowned
+        | Event::Joined { .. }
+        | Event::Left { .. }
         | Event::StorageGone
         | Event::Recognised { .. }
         | Event::CreationFailed

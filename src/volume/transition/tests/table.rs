@@ -5,35 +5,43 @@ use std::fmt::Write;
 use super::*;
 use crate::{
     spec::AttachPolicy,
-    volume::testing::{grow, grown, made, new_record, on_ebs, removed_record},
+    volume::{
+        Owner,
+        testing::{grow, grown, made, new_record, on_ebs, removed_record},
+    },
 };
 
 const TABLE: &str = "
-                 creating    blank  halfway     free  growing   behind     held   parked   sticky  removed retained      due      ebs   frozen  inherit
-Provisioned             +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-CreationFailed          +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-FormatBegun             +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Formatted               +        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Mount                   +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +        +
-Unmount                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·
-Unmount, held           ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·
-Abandon                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·
-Swept                   ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·
-Booted                  ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·
-Grow                    +        +        +        +        ·        +        +        +        +  removed  removed  removed        +        +        +
-Grow, smaller      shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink  removed  removed  removed   shrink   shrink   shrink
-StorageGrown            +        +        +        +        +        +        +        +        +        +        +        +        +        +        +
-GrowFailed              ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-FileSystemGrown         ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·
-StorageGone             ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·
-Recognised              ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +
-FreezeBegun             +        +        +        +        +        +        +        +        +  removed  removed  removed        +        ·        +
-Thawed                  ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·
-Remove                  +        +        +        +        +        +     held     held   sticky        ·        ·        ·        +        +        +
-Purge              not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +        ·   not-rm   not-rm   not-rm
-Undelete           not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +   purged   not-rm   not-rm   not-rm
-Rename                  +        +        +        +        +        +     held     held        +  removed  removed  removed        +        +        +
-Set                     +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +        +";
+                 creating    blank  halfway     free  growing   behind     held   parked   sticky  removed retained      due      ebs   frozen  inherit    owned  fencing    users
+Provisioned             +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+CreationFailed          +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+FormatBegun             +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Formatted               +        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Mount                   +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +        +        +        +        +
+Unmount                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Unmount, held           ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Abandon                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Swept                   ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Booted                  ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Grow                    +        +        +        +        ·        +        +        +        +  removed  removed  removed        +        +        +        +        +        +
+Grow, smaller      shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink  removed  removed  removed   shrink   shrink   shrink   shrink   shrink   shrink
+StorageGrown            +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +
+GrowFailed              ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+FileSystemGrown         ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+StorageGone             ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·
+Recognised              ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·
+FreezeBegun             +        +        +        +        +        +        +        +        +  removed  removed  removed        +        ·        +        +        +        +
+Thawed                  ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·
+Remove                  +        +        +        +        +        +     held     held   sticky        ·        ·        ·        +        +        +        +        +    users
+Purge              not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +        ·   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm
+Undelete           not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +   purged   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm
+Rename                  +        +        +        +        +        +     held     held        +  removed  removed  removed        +        +        +        +        +    users
+Set                     +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +        +        +        +        +
+Claimed                 +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +
+Fenced                  ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·
+Disowned                ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·
+Joined                  +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +        +        +        +        ·
+Left                    ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +";
 
 fn states() -> Vec<(&'static str, Record)> {
     let sticky = Changes { sticky: Some(Sticky::Yes), ..Changes::default() };
@@ -53,7 +61,17 @@ fn states() -> Vec<(&'static str, Record)> {
         ("ebs", on_ebs(used_record(), AttachPolicy::Stay)),
         ("frozen", Record { frozen: true, ..used_record() }),
         ("inherit", Record { contents: Contents::Inherited, ..used_record() }),
+        ("owned", Record { lease: Lease::first(owner("a")), ..used_record() }),
+        (
+            "fencing",
+            Record { lease: Lease::first(owner("b")).claimed_by(owner("a")), ..used_record() },
+        ),
+        ("users", Record { users: ["b".parse().unwrap()].into(), ..used_record() }),
     ]
+}
+
+fn owner(node: &str) -> Owner {
+    Owner { node: node.parse().unwrap(), machine: None }
 }
 
 fn events() -> Vec<(&'static str, Event)> {
@@ -83,6 +101,11 @@ fn events() -> Vec<(&'static str, Event)> {
         ("Undelete", Event::Undelete { name: "back".parse().unwrap() }),
         ("Rename", Event::Rename { to: "other".parse().unwrap() }),
         ("Set", Event::Set(Changes { labels, ..Changes::default() })),
+        ("Claimed", Event::Claimed { lease: Lease::first(owner("c")) }),
+        ("Fenced", Event::Fenced),
+        ("Disowned", Event::Disowned),
+        ("Joined", Event::Joined { node: "b".parse().unwrap() }),
+        ("Left", Event::Left { node: "b".parse().unwrap() }),
     ]
 }
 
@@ -95,6 +118,8 @@ const fn has_a_row(event: &Event) {
         Event::Swept { .. } | Event::Booted { .. } | Event::Grow { .. } => {}
         Event::StorageGrown { .. } | Event::GrowFailed | Event::FileSystemGrown => {}
         Event::FreezeBegun | Event::Thawed => {}
+        Event::Claimed { .. } | Event::Fenced | Event::Disowned => {}
+        Event::Joined { .. } | Event::Left { .. } => {}
         Event::Remove { .. } | Event::Purge | Event::Undelete { .. } => {}
         Event::Rename { .. } | Event::Set(_) => {}
     }
@@ -103,6 +128,8 @@ const fn has_a_row(event: &Event) {
 const fn word(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::Held(_) => "held",
+        Refusal::HeldElsewhere(_) => "users",
+        Refusal::Elsewhere(_) => "other",
         Refusal::Removed => "removed",
         Refusal::NotRemoved => "not-rm",
         Refusal::Purged => "purged",

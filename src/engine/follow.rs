@@ -1,0 +1,61 @@
+//! Follows what other nodes change in the cluster's store: each change goes to the volume's task, and
+//! a volume that is new gets one.
+
+use std::{collections::HashSet, sync::Arc};
+
+use tokio::sync::mpsc;
+
+use super::{Engine, Shared, message::Message, new_handle, registry::Handle, task::VolumeTask};
+use crate::{
+    cluster::Change,
+    volume::{Record, VolumeId},
+};
+
+impl Engine {
+    /// Until the store ends.
+    pub(super) async fn follow_for_ever(self, mut changes: mpsc::UnboundedReceiver<Change>) {
+        while let Some(change) = changes.recv().await {
+            match change {
+                Change::Record(record) => self.shared.tell_or_start(*record),
+                Change::Gone(id) => self.shared.tell_missing(id),
+                Change::Complete(ids) => {
+                    let ids: HashSet<_> = ids.into_iter().collect();
+                    let handles = self.shared.registry.all();
+                    let known = handles.iter().map(|handle| handle.view().record.id);
+                    for id in known.filter(|id| !ids.contains(id)) {
+                        self.shared.tell_missing(id);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// What the store has of a volume goes to its task; a new one's is started.
+    pub(super) fn tell_or_start(self: &Arc<Self>, record: Record) {
+        match self.registry.by_id(record.id) {
+            Some(handle) => handle.tell(Message::Stored(Box::new(record))),
+            None => {
+                self.start_task(record);
+            }
+        }
+    }
+
+    /// It may be gone: its task looks for itself.
+    fn tell_missing(&self, id: VolumeId) {
+        if let Some(handle) = self.registry.by_id(id) {
+            handle.tell(Message::Missing);
+        }
+    }
+
+    /// The task of a volume that another node made.
+    pub(super) fn start_task(self: &Arc<Self>, record: Record) -> Handle {
+        let (handle, inbox) = new_handle(&record);
+        self.registry.insert_known(&record, &handle);
+        let task = VolumeTask::new(Arc::clone(self), handle.clone(), inbox, record, None);
+        tokio::spawn(task.run());
+        handle.tell(Message::Mirror);
+        handle
+    }
+}

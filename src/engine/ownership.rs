@@ -1,0 +1,223 @@
+//! How this node comes to own a volume: facts are gathered, `lease::decide` decides, and the answer
+//! is a lease to be claimed, or the reason why there is none.
+//!
+//! It runs as a step of the volume's task and changes nothing itself: the claim is stored by the
+//! task, by compare-and-set on the record that was decided on.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Shared,
+    error::Cause,
+    neighbours::{ReleaseRequest, Released},
+};
+use crate::{
+    backend::{BackendError, ErrorKind, MachineState, VolumeRef},
+    cluster::StoreError,
+    spec::BackendSpec,
+    volume::{
+        Owner, Record,
+        effect::{Effect, Outcome},
+        lease::{
+            Answer, Decision, Facts, Machine, Mobility, Obstacle, Preempt, Session, StoreReach,
+            decide,
+        },
+    },
+};
+
+/// How long an owner's death, or its release, is waited for: below the engine's own deadline, so that
+/// the caller hears the reason.
+const PATIENCE: Duration = Duration::from_secs(95);
+/// How long an owner may take to let go of an idle volume (an EBS detach takes seconds).
+const RELEASE: Duration = Duration::from_secs(60);
+/// How long a silent owner is listened to.
+const CLOUD: Duration = Duration::from_secs(10);
+/// The pause before everything is asked again; it grows to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why a volume is not to be had on this node.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(super) struct NotHad(#[from] Obstacle);
+
+/// A destructive step that was decided under a lease that is not this node's any more.
+#[derive(Debug, thiserror::Error)]
+#[error("another node took the volume over meanwhile: nothing was done to it here")]
+pub(super) struct Stale;
+
+impl Shared {
+    /// Finds out what has to be done to own the volume.
+    pub(super) async fn own(
+        &self,
+        record: &Record,
+        cancel: &CancellationToken,
+    ) -> Result<Outcome, Cause> {
+        tokio::select! {
+            outcome = self.ask_for(record) => outcome,
+            () = cancel.cancelled() => Err(Box::new(BackendError {
+                kind: ErrorKind::Cancelled,
+                op: "own",
+                backend: record.spec.backend.kind(),
+                source: "nobody wants it any more".into(),
+            })),
+        }
+    }
+
+    async fn ask_for(&self, known: &Record) -> Result<Outcome, Cause> {
+        // Only a node of a cluster comes here.
+        let Some(me) = self.store.me() else { return Ok(Outcome::Outdated) };
+        let mobility = self.mobility(known);
+        let deadline = Instant::now() + PATIENCE;
+        let mut pause = FIRST_PAUSE;
+        let mut facts = None;
+        loop {
+            let record = match self.store.read(known.id).await {
+                Ok(Some(record)) => record,
+                Ok(None) => return Ok(Outcome::Outdated),
+                Err(StoreError::Away { .. }) => return Err(NotHad(Obstacle::StoreAway).into()),
+                Err(error) => return Err(error.into()),
+            };
+            if record.revision != known.revision {
+                return Ok(Outcome::Outdated);
+            }
+            let seen = facts.take().unwrap_or_else(|| Facts::of(self.session_of(&record)));
+            let (reach, preempt) = (self.store.reach(), Preempt::default());
+            let obstacle = match decide(&record.lease, me, reach, mobility, preempt, &seen) {
+                Decision::Mine => return Ok(Outcome::Outdated),
+                Decision::Claim(lease) => return Ok(Outcome::Claimable(lease)),
+                Decision::AskOwner => {
+                    let answer = self.ask_owner(&record, me).await;
+                    facts = Some(Facts { answer, session: self.session_of(&record), ..seen });
+                    continue;
+                }
+                Decision::AskCloud => {
+                    facts = Some(Facts { machine: self.ask_cloud(&record).await, ..seen });
+                    continue;
+                }
+                Decision::LookAgain => None,
+                Decision::Wait(obstacle) => Some(obstacle),
+                Decision::Refuse(obstacle) => return Err(NotHad(obstacle).into()),
+            };
+            if let Some(obstacle) = obstacle {
+                if Instant::now() + pause > deadline {
+                    return Err(NotHad(obstacle).into());
+                }
+                if pause == FIRST_PAUSE {
+                    tracing::info!(volume = %record.name, %obstacle, "waiting for the volume");
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn session_of(&self, record: &Record) -> Session {
+        match &record.lease.owner {
+            Some(owner) => self.store.session(&owner.node),
+            None => Session::Over,
+        }
+    }
+
+    /// What can be done about a volume's owner.
+    pub(super) fn mobility(&self, record: &Record) -> Mobility {
+        let backend = &record.spec.backend;
+        let fences = || self.host.backend(backend.kind()).is_some_and(|b| b.fencing().is_some());
+        match backend {
+            BackendSpec::Local(_) => Mobility::Fixed,
+            BackendSpec::Nfs(_) if backend.is_directory() => Mobility::Unbound,
+            BackendSpec::Ebs(_) if fences() => Mobility::Fenced,
+            BackendSpec::Ebs(_) | BackendSpec::Nfs(_) => Mobility::Handed,
+        }
+    }
+
+    async fn ask_owner(&self, record: &Record, me: &Owner) -> Answer {
+        let Some(owner) = &record.lease.owner else { return Answer::Released };
+        let nodes = self.store.nodes();
+        let (Some(neighbours), Some(node)) = (&self.neighbours, nodes.get(&owner.node)) else {
+            return Answer::Silent;
+        };
+        let ask =
+            ReleaseRequest { volume: record.id, epoch: record.lease.epoch, to: me.node.clone() };
+        match neighbours.release(&node.info, &ask, RELEASE).await {
+            Ok(Released::Released) => Answer::Released,
+            Ok(Released::Held(holders)) => Answer::Held(holders),
+            Ok(Released::Busy(why)) => Answer::Busy(why),
+            Err(error) => {
+                tracing::debug!(volume = %record.name, node = %owner.node, %error, "no answer");
+                Answer::Silent
+            }
+        }
+    }
+
+    async fn ask_cloud(&self, record: &Record) -> Machine {
+        let backend = self.host.backend(record.spec.backend.kind());
+        let fencing = backend.and_then(|backend| backend.fencing());
+        let machine = record.lease.owner.as_ref().and_then(|owner| owner.machine.as_deref());
+        let (Some(fencing), Some(machine)) = (fencing, machine) else { return Machine::Unknown };
+        match tokio::time::timeout(CLOUD, fencing.state(machine)).await {
+            Ok(Ok(MachineState::Runs)) => Machine::Runs,
+            Ok(Ok(MachineState::Gone)) => Machine::Gone,
+            Ok(Err(error)) => {
+                tracing::warn!(machine, %error, "the cloud does not say whether it runs");
+                Machine::Unknown
+            }
+            Err(_) => Machine::Unknown,
+        }
+    }
+
+    /// Keeps the former owner from the volume.
+    pub(super) async fn fence(&self, record: &Record) -> Result<Outcome, Cause> {
+        let Some(from) = &record.lease.from else { return Ok(Outcome::Done) };
+        let backend = self.host.backend(record.spec.backend.kind());
+        let fencing = backend.and_then(|backend| backend.fencing());
+        // What needs no fence has none: see `mobility`.
+        if let (Some(fencing), Some(machine)) = (fencing, &from.machine) {
+            tracing::warn!(
+                volume = %record.name, node = %from.node, machine, epoch = %record.lease.epoch,
+                "fencing the former owner"
+            );
+            fencing.fence(&VolumeRef::from(record), machine).await?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// The last look before a step that cannot be undone: the lease under which it was decided must
+    /// still be the volume's. Without the store, only what is harmless under a stale lease is done:
+    /// EC2 attaches a volume to one machine at most.
+    pub(super) async fn confirm_lease(&self, effect: Effect, record: &Record) -> Result<(), Cause> {
+        let (destroys, attaches) = match effect {
+            Effect::Provision | Effect::Format | Effect::Destroy | Effect::Fence => (true, false),
+            Effect::Attach => (false, true),
+            Effect::Observe
+            | Effect::Own
+            | Effect::ShutDown
+            | Effect::Probe
+            | Effect::GrowStorage { .. }
+            | Effect::GrowOffline
+            | Effect::Stage
+            | Effect::GrowOnline
+            | Effect::Thaw
+            | Effect::Publish
+            | Effect::Unpublish
+            | Effect::Unstage
+            | Effect::Detach
+            | Effect::SetAside => (false, false),
+        };
+        if self.store.me().is_none() || !(destroys || attaches) {
+            return Ok(());
+        }
+        match self.store.read(record.id).await {
+            Ok(Some(now)) if now.lease == record.lease && now.phase == record.phase => Ok(()),
+            Ok(_) => Err(Stale.into()),
+            Err(StoreError::Away { .. }) if attaches => match self.store.reach() {
+                StoreReach::Away => Ok(()),
+                StoreReach::Answers => Err(Stale.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The plan of a node of a cluster: what it does as the owner, and what it does not without.
+
+use super::*;
+use crate::volume::{Epoch, Lease, Owner};
+
+fn owner(node: &str) -> Owner {
+    Owner { node: node.parse().unwrap(), machine: None }
+}
+
+/// On node `a`, five seconds of whose turn are others'.
+fn on_a(record: &Record, seen: &Observed, want: Want, now: Timestamp) -> Step {
+    let me = owner("a");
+    let here = Here {
+        me: Some(&me),
+        ext4: Ext4OnlineGrow::Possible,
+        now,
+        turn: SignedDuration::from_secs(5),
+    };
+    super::super::next(record, Some(seen), want, &here)
+}
+
+fn planned(record: &Record, seen: &Observed, want: Want) -> Step {
+    on_a(record, seen, want, START)
+}
+
+fn follows() -> Record {
+    on_ebs(used_record(), AttachPolicy::Follow)
+}
+
+fn stays() -> Record {
+    on_ebs(used_record(), AttachPolicy::Stay)
+}
+
+fn of(node: &str, record: Record) -> Record {
+    Record { lease: Lease::first(owner(node)), ..record }
+}
+
+const WANTS: [Want; 4] = [Want::Mounted, Want::Released, Want::Detached, Want::Owned];
+
+#[test]
+fn what_is_wanted_here_is_owned_before_it_is_touched() {
+    for free in [follows(), of("b", follows())] {
+        assert_eq!(planned(&free, &provisioned(), Want::Mounted), Step::Do(Effect::Own));
+        assert_eq!(planned(&free, &provisioned(), Want::Owned), Step::Do(Effect::Own));
+        assert_eq!(planned(&free, &provisioned(), Want::Released), Step::Idle);
+    }
+    let mine = of("a", follows());
+    assert_eq!(planned(&mine, &provisioned(), Want::Mounted), Step::Do(Effect::Attach));
+}
+
+#[test]
+fn nothing_is_done_before_the_former_owner_is_fenced() {
+    let claimed = Lease::first(owner("b")).claimed_by(owner("a"));
+    let record = Record { lease: claimed, ..follows() };
+    for want in WANTS {
+        for seen in [nothing(), provisioned(), attached()] {
+            assert_eq!(planned(&record, &seen, want), Step::Do(Effect::Fence), "{want:?}");
+        }
+    }
+    let fenced = Record { lease: record.lease.fenced(), ..record };
+    assert_eq!(planned(&fenced, &provisioned(), Want::Mounted), Step::Do(Effect::Attach));
+}
+
+#[test]
+fn what_another_node_took_over_is_shut_down_and_cleared_away_whoever_holds_it() {
+    let lost = of("b", stays());
+    for want in WANTS {
+        assert_eq!(planned(&lost, &mounted(), want), Step::Do(Effect::ShutDown), "{want:?}");
+        let down = Observed { shut_down: true, ..mounted() };
+        assert_eq!(planned(&lost, &down, want), Step::Do(Effect::Unpublish), "{want:?}");
+        let down = Observed { shut_down: true, ..staged() };
+        assert_eq!(planned(&lost, &down, want), Step::Do(Effect::Unstage), "{want:?}");
+        assert_eq!(planned(&lost, &attached(), want), Step::Do(Effect::Detach), "{want:?}");
+    }
+}
+
+#[test]
+fn a_volume_of_which_nothing_is_here_is_given_free() {
+    let disown = Step::Record(Event::Disowned);
+    for record in [of("a", follows()), of("a", stays())] {
+        assert_eq!(planned(&record, &provisioned(), Want::Released), disown);
+    }
+    // It keeps its device, and its owner with it, until another node asks.
+    assert_eq!(planned(&of("a", stays()), &attached(), Want::Released), Step::Idle);
+    let asked = planned(&of("a", stays()), &attached(), Want::Detached);
+    assert_eq!(asked, Step::Do(Effect::Detach));
+    assert_eq!(planned(&of("a", stays()), &provisioned(), Want::Detached), disown);
+    // Something is to be done with it.
+    assert_eq!(planned(&of("a", stays()), &provisioned(), Want::Owned), Step::Idle);
+}
+
+#[test]
+fn a_local_volume_is_its_nodes_for_ever() {
+    let local = of("a", used_record());
+    assert_eq!(planned(&local, &provisioned(), Want::Released), Step::Idle);
+    assert_eq!(planned(&local, &provisioned(), Want::Detached), Step::Idle);
+}
+
+#[test]
+fn a_removed_volume_is_deleted_by_whoever_comes_first_when_its_time_has_come() {
+    let removed =
+        |lease| Record { lease, ..on_ebs(removed_record(Purge::At(at(60))), AttachPolicy::Follow) };
+    let mine = removed(Lease::first(owner("a")));
+    assert_eq!(planned(&mine, &provisioned(), Want::Released), Step::Record(Event::Disowned));
+    let free = removed(mine.lease.released());
+    let at_second = |seconds| on_a(&free, &provisioned(), Want::Released, at(seconds));
+    assert_eq!(at_second(0), Step::Wait(at(65)), "the others' turn is over then");
+    assert_eq!(at_second(65), Step::Do(Effect::Own));
+    let mine = on_a(&mine, &provisioned(), Want::Released, at(60));
+    assert_eq!(mine, Step::Do(Effect::Destroy));
+}
+
+#[test]
+fn a_directory_is_mounted_by_every_node_that_says_so_in_the_record() {
+    let free = on_nfs(used_record());
+    let join = Step::Record(Event::Joined { node: "a".parse().unwrap() });
+    assert_eq!(planned(&free, &provisioned(), Want::Mounted), join);
+    let joined = Record { users: ["a".parse().unwrap(), "b".parse().unwrap()].into(), ..free };
+    assert_eq!(planned(&joined, &provisioned(), Want::Mounted), Step::Do(Effect::Stage));
+    let staged = Observed { staged: true, ..provisioned() };
+    let mounted = Observed { published: true, ..staged.clone() };
+    assert_eq!(planned(&joined, &mounted, Want::Mounted), Step::Idle, "without an owner");
+    assert_eq!(planned(&joined, &staged, Want::Released), Step::Do(Effect::Unstage));
+    let leave = Step::Record(Event::Left { node: "a".parse().unwrap() });
+    assert_eq!(planned(&joined, &provisioned(), Want::Released), leave);
+}
+
+#[test]
+fn a_released_lease_keeps_its_epoch() {
+    let mut record = of("a", follows());
+    record.lease.epoch = Epoch::from(7);
+    let free = transition::apply(&record, Event::Disowned, START).unwrap();
+    assert_eq!(free.lease, Lease { epoch: Epoch::from(7), owner: None, from: None });
+}
