@@ -39,7 +39,7 @@ impl Client {
         self.call(Method::POST, path, body).await
     }
 
-    pub(super) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+    pub(super) async fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.call(Method::DELETE, path, &()).await
     }
 

@@ -8,6 +8,7 @@ mod config;
 mod doctor;
 mod images;
 mod mount_helper;
+mod node;
 mod output;
 mod release;
 #[cfg(feature = "ebs")]
@@ -75,6 +76,9 @@ enum Command {
     /// Create, list and delete snapshots
     #[command(subcommand)]
     Snapshot(snapshot::Command),
+    /// List, drain and forget the nodes of the cluster
+    #[command(subcommand)]
+    Node(node::Command),
     /// Explain what a name or an inline spec means
     Spec(spec::Args),
     /// Look for what is wrong on this host, and say what to do
@@ -104,6 +108,7 @@ impl Command {
         match self {
             Self::Volume(_)
             | Self::Snapshot(_)
+            | Self::Node(_)
             | Self::Spec(_)
             | Self::Doctor(_)
             | Self::Config(_)
@@ -135,6 +140,7 @@ pub async fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Serve(args) => serve::run(args, &cli.admin_socket).await,
         Command::Volume(command) => volume::run(&client, command).await,
         Command::Snapshot(command) => snapshot::run(&client, command).await,
+        Command::Node(command) => node::run(&client, command).await,
         Command::Spec(args) => spec::run(&args),
         Command::Doctor(args) => doctor::run(&args, &cli.admin_socket).await,
         Command::Config(command) => config::run(command),

@@ -181,6 +181,14 @@ impl Keeper {
         self.nodes().get(node).map_or(Session::Over, |state| state.session)
     }
 
+    /// This node was drained, and not taken back since: as far as is known now.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        let nodes = self.nodes();
+        let me = self.me().and_then(|me| nodes.get(&me.node));
+        me.is_some_and(|state| state.info.drained)
+    }
+
     /// Says what is new of this node.
     ///
     /// # Errors

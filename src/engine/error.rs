@@ -7,7 +7,7 @@ use crate::{
     backend::{BackendError, ErrorKind},
     cluster::StoreError,
     spec::{Difference, SpecError, VolumeName},
-    volume::{plan::Problem, transition::Refusal},
+    volume::{NodeName, plan::Problem, transition::Refusal},
 };
 
 /// A request that was not carried out.
@@ -105,6 +105,39 @@ pub enum EngineError {
         name: String,
         /// The ids to choose from.
         ids: String,
+    },
+    /// This node is in no cluster.
+    #[error("this node is in no cluster: set cluster.zookeeper and the peer port's certificates on every node (docs/cluster.md)")]
+    NoCluster,
+    /// No node of that name.
+    #[error("no node `{0}` in this cluster: `hawser node ls` shows them")]
+    NoNode(NodeName),
+    /// Another node refuses, or does not answer.
+    #[error("{op} on node {node}: {why}")]
+    Neighbour {
+        /// What was asked.
+        op: &'static str,
+        /// Of which node.
+        node: NodeName,
+        /// Why not.
+        why: String,
+    },
+    /// The cluster's store refuses.
+    #[error("{op}: {source}")]
+    Cluster {
+        /// What was asked.
+        op: &'static str,
+        /// Why not.
+        #[source]
+        source: StoreError,
+    },
+    /// This node takes no more volumes.
+    #[error("{op} {volume}: this node is drained and takes no more volumes (`hawser node drain --undo` ends that)")]
+    Drained {
+        /// What was asked.
+        op: &'static str,
+        /// Of which volume.
+        volume: VolumeName,
     },
     /// Nobody is left to answer.
     #[error("{op} {volume}: hawser is stopping, or the volume was deleted just now: try again")]

@@ -46,6 +46,7 @@ use crate::{
     volume::{
         DATA, Device, DeviceContent, Record, VolumeId,
         effect::{Effect, Outcome},
+        lease::Preempt,
         plan::Standing,
     },
 };
@@ -73,6 +74,8 @@ pub struct Subject {
     pub cancel: CancellationToken,
     /// What the lease lets this node do.
     pub standing: Standing,
+    /// How far it goes to get the volume from another node.
+    pub preempt: Preempt,
 }
 
 impl Subject {
@@ -85,6 +88,7 @@ impl Subject {
             mounts: None,
             cancel: CancellationToken::new(),
             standing: Standing::Alone,
+            preempt: Preempt::default(),
         }
     }
 }

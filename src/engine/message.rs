@@ -8,14 +8,14 @@ use tokio::sync::oneshot;
 use super::{
     accounting::Measured,
     error::EngineError,
-    neighbours::Released,
+    neighbours::{Effort, Released},
     registry::{Handle, Reservation},
     snapshots::Taken,
 };
 use crate::{
     spec::{Bytes, Stated, VolumeName},
     sys::{format::Repair, namespaces::OutsideHolder},
-    volume::{CallerEpoch, Epoch, MountId, Purge, Record, transition::Changes},
+    volume::{CallerEpoch, Epoch, MountId, NodeName, Purge, Record, transition::Changes},
 };
 
 /// Where an answer goes. The receiver is gone when the caller hung up or its deadline passed.
@@ -44,6 +44,10 @@ pub(super) enum Message {
     Exclusive(Exclusive),
     /// Another node asks for it.
     Release { epoch: Epoch, reply: Reply<Released> },
+    /// Get it to this node, and mount it once.
+    Take { effort: Effort, reply: Reply<()> },
+    /// That node is gone for good.
+    NodeGone { node: NodeName, reply: Reply<()> },
     /// The cluster's store has this state of its record.
     Stored(Box<Record>),
     /// The cluster's store may not have it any more.
@@ -77,6 +81,16 @@ pub(super) enum Exclusive {
     Undelete { name: VolumeName, reserved: Option<Reservation>, reply: Reply<()> },
     /// Check its file system.
     Check { repair: Repair, reply: Reply<Checked> },
+}
+
+/// Whether volumes on the disks of a node that is gone are forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Forget {
+    /// They are.
+    Yes,
+    /// They are not.
+    No,
 }
 
 /// What a grow came to.

@@ -6,6 +6,7 @@
 
 mod accounting;
 mod callers;
+mod cluster;
 mod error;
 mod follow;
 mod host;
@@ -24,7 +25,7 @@ mod view;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, RwLock},
+    sync::{Arc, RwLock, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -37,8 +38,12 @@ pub use callers::Callers;
 pub use error::{EngineError, StepError};
 pub use host::{Host, Subject};
 pub use imports::ImportAs;
-pub use message::{Checked, Grown, MountGrant};
-pub use neighbours::{Neighbours, ReleaseRequest, Released};
+pub use cluster::{NodePresence, NodeRow, Whereabouts};
+pub use message::{Checked, Forget, Grown, MountGrant};
+pub use neighbours::{
+    DrainRequest, Drained, Effort, MoveRequest, NeighbourError, Neighbours, Presence,
+    ReleaseRequest, Released,
+};
 pub use recover::{StartError, ext4_online_grow};
 pub use snapshots::{Consistency, Taken};
 pub use view::{State, View};
@@ -92,6 +97,8 @@ struct Shared {
     slots: Slots,
     /// The other nodes of the cluster, where they can be asked.
     neighbours: Option<Arc<dyn Neighbours>>,
+    /// This node takes no more volumes.
+    drained: AtomicBool,
     /// How long this node leaves to others what any node may do.
     turn: SignedDuration,
     /// When this daemon started.
@@ -208,6 +215,9 @@ impl Engine {
     ) -> Result<MountGrant, EngineError> {
         let Request { name, stated } = request;
         let start = Instant::now();
+        if !self.has(name) {
+            self.refuse_drained("mount", name)?;
+        }
         let handle = match self.shared.registry.by_name(name) {
             Some(handle) => handle,
             None if stated.is_empty() => return Err(EngineError::NotFound(name.to_string())),
@@ -344,6 +354,15 @@ impl Engine {
         if tokio::time::timeout(limit, self.shared.steps.wait()).await.is_err() {
             tracing::warn!(steps = self.shared.steps.len(), "steps are still under way at exit");
         }
+    }
+
+    /// Whether a volume is this node's already: mounted here, or owned.
+    fn has(&self, name: &VolumeName) -> bool {
+        let view = self.shared.registry.by_name(name).map(|handle| handle.view());
+        let me = self.shared.store.me();
+        view.zip(me).is_some_and(|(view, me)| {
+            view.path.is_some() || view.record.lease.is_of(&me.node)
+        })
     }
 
     fn named(&self, name: &VolumeName) -> Result<Handle, EngineError> {

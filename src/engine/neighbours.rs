@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cluster::NodeInfo,
-    volume::{Epoch, NodeName, VolumeId},
+    spec::VolumeName,
+    volume::{Epoch, VolumeId},
 };
+
+/// Why another node did not answer, or refused.
+pub type NeighbourError = Box<dyn Error + Send + Sync>;
 
 /// Another node wants a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +21,6 @@ pub struct ReleaseRequest {
     pub volume: VolumeId,
     /// The epoch that the asker knows: of another one it speaks of something else.
     pub epoch: Epoch,
-    /// Who asks.
-    pub to: NodeName,
 }
 
 /// What the owner answers.
@@ -31,6 +33,58 @@ pub enum Released {
     Held(String),
     /// It cannot now.
     Busy(String),
+}
+
+/// What a node has of a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Presence {
+    /// Its storage is attached there.
+    pub attached: bool,
+    /// It is mounted there.
+    pub mounted: bool,
+    /// Who uses it there.
+    pub holders: Vec<String>,
+    /// What is being done with it there.
+    pub doing: Option<String>,
+    /// Why it cannot be served there.
+    pub failure: Option<String>,
+}
+
+/// How hard a node tries to get a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    /// From an owner that lets go, or whose machine is gone.
+    Usual,
+    /// Also from one that does not answer though its machine runs.
+    Force,
+}
+
+/// A volume is to be moved to the node that is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveRequest {
+    /// Which.
+    pub volume: VolumeName,
+    /// How hard it tries.
+    pub effort: Effort,
+}
+
+/// Whether a node takes volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainRequest {
+    /// False: it takes volumes again.
+    pub drained: bool,
+}
+
+/// What a drained node still has.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Drained {
+    /// Volumes that it gave free.
+    pub released: Vec<String>,
+    /// Volumes that are in use there, and by whom.
+    pub held: Vec<(String, String)>,
+    /// Volumes on its own disks, which stay.
+    pub local: Vec<String>,
 }
 
 /// Carries requests to other nodes.
@@ -46,5 +100,30 @@ pub trait Neighbours: Send + Sync + Debug {
         node: &NodeInfo,
         request: &ReleaseRequest,
         limit: Duration,
-    ) -> Result<Released, Box<dyn Error + Send + Sync>>;
+    ) -> Result<Released, NeighbourError>;
+
+    /// Asks a node what it has of a volume.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not answer.
+    async fn presence(&self, node: &NodeInfo, id: VolumeId) -> Result<Presence, NeighbourError>;
+
+    /// Has a node get a volume.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not get it, or does not answer: it may get it all the same.
+    async fn take(&self, node: &NodeInfo, request: &MoveRequest) -> Result<(), NeighbourError>;
+
+    /// Has a node give its volumes free, or take volumes again.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not answer.
+    async fn drain(
+        &self,
+        node: &NodeInfo,
+        request: DrainRequest,
+    ) -> Result<Drained, NeighbourError>;
 }

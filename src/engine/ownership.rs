@@ -19,7 +19,7 @@ use crate::{
     cluster::StoreError,
     spec::BackendSpec,
     volume::{
-        Owner, Record,
+        Record,
         effect::{Effect, Outcome},
         lease::{
             Answer, Decision, Facts, Machine, Mobility, Obstacle, Preempt, Session, StoreReach,
@@ -54,10 +54,11 @@ impl Shared {
     pub(super) async fn own(
         &self,
         record: &Record,
+        preempt: Preempt,
         cancel: &CancellationToken,
     ) -> Result<Outcome, Cause> {
         tokio::select! {
-            outcome = self.ask_for(record) => outcome,
+            outcome = self.ask_for(record, preempt) => outcome,
             () = cancel.cancelled() => Err(Box::new(BackendError {
                 kind: ErrorKind::Cancelled,
                 op: "own",
@@ -67,7 +68,7 @@ impl Shared {
         }
     }
 
-    async fn ask_for(&self, known: &Record) -> Result<Outcome, Cause> {
+    async fn ask_for(&self, known: &Record, preempt: Preempt) -> Result<Outcome, Cause> {
         // Only a node of a cluster comes here.
         let Some(me) = self.store.me() else { return Ok(Outcome::Outdated) };
         let mobility = self.mobility(known);
@@ -85,12 +86,12 @@ impl Shared {
                 return Ok(Outcome::Outdated);
             }
             let seen = facts.take().unwrap_or_else(|| Facts::of(self.session_of(&record)));
-            let (reach, preempt) = (self.store.reach(), Preempt::default());
+            let reach = self.store.reach();
             let obstacle = match decide(&record.lease, me, reach, mobility, preempt, &seen) {
                 Decision::Mine => return Ok(Outcome::Outdated),
                 Decision::Claim(lease) => return Ok(Outcome::Claimable(lease)),
                 Decision::AskOwner => {
-                    let answer = self.ask_owner(&record, me).await;
+                    let answer = self.ask_owner(&record).await;
                     facts = Some(Facts { answer, session: self.session_of(&record), ..seen });
                     continue;
                 }
@@ -134,14 +135,13 @@ impl Shared {
         }
     }
 
-    async fn ask_owner(&self, record: &Record, me: &Owner) -> Answer {
+    async fn ask_owner(&self, record: &Record) -> Answer {
         let Some(owner) = &record.lease.owner else { return Answer::Released };
         let nodes = self.store.nodes();
         let (Some(neighbours), Some(node)) = (&self.neighbours, nodes.get(&owner.node)) else {
             return Answer::Silent;
         };
-        let ask =
-            ReleaseRequest { volume: record.id, epoch: record.lease.epoch, to: me.node.clone() };
+        let ask = ReleaseRequest { volume: record.id, epoch: record.lease.epoch };
         match neighbours.release(&node.info, &ask, RELEASE).await {
             Ok(Released::Released) => Answer::Released,
             Ok(Released::Held(holders)) => Answer::Held(holders),

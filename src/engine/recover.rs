@@ -5,7 +5,11 @@
 //! that show there are woken, so a node with a thousand idle volumes starts as fast as one with
 //! none.
 
-use std::{collections::HashSet, io, sync::Arc};
+use std::{
+    collections::HashSet,
+    io,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
@@ -61,6 +65,7 @@ impl Engine {
         refuse_double_names(&records)?;
         let callers = Callers::new()?;
         let registry = Registry::default();
+        let drained = store.is_drained();
         let turn = store.me().map_or(SignedDuration::ZERO, |me| turn_of(&me.node));
         let shared = Arc::new(Shared {
             settings,
@@ -71,6 +76,7 @@ impl Engine {
             ext4_online_grow: ext4_online_grow(),
             slots: Slots::default(),
             neighbours,
+            drained: AtomicBool::new(drained),
             turn,
             importing: tokio::sync::Mutex::default(),
             stopping: CancellationToken::new(),

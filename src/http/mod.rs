@@ -3,4 +3,5 @@
 
 pub mod admin;
 pub mod docker;
+pub mod peer;
 pub mod socket;

@@ -112,6 +112,17 @@ impl Lease {
         Self { epoch: self.epoch, owner: None, from: None }
     }
 
+    /// The lease after an operator said that a node is gone for good. Whether it is, the fence of the
+    /// next owner makes sure.
+    #[must_use]
+    pub fn abandoned_by(&self, node: &NodeName) -> Self {
+        if !self.is_of(node) {
+            return self.clone();
+        }
+        let from = self.from.clone().or_else(|| self.owner.clone());
+        Self { epoch: self.epoch, owner: None, from }
+    }
+
     /// The lease after the former owner was fenced.
     #[must_use]
     pub fn fenced(&self) -> Self {
@@ -143,7 +154,9 @@ pub enum Mobility {
 }
 
 /// What a volume's spec says about taking it from an owner that does not let go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preempt {
     /// Never: an operator decides (`hawser volume move`).

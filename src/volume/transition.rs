@@ -59,6 +59,11 @@ pub enum Event {
     Fenced,
     /// This node let go of everything of the volume.
     Disowned,
+    /// A node is gone for good, says an operator.
+    NodeGone {
+        /// Which.
+        node: NodeName,
+    },
     /// A node is about to mount what needs no owner.
     Joined {
         /// Which.
@@ -244,6 +249,10 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
             if record.lease.from.is_none() {
                 next.lease = record.lease.released();
             }
+        }
+        Event::NodeGone { node } => {
+            next.users.remove(&node);
+            next.lease = record.lease.abandoned_by(&node);
         }
         Event::Joined { node } => {
             refuse_removed(record)?;

@@ -4,6 +4,7 @@ mod change;
 mod create;
 mod import;
 mod list;
+mod place;
 mod remove;
 
 use clap::Subcommand;
@@ -31,6 +32,10 @@ pub(super) enum Command {
     Trim(change::TrimArgs),
     /// Take over a volume that another plugin made, or whose record was lost
     Import(import::Args),
+    /// Show which node has a volume, and who uses it on each
+    Where(place::WhereArgs),
+    /// Move a volume to another node
+    Move(place::MoveArgs),
     /// Remove volumes
     Rm(remove::RmArgs),
     /// Bring a removed volume back
@@ -50,6 +55,8 @@ pub(super) async fn run(client: &Client, command: Command) -> anyhow::Result<Exi
         Command::Fsck(args) => change::fsck(client, args).await,
         Command::Trim(args) => change::trim(client, args).await,
         Command::Import(args) => import::run(client, args).await,
+        Command::Where(args) => place::find(client, args).await,
+        Command::Move(args) => place::move_to(client, args).await,
         Command::Rm(args) => remove::rm(client, args).await,
         Command::Undelete(args) => remove::undelete(client, args).await,
         Command::Purge(args) => remove::purge(client, args).await,

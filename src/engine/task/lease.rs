@@ -3,13 +3,23 @@
 
 use std::sync::Arc;
 
-use super::{Life, VolumeTask, waiters::tell};
+use super::{
+    Life, VolumeTask,
+    waiters::{not_stored, tell},
+};
 use crate::{
     cluster::{StoreError, Urgency},
-    engine::{error::StepError, message::Reply, neighbours::Released},
+    engine::{
+        error::{EngineError, StepError},
+        message::Reply,
+        neighbours::{Effort, Released},
+    },
+    spec::BackendKind,
     volume::{
-        Epoch, Lease, Observed, Phase, Purge, Record, lease::Session, plan::Standing,
-        transition::Outside,
+        Epoch, Lease, NodeName, Observed, Phase, Purge, Record,
+        lease::{Preempt, Session},
+        plan::Standing,
+        transition::{Event, Outside},
     },
 };
 
@@ -197,6 +207,35 @@ impl VolumeTask {
         }
         let (outside, holders) = self.outside().await;
         (outside == Outside::Held).then(|| super::requests::processes(&holders))
+    }
+
+    /// It is to come to this node.
+    pub(super) fn take(&mut self, effort: Effort, reply: Reply<()>) {
+        self.effort = Some(effort);
+        self.try_again_now();
+        self.waiters.taken.push(reply);
+    }
+
+    /// How far it goes to get the volume.
+    pub(super) fn preempt(&self) -> Preempt {
+        match self.effort.filter(|_| !self.waiters.taken.is_empty()) {
+            Some(Effort::Force) => Preempt::Force,
+            // An operator decides: that is what `never` leaves to one.
+            Some(Effort::Usual) => Preempt::default().max(Preempt::DeadOnly),
+            None => Preempt::default(),
+        }
+    }
+
+    /// Who has it now, or had it, is no node any more.
+    pub(super) async fn node_gone(&mut self, node: NodeName) -> Result<(), EngineError> {
+        let local = self.record.spec.backend.kind() == BackendKind::Local;
+        if local && self.record.lease.is_of(&node) {
+            let failed = not_stored("node rm", &self.record.name);
+            self.shared.store.delete(&self.record).await.map_err(failed)?;
+            self.missing().await;
+            return Ok(());
+        }
+        self.request("node rm", Event::NodeGone { node }).await
     }
 
     /// Tells the nodes that asked for it.

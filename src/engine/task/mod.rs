@@ -28,7 +28,7 @@ use super::{
     Measured, Shared,
     error::StepError,
     message::{Exclusive, Message, Reply},
-    neighbours::Released,
+    neighbours::{Effort, Released},
     registry::Handle,
     view::View,
 };
@@ -68,6 +68,8 @@ pub(super) struct VolumeTask {
     unsaved: Option<Box<Record>>,
     /// Other nodes that want it.
     handover: Vec<Reply<Released>>,
+    /// How hard it tries to get the volume for those who asked for it to be moved here.
+    effort: Option<Effort>,
     /// There may be something of it here though another node has it.
     look: bool,
     /// Other nodes deleted it.
@@ -114,6 +116,7 @@ impl VolumeTask {
             measured: None,
             unsaved: None,
             handover: Vec::new(),
+            effort: None,
             look: false,
             gone: false,
             slot_wanted: Vec::new(),

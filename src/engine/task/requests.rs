@@ -71,6 +71,11 @@ impl VolumeTask {
             }
             Message::Exclusive(exclusive) => self.ask_exclusive(exclusive).await,
             Message::Release { epoch, reply } => self.release_to(epoch, reply).await,
+            Message::Take { effort, reply } => self.take(effort, reply),
+            Message::NodeGone { node, reply } => {
+                let result = self.node_gone(node).await;
+                tell(reply, result);
+            }
             Message::Stored(record) => self.adopt(*record).await,
             Message::Missing => {
                 self.refresh().await;
@@ -116,6 +121,8 @@ impl VolumeTask {
                 | Message::Set { .. }
                 | Message::Exclusive(_)
                 | Message::Release { .. }
+                | Message::Take { .. }
+                | Message::NodeGone { .. }
                 | Message::Stored(_)
                 | Message::Missing
                 | Message::Mirror
@@ -269,7 +276,7 @@ impl VolumeTask {
     }
 
     /// The linger: copy-up and restarts mount again within moments.
-    fn linger_if_free(&mut self) {
+    pub(super) fn linger_if_free(&mut self) {
         // A linger keeps a mount; it never makes one.
         let mounted = self.observed.as_ref().is_some_and(Observed::is_mounted);
         if !self.record.is_held() && mounted && self.linger_until.is_none() {

@@ -82,6 +82,7 @@ impl VolumeTask {
             mounts: self.mounts.take(),
             cancel: CancellationToken::new(),
             standing: self.standing(),
+            preempt: self.preempt(),
         };
         let cancel = subject.cancel.clone();
         let shared = Arc::clone(&self.shared);
@@ -90,7 +91,7 @@ impl VolumeTask {
             let in_cluster = |source| StepError::Step { step: effect.name(), source };
             match effect {
                 Effect::Own => {
-                    return shared.own(&subject.record, &subject.cancel).await.map_err(in_cluster);
+                    return shared.own(&subject.record, subject.preempt, &subject.cancel).await.map_err(in_cluster);
                 }
                 Effect::Fence => {
                     shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;

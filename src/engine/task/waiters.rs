@@ -24,6 +24,8 @@ pub(super) struct Waiters {
     pub(super) trim: Vec<Reply<Bytes>>,
     pub(super) snapshots: VecDeque<Wanted>,
     pub(super) purged: Vec<Reply<()>>,
+    /// Who wants it on this node.
+    pub(super) taken: Vec<Reply<()>>,
 }
 
 /// One Mount call.
@@ -37,7 +39,7 @@ pub(super) struct MountWaiter {
 
 impl Waiters {
     pub(super) fn want_mounted(&self) -> bool {
-        !self.mounted.is_empty() || !self.trim.is_empty()
+        !self.mounted.is_empty() || !self.trim.is_empty() || !self.taken.is_empty()
     }
 
     /// The volume is forgotten: that is what those who wait for the purge wanted.
@@ -90,6 +92,13 @@ impl VolumeTask {
 
     fn settle_mounted(&mut self) {
         let path = self.shared.host.published_path(&self.record.name);
+        let taken: Vec<_> = self.waiters.taken.drain(..).collect();
+        if !taken.is_empty() {
+            self.linger_if_free();
+        }
+        for reply in taken {
+            tell(reply, Ok(()));
+        }
         for waiter in self.waiters.mounted.drain(..) {
             let MountWaiter { id, epoch, added, reply } = waiter;
             let abandon = Message::Abandon { id, epoch, answer: None };
@@ -170,6 +179,9 @@ impl VolumeTask {
         }
         for reply in self.slot_wanted.drain(..) {
             tell(reply, Err(failed("give up the slot of")));
+        }
+        for reply in self.waiters.taken.drain(..) {
+            tell(reply, Err(failed("move")));
         }
         for reply in self.handover.drain(..) {
             tell(reply, Ok(Released::Busy(error.to_string())));

@@ -9,7 +9,10 @@
 //! | `POST /volumes/{name}/snapshots`, `GET /snapshots?volume=`, `DELETE /snapshots/{id}` | snapshots |
 //! | `GET /imports`, `POST /imports` | takes over storage that has no record |
 //! | `POST /removed/{name or id}/{undelete,purge}` | decides about a removed one |
+//! | `GET /volumes/{name}/where`, `POST /volumes/{name}/move` | on which node a volume is |
+//! | `GET /nodes`, `POST /nodes/{node}/drain`, `DELETE /nodes/{node}?force=&local=` | the cluster's nodes |
 
+mod cluster;
 mod imports;
 mod snapshots;
 pub mod wire;
@@ -53,6 +56,7 @@ pub fn router(engine: Engine) -> Router {
         .route("/removed/{which}/purge", post(purge))
         .merge(snapshots::router())
         .merge(imports::router())
+        .merge(cluster::router())
         .with_state(engine)
 }
 
@@ -69,7 +73,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = match &self {
             Self::Request(_) | Self::Engine(EngineError::Spec(_)) => StatusCode::BAD_REQUEST,
-            Self::Engine(EngineError::NotFound(_) | EngineError::NoneRemoved(_)) => {
+            Self::Engine(EngineError::NotFound(_) | EngineError::NoneRemoved(_) | EngineError::NoNode(_)) => {
                 StatusCode::NOT_FOUND
             }
             Self::Engine(
@@ -78,11 +82,15 @@ impl IntoResponse for ApiError {
                 | EngineError::Refused { .. }
                 | EngineError::Import { .. }
                 | EngineError::NoBackend { .. }
+                | EngineError::NoCluster
+                | EngineError::Neighbour { .. }
+                | EngineError::Drained { .. }
                 | EngineError::Ambiguous { .. },
             ) => StatusCode::CONFLICT,
             Self::Engine(
                 EngineError::Failed { .. }
                 | EngineError::Store { .. }
+                | EngineError::Cluster { .. }
                 | EngineError::Backend { .. }
                 | EngineError::Deadline { .. }
                 | EngineError::Gone { .. },

@@ -8,10 +8,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     backend::Snapshot,
-    engine::{Consistency, Grown, State, View},
+    engine::{Consistency, Effort, Grown, State, View},
     spec::Spec,
     volume::{Contents, Holder, Phase, Purge, VolumeId},
 };
+
+/// Where a volume is to go.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MoveVolumeRequest {
+    /// The node's name.
+    pub to: String,
+    /// How hard that node tries.
+    pub effort: Effort,
+}
+
+/// A node was forgotten.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ForgottenResponse {
+    /// The volumes that it had.
+    pub volumes: Vec<String>,
+}
 
 /// A volume.
 #[derive(Debug, Clone, Serialize, Deserialize)]

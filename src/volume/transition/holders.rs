@@ -29,6 +29,7 @@ pub(super) fn apply(record: &mut Record, event: Event, now: Timestamp) {
         | Event::Claimed { .. }
         | Event::Fenced
         | Event::Disowned
+        | Event::NodeGone { .. }
         | Event::Joined { .. }
         | Event::Left { .. }
         | Event::StorageGone

@@ -105,6 +105,8 @@ fn events() -> Vec<(&'static str, Event)> {
         ("Fenced", Event::Fenced),
         ("Disowned", Event::Disowned),
         ("Joined", Event::Joined { node: "b".parse().unwrap() }),
+        ("NodeGone", Event::NodeGone { node: "b".parse().unwrap() }),
+        ("NodeGone, mine", Event::NodeGone { node: "a".parse().unwrap() }),
         ("Left", Event::Left { node: "b".parse().unwrap() }),
     ]
 }
@@ -119,7 +121,7 @@ const fn has_a_row(event: &Event) {
         Event::StorageGrown { .. } | Event::GrowFailed | Event::FileSystemGrown => {}
         Event::FreezeBegun | Event::Thawed => {}
         Event::Claimed { .. } | Event::Fenced | Event::Disowned => {}
-        Event::Joined { .. } | Event::Left { .. } => {}
+        Event::Joined { .. } | Event::Left { .. } | Event::NodeGone { .. } => {}
         Event::Remove { .. } | Event::Purge | Event::Undelete { .. } => {}
         Event::Rename { .. } | Event::Set(_) => {}
     }

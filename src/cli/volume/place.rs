@@ -1,0 +1,87 @@
+//! `hawser volume where` and `hawser volume move`.
+
+use crate::{
+    cli::{Client, Exit, output},
+    engine::{Effort, NodePresence, Whereabouts},
+    http::admin::wire::MoveVolumeRequest,
+    volume::NodeName,
+};
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct WhereArgs {
+    /// The volume
+    volume: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct MoveArgs {
+    /// The volume
+    volume: String,
+    /// The node that is to have it
+    #[arg(long, value_name = "NODE")]
+    to: NodeName,
+    /// Also from a node that does not answer though its machine runs: what its tasks have not synced
+    /// is lost
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) async fn find(client: &Client, args: WhereArgs) -> anyhow::Result<Exit> {
+    let found: Whereabouts = client.get(&super::path(&args.volume, "/where")?).await?;
+    if args.json {
+        output::json(&found)?;
+        return Ok(Exit::Success);
+    }
+    match (&found.owner, &found.fencing) {
+        (Some(owner), Some(from)) => println!(
+            "{} is taken over by {owner} from {from} (epoch {})",
+            found.name, found.epoch
+        ),
+        (Some(owner), None) => {
+            println!("{} is owned by {owner} (epoch {})", found.name, found.epoch);
+        }
+        (None, _) => println!("{} is owned by no node (epoch {})", found.name, found.epoch),
+    }
+    if !found.nodes.is_empty() {
+        output::table(&["NODE", "REACH", "STATE", "HOLDERS"], found.nodes.iter().map(row));
+    }
+    for node in &found.nodes {
+        let failure = node.presence.as_ref().and_then(|has| has.failure.as_ref());
+        if let Some(why) = failure.or(node.error.as_ref()) {
+            println!("{}: {why}", node.node);
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn row(node: &NodePresence) -> Vec<String> {
+    let name = node.node.to_string();
+    let Some(has) = &node.presence else {
+        return vec![name, "?".to_owned(), "does not answer".to_owned(), "?".to_owned()];
+    };
+    let reach = match (has.attached, has.mounted) {
+        (true, _) => "direct",
+        (false, true) => "native",
+        (false, false) => "-",
+    };
+    let state = match (&has.doing, has.mounted, has.attached) {
+        (Some(doing), _, _) => doing.clone(),
+        (None, true, _) => "mounted".to_owned(),
+        (None, false, true) => "attached".to_owned(),
+        (None, false, false) => "-".to_owned(),
+    };
+    let holders =
+        if has.holders.is_empty() { "-".to_owned() } else { has.holders.join(", ") };
+    vec![name, reach.to_owned(), state, holders]
+}
+
+pub(super) async fn move_to(client: &Client, args: MoveArgs) -> anyhow::Result<Exit> {
+    let effort = if args.force { Effort::Force } else { Effort::Usual };
+    let request = MoveVolumeRequest { to: args.to.to_string(), effort };
+    let () = client.post(&super::path(&args.volume, "/move")?, &request).await?;
+    println!("{} is on {}", args.volume, args.to);
+    Ok(Exit::Success)
+}

@@ -1,0 +1,79 @@
+//! Calls to the other nodes' peer ports.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::PresenceRequest;
+use crate::{
+    cluster::NodeInfo,
+    engine::{
+        DrainRequest, Drained, MoveRequest, NeighbourError, Neighbours, Presence, ReleaseRequest,
+        Released,
+    },
+    peer::{PeerError, Peers},
+    volume::VolumeId,
+};
+
+/// As long as a whole mount may take there, and a little more, so that its reason is heard.
+const LONG: Duration = Duration::from_secs(115);
+/// For what is answered from memory.
+const SHORT: Duration = Duration::from_secs(5);
+
+/// The other nodes, over their peer ports.
+#[derive(Debug, Clone)]
+pub struct PeerPort(Peers);
+
+impl PeerPort {
+    /// Calls as this node.
+    #[must_use]
+    pub const fn new(peers: Peers) -> Self {
+        Self(peers)
+    }
+
+    async fn call<Q: Serialize + Sync, A: DeserializeOwned>(
+        &self,
+        node: &NodeInfo,
+        path: &str,
+        body: &Q,
+        limit: Duration,
+    ) -> Result<A, NeighbourError> {
+        let Some(address) = &node.address else {
+            return Err(format!("node `{}` says no address of its peer port", node.name).into());
+        };
+        let answer = self.0.call(&node.name, address, path, body, limit).await;
+        if let Err(error @ PeerError::Untrusted { .. }) = &answer {
+            tracing::warn!(%error, "a node of this cluster is not believed, or does not believe this one");
+        }
+        Ok(answer?)
+    }
+}
+
+#[async_trait]
+impl Neighbours for PeerPort {
+    async fn release(
+        &self,
+        node: &NodeInfo,
+        request: &ReleaseRequest,
+        limit: Duration,
+    ) -> Result<Released, NeighbourError> {
+        self.call(node, "/release", request, limit).await
+    }
+
+    async fn presence(&self, node: &NodeInfo, id: VolumeId) -> Result<Presence, NeighbourError> {
+        self.call(node, "/presence", &PresenceRequest { volume: id }, SHORT).await
+    }
+
+    async fn take(&self, node: &NodeInfo, request: &MoveRequest) -> Result<(), NeighbourError> {
+        self.call(node, "/take", request, LONG).await
+    }
+
+    async fn drain(
+        &self,
+        node: &NodeInfo,
+        request: DrainRequest,
+    ) -> Result<Drained, NeighbourError> {
+        self.call(node, "/drain", &request, LONG).await
+    }
+}
