@@ -85,7 +85,7 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name = subject(cluster, &format!("hawser CA {mark}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         Self { cluster: cluster.to_owned(), params, key }
     }
 

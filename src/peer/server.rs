@@ -6,7 +6,12 @@
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Json, Router, body::Body, response::IntoResponse, response::Response};
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::DefaultBodyLimit,
+    response::{IntoResponse, Response},
+};
 use http_body_util::{BodyExt, Limited};
 use hyper::{
     Request, StatusCode,
@@ -101,7 +106,8 @@ impl PeerServer {
     pub async fn serve(self, router: Router, stop: CancellationToken) {
         let shared = Arc::new(Shared {
             identity: self.identity,
-            router,
+            // A body has passed this server's own limit, which is not axum's.
+            router: router.layer(DefaultBodyLimit::disable()),
             refusals: Refusals::default(),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
             tasks: TaskTracker::new(),
@@ -160,8 +166,10 @@ impl Shared {
             tracing::debug!(%error, "cannot set up a connection");
             return None;
         }
-        let tls = self.identity.tls().await;
-        let accept = TlsAcceptor::from(Arc::clone(&tls.server)).accept(stream).into_fallible();
+        let accept = async {
+            let tls = self.identity.tls().await;
+            TlsAcceptor::from(Arc::clone(&tls.server)).accept(stream).into_fallible().await
+        };
         let refuse = |reason, text: String| self.refusals.tell(caller.ip(), reason, text);
         match timeout(HANDSHAKE, accept).await {
             Ok(Ok(stream)) => {
@@ -242,7 +250,7 @@ impl Shared {
     ) -> Response {
         let node = match self.caller(&request, caller, certificate) {
             Ok(node) => node,
-            Err(refusal) => return refusal,
+            Err((status, text)) => return refusal(status, text),
         };
         let (parts, body) = request.into_parts();
         let body = match whole(body).await {
@@ -269,12 +277,12 @@ impl Shared {
         request: &Request<Incoming>,
         caller: SocketAddr,
         certificate: &CertificateDer<'_>,
-    ) -> Result<NodeName, Response> {
+    ) -> Result<NodeName, (StatusCode, String)> {
         let named = request.headers().get(NODE_HEADER).and_then(|name| name.to_str().ok());
         let Some(node) = named.and_then(|name| name.parse::<NodeName>().ok()) else {
             let text = format!("the header `{NODE_HEADER}` does not name a node");
             self.refusals.tell(caller.ip(), Reason::Request, &text);
-            return Err(refusal(StatusCode::BAD_REQUEST, text));
+            return Err((StatusCode::BAD_REQUEST, text));
         };
         let cluster = self.identity.cluster();
         match check::is_of(certificate, Owner { cluster, node: &node }) {
@@ -284,7 +292,7 @@ impl Shared {
                     "it calls itself node `{node}`, and its certificate is not for that node of cluster `{cluster}`: {error}"
                 );
                 self.refusals.tell(caller.ip(), Reason::Trust(Side::Ours, Cause::WrongName), &text);
-                Err(refusal(StatusCode::FORBIDDEN, text))
+                Err((StatusCode::FORBIDDEN, text))
             }
         }
     }

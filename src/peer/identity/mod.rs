@@ -60,19 +60,12 @@ pub enum IdentityError {
     Exposed(PathBuf),
     /// They do not fit.
     #[error(
-        "{certificate}, {key} and {ca} cannot be used for node `{node}` of cluster `{cluster}`: {source}"
+        "{}, {} and {} cannot be used for node `{}` of cluster `{}`: {source}",
+        config.certificate.display(), config.key.display(), config.ca.display(), config.node, config.cluster
     )]
     Wrong {
-        /// The certificate.
-        certificate: PathBuf,
-        /// Its key.
-        key: PathBuf,
-        /// The CAs.
-        ca: PathBuf,
-        /// The node.
-        node: NodeName,
-        /// The cluster.
-        cluster: String,
+        /// Which files, and for whom.
+        config: Box<PeerConfig>,
         /// What is wrong.
         source: CheckError,
     },
@@ -226,14 +219,7 @@ fn load(config: &PeerConfig) -> Result<Loaded, IdentityError> {
     });
     match checked {
         Ok((tls, end)) => Ok(Loaded { tls: Arc::new(tls), end, stamps }),
-        Err(source) => Err(IdentityError::Wrong {
-            certificate: config.certificate.clone(),
-            key: config.key.clone(),
-            ca: config.ca.clone(),
-            node: config.node.clone(),
-            cluster: config.cluster.clone(),
-            source,
-        }),
+        Err(source) => Err(IdentityError::Wrong { config: Box::new(config.clone()), source }),
     }
 }
 

@@ -36,7 +36,7 @@ fn what_is_missing_is_named() {
     let files = member("n1", &authority());
     let config = files.config();
     refused(PeerConfig { certificate: config.key.clone(), ..config.clone() }, ["no certificate"]);
-    fs::write(&config.key, "x").unwrap();
+    crate::sys::durable::replace(&config.key, b"x", 0o600).unwrap();
     refused(config, ["no private key"]);
 }
 

@@ -194,9 +194,12 @@ fn pair_in(dir: &Path, name: &str) -> Files {
 fn write_new(files: &Files, pair: &Pair, exists: fn(PathBuf) -> PkiError) -> Result<(), PkiError> {
     let secret = [(&files.key, &pair.key, SECRET), (&files.certificate, &pair.certificate, PUBLIC)];
     for (path, text, mode) in secret {
-        durable::create(path, text.as_bytes(), mode).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => exists(path.clone()),
-            _ => PkiError::Write { path: path.clone(), source },
+        durable::create(path, text.as_bytes(), mode).map_err(|source| {
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                exists(path.clone())
+            } else {
+                PkiError::Write { path: path.clone(), source }
+            }
         })?;
     }
     Ok(())

@@ -84,6 +84,54 @@ async fn a_request_that_is_too_large_is_not_sent() {
 }
 
 #[tokio::test]
+async fn a_request_of_almost_the_limit_goes_through() {
+    let authority = authority();
+    let (a, b) = (member("a", &authority), member("b", &authority));
+    let server = Server::start(b.identity()).await;
+    let body = "x".repeat(crate::peer::BODY_LIMIT - 100);
+    let (limit, address) = (Duration::from_secs(10), server.address.to_string());
+    let answer: serde_json::Value =
+        Peers::new(a.identity()).call(&node("b"), &address, "/whoami", &body, limit).await.unwrap();
+    assert_eq!(answer["said"].as_str().unwrap().len(), body.len());
+}
+
+/// What the client itself would not send.
+#[tokio::test]
+async fn a_node_that_sends_too_much_or_nothing_is_cut_off() {
+    let authority = authority();
+    let (a, b) = (member("a", &authority), member("b", &authority));
+    let server = Server::start(b.identity()).await;
+    let mut silent = connected(&a, &server).await;
+    let mut large = connected(&a, &server).await;
+    let length = crate::peer::BODY_LIMIT + 1;
+    let head = format!(
+        "POST /whoami HTTP/1.1\r\nhost: b\r\nhawser-node: a\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    large.write_all(head.as_bytes()).await.unwrap();
+    // It may be cut off in the middle.
+    let _ = large.write_all(&vec![b'1'; length]).await;
+
+    let mut answer = Vec::new();
+    let _ = large.read_to_end(&mut answer).await;
+    assert!(answer.starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
+    let mut nothing = Vec::new();
+    let ended = silent.read_to_end(&mut nothing);
+    let _ = tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it is cut off");
+}
+
+/// A connection whose two ends believe each other.
+async fn connected(
+    caller: &crate::peer::testing::Files,
+    server: &Server,
+) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let tls = caller.identity().tls().await;
+    let name = crate::peer::names::server_name(crate::peer::testing::CLUSTER, &node("b")).unwrap();
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::clone(&tls.client));
+    connector.connect(name, stream).await.unwrap()
+}
+
+#[tokio::test]
 async fn what_was_begun_ends_although_its_caller_has_hung_up() {
     let authority = authority();
     let (a, b) = (member("a", &authority), member("b", &authority));
