@@ -58,12 +58,12 @@ pub struct PeerNode(pub NodeName);
 
 /// The port cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen for other nodes on {address}: {source}")]
+#[error("cannot listen for other nodes on {address}: {reason}")]
 pub struct BindError {
     /// The address.
     pub address: SocketAddr,
     /// Why.
-    pub source: io::Error,
+    pub reason: io::Error,
 }
 
 /// The bound peer port.
@@ -90,7 +90,7 @@ impl PeerServer {
     /// # Errors
     /// When it is taken, or the address is not this host's.
     pub async fn bind(address: SocketAddr, identity: Identity) -> Result<Self, BindError> {
-        let failed = |source| BindError { address, source };
+        let failed = |reason| BindError { address, reason };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address, identity })

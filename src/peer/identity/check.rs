@@ -62,7 +62,7 @@ pub enum CheckError {
     NotAPair(TlsError),
     /// Nobody would believe it.
     #[error("nobody would believe the certificate: {0}")]
-    Untrusted(#[source] Untrusted),
+    Untrusted(Untrusted),
 }
 
 /// The CAs that are believed: those of the file that have not expired.

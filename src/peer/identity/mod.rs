@@ -48,26 +48,26 @@ pub struct PeerConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// A file cannot be read.
-    #[error("cannot read {path}: {source}; `hawser pki node` makes a node's certificate and key")]
+    #[error("cannot read {path}: {reason}; `hawser pki node` makes a node's certificate and key")]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Anybody could be this node.
     #[error("everybody on this host can read the key {0}: `chmod 600 {0}`, and better a new key")]
     Exposed(PathBuf),
     /// They do not fit.
     #[error(
-        "{}, {} and {} cannot be used for node `{}` of cluster `{}`: {source}",
+        "{}, {} and {} cannot be used for node `{}` of cluster `{}`: {reason}",
         config.certificate.display(), config.key.display(), config.ca.display(), config.node, config.cluster
     )]
     Wrong {
         /// Which files, and for whom.
         config: Box<PeerConfig>,
         /// What is wrong.
-        source: CheckError,
+        reason: CheckError,
     },
 }
 
@@ -207,7 +207,7 @@ fn load(config: &PeerConfig) -> Result<Loaded, IdentityError> {
     // Before they are read: what changes meanwhile is found at the next look.
     let stamps = stamps(config);
     let read = |path: &PathBuf| {
-        fs::read(path).map_err(|source| IdentityError::Read { path: path.clone(), source })
+        fs::read(path).map_err(|reason| IdentityError::Read { path: path.clone(), reason })
     };
     let (ca, certificate, key) =
         (read(&config.ca)?, read(&config.certificate)?, read(&config.key)?);
@@ -219,13 +219,13 @@ fn load(config: &PeerConfig) -> Result<Loaded, IdentityError> {
     });
     match checked {
         Ok((tls, end)) => Ok(Loaded { tls: Arc::new(tls), end, stamps }),
-        Err(source) => Err(IdentityError::Wrong { config: Box::new(config.clone()), source }),
+        Err(reason) => Err(IdentityError::Wrong { config: Box::new(config.clone()), reason }),
     }
 }
 
 fn refuse_exposed(key: &Path) -> Result<(), IdentityError> {
     let metadata =
-        fs::metadata(key).map_err(|source| IdentityError::Read { path: key.to_owned(), source })?;
+        fs::metadata(key).map_err(|reason| IdentityError::Read { path: key.to_owned(), reason })?;
     if metadata.mode() & 0o007 == 0 { Ok(()) } else { Err(IdentityError::Exposed(key.to_owned())) }
 }
 

@@ -60,24 +60,24 @@ pub enum PkiError {
     #[error("a node cannot have the name `{0}` here: the CA's own files are called so")]
     NameOfTheAuthority(NodeName),
     /// There is no CA to sign with.
-    #[error("cannot read {path}: {source}; `hawser pki init` makes a CA")]
+    #[error("cannot read {path}: {reason}; `hawser pki init` makes a CA")]
     NoAuthority {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The CA's key is none.
-    #[error("{path} is not a key that hawser made: {source}")]
+    #[error("{path} is not a key that hawser made: {reason}")]
     BadKey {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: rcgen::Error,
+        reason: rcgen::Error,
     },
     /// What was signed would not be believed.
     #[error(
-        "nothing was made, since the nodes would not believe it: {source}. Are {ca} and ca.key beside it of one CA, and is that the CA of cluster `{cluster}`?"
+        "nothing was made, since the nodes would not believe it: {reason}. Are {ca} and ca.key beside it of one CA, and is that the CA of cluster `{cluster}`?"
     )]
     Unbelievable {
         /// The CA's certificate.
@@ -85,7 +85,7 @@ pub enum PkiError {
         /// The cluster that was stated.
         cluster: String,
         /// What a node would say.
-        source: CheckError,
+        reason: CheckError,
     },
     /// The CA ends first.
     #[error(
@@ -98,15 +98,15 @@ pub enum PkiError {
         day: String,
     },
     /// It could not be signed.
-    #[error("cannot make the certificate: {0}")]
+    #[error("cannot make the certificate")]
     Sign(#[from] rcgen::Error),
     /// A file could not be written.
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}: {reason}")]
     Write {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -160,11 +160,11 @@ fn sign(dir: &Path, cluster: &str, node: &NodeName, validity: Validity) -> Resul
     let files = pair_in(dir, "ca");
     let read = |path: &PathBuf| {
         fs::read_to_string(path)
-            .map_err(|source| PkiError::NoAuthority { path: path.clone(), source })
+            .map_err(|reason| PkiError::NoAuthority { path: path.clone(), reason })
     };
     let (ca, key) = (read(&files.certificate)?, read(&files.key)?);
     let authority = Authority::from_key(cluster, &key)
-        .map_err(|source| PkiError::BadKey { path: files.key.clone(), source })?;
+        .map_err(|reason| PkiError::BadKey { path: files.key.clone(), reason })?;
     let pair = authority.issue(node, validity)?;
     let path = files.certificate;
     let believed = Anchors::read(ca.as_bytes()).and_then(|anchors| {
@@ -172,10 +172,10 @@ fn sign(dir: &Path, cluster: &str, node: &NodeName, validity: Validity) -> Resul
         credentials.check(&anchors, Owner { cluster, node })?;
         Ok(anchors)
     });
-    let anchors = believed.map_err(|source| PkiError::Unbelievable {
+    let anchors = believed.map_err(|reason| PkiError::Unbelievable {
         ca: path.clone(),
         cluster: cluster.to_owned(),
-        source,
+        reason,
     })?;
     match anchors.last_end() {
         Some(end) if end < validity.until => {
@@ -194,11 +194,11 @@ fn pair_in(dir: &Path, name: &str) -> Files {
 fn write_new(files: &Files, pair: &Pair, exists: fn(PathBuf) -> PkiError) -> Result<(), PkiError> {
     let secret = [(&files.key, &pair.key, SECRET), (&files.certificate, &pair.certificate, PUBLIC)];
     for (path, text, mode) in secret {
-        durable::create(path, text.as_bytes(), mode).map_err(|source| {
-            if source.kind() == io::ErrorKind::AlreadyExists {
+        durable::create(path, text.as_bytes(), mode).map_err(|reason| {
+            if reason.kind() == io::ErrorKind::AlreadyExists {
                 exists(path.clone())
             } else {
-                PkiError::Write { path: path.clone(), source }
+                PkiError::Write { path: path.clone(), reason }
             }
         })?;
     }
@@ -213,7 +213,7 @@ fn replace(files: &Files, pair: &Pair) -> Result<(), PkiError> {
         match fs::read(path) {
             Ok(text) => write(&old(path), &text, mode)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(PkiError::Write { path: path.clone(), source }),
+            Err(reason) => return Err(PkiError::Write { path: path.clone(), reason }),
         }
     }
     for (path, text, mode) in secret {
@@ -224,7 +224,7 @@ fn replace(files: &Files, pair: &Pair) -> Result<(), PkiError> {
 
 fn write(path: &Path, text: &[u8], mode: u32) -> Result<(), PkiError> {
     durable::replace(path, text, mode)
-        .map_err(|source| PkiError::Write { path: path.to_owned(), source })
+        .map_err(|reason| PkiError::Write { path: path.to_owned(), reason })
 }
 
 fn old(path: &Path) -> PathBuf {
@@ -238,10 +238,10 @@ fn is_there(path: &Path) -> Result<bool, PkiError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(PkiError::Write { path: path.to_owned(), source }),
+        Err(reason) => Err(PkiError::Write { path: path.to_owned(), reason }),
     }
 }
 
 fn make_dir(dir: &Path) -> Result<(), PkiError> {
-    fs::create_dir_all(dir).map_err(|source| PkiError::Write { path: dir.to_owned(), source })
+    fs::create_dir_all(dir).map_err(|reason| PkiError::Write { path: dir.to_owned(), reason })
 }
