@@ -119,7 +119,7 @@ async fn remove(client: &Client, args: RemoveArgs) -> anyhow::Result<Exit> {
     }
     args.consent.to(&format!("{} deleted for good: {}.", count(&args.ids), args.ids.join(", ")))?;
     for id in &args.ids {
-        client.delete(&format!("/snapshots/{id}")).await?;
+        let () = client.delete(&format!("/snapshots/{id}")).await?;
         println!("{id}");
     }
     Ok(Exit::Success)
