@@ -26,6 +26,8 @@ needs=(
     "debootstrap debootstrap"
     "nbdkit nbdkit"
     "qemu-system-x86 qemu-system-x86_64"
+    "libzookeeper-java /usr/share/java/zookeeper.jar"
+    "default-jre-headless java"
 )
 
 export PATH=$PATH:/usr/sbin:/sbin

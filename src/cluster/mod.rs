@@ -8,11 +8,14 @@
 //!
 //! [`Store`] is the contract; `conformance` is the contract as a test suite, and both pass it.
 
+#[cfg(test)]
+mod conformance;
 pub mod embedded;
 mod error;
 mod keeper;
 mod node;
 pub mod rescue;
+pub mod zookeeper;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
@@ -21,6 +24,7 @@ pub use embedded::Embedded;
 pub use error::StoreError;
 pub use keeper::Keeper;
 pub use node::{NodeInfo, NodeState, Nodes};
+pub use zookeeper::{ZooKeeper, ZooKeeperConfig};
 
 use crate::{
     spec::VolumeName,
