@@ -3,7 +3,8 @@
 //! ```text
 //! look ─ attached here ────────────────────────────────────▶ the device, verified
 //!   ├── attaching here (a crash before, a lost answer) ─ wait ──▲     │
-//!   ├── attached elsewhere ──▶ InUse                            │     │ none came
+//!   ├── leaving another instance ─ wait, and look again         │     │ none came
+//!   ├── attached elsewhere ──▶ InUse                            │     │
 //!   └── available ─ name, AttachVolume ─ wait ──────────────────┘     ▼
 //!                       ▲             └─ too long ──────────▶ DetachVolume ─ wait ─┐
 //!                       └──────────────── another name, once ──────────────────────┘
@@ -13,6 +14,7 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -62,7 +64,11 @@ impl Inner {
             let seen = seen.ok_or_else(|| no_storage(volume))?;
             refuse_shared(&seen)?;
             let (name, came) = match place(&seen, me) {
-                Place::Elsewhere(other) => return Err(elsewhere(&id, &other)),
+                Place::Elsewhere(other) => {
+                    self.wait_let_go(&id, &other, cancel).await?;
+                    happened.push(format!("{} had it before", other.instance));
+                    continue;
+                }
                 Place::Here(here) if here.is_leaving() => {
                     self.wait_free(&id, me, self.config.attach_timeout, Some(cancel)).await?;
                     happened.push("it was waited for until it was detached".to_owned());
@@ -102,6 +108,28 @@ impl Inner {
             why += ": look for a device that the instance still has, or reboot it";
         }
         Err(EbsError::state(&id, why))
+    }
+
+    /// Waits for another instance that is letting go of it; one that is not has it.
+    async fn wait_let_go(
+        &self,
+        id: &str,
+        other: &Attachment,
+        cancel: &CancellationToken,
+    ) -> Result<(), EbsError> {
+        let pace = self.describer.pace;
+        let limit = if other.is_leaving() {
+            self.config.attach_timeout
+        } else if self.fenced.within(id, other, pace.invisible) {
+            // It is known to be over: EC2 shows what was before.
+            pace.invisible
+        } else {
+            return Err(elsewhere(id, other));
+        };
+        match self.wait_free(id, &other.instance, limit, Some(cancel)).await {
+            Err(EbsError::TooLong { .. }) => Err(elsewhere(id, other)),
+            done => done,
+        }
     }
 
     /// Waits until a new volume is available, and refuses one that can never be attached here.
@@ -207,11 +235,14 @@ impl Inner {
     ) -> Result<(), EbsError> {
         let limit = self.config.attach_timeout;
         let wait = Wait { volume: id, wanted: "attached", limit, cancel: Some(cancel) };
+        let begun = Instant::now();
+        let late = self.describer.pace.invisible;
         let attached = |seen: Option<&Ec2Volume>| {
             let Some(seen) = seen else { return Ok(None) };
             match place(seen, me) {
+                // EC2 may show an older state for a moment, which is also whose it was before.
+                Place::Elsewhere(_) if begun.elapsed() < late => Ok(None),
                 Place::Elsewhere(other) => Err(elsewhere(id, &other)),
-                // EC2 may show an older state for a moment.
                 Place::Free => Ok(None),
                 Place::Here(attachment) => match attachment.state {
                     AttachmentState::Attached => Ok(Some(())),
@@ -272,14 +303,13 @@ impl Inner {
 
     /// The device of a volume that is attached here: waited for, and verified.
     async fn appear(&self, id: &str, cancel: &CancellationToken) -> Result<Device, EbsError> {
-        let deadline = tokio::time::Instant::now() + self.describer.pace.device;
+        let deadline = Instant::now() + self.describer.pace.device;
         let mut pause = self.describer.pace.first_look;
         loop {
             let located = self.verified(id).await;
             match located {
                 Ok(Some(found)) => return Ok(found.device),
-                Ok(None) | Err(EbsError::Device { .. })
-                    if tokio::time::Instant::now() < deadline => {}
+                Ok(None) | Err(EbsError::Device { .. }) if Instant::now() < deadline => {}
                 Ok(None) => {
                     let source = WrongDevice::Missing(self.devices.dev.clone());
                     return Err(EbsError::Device { on: id.to_owned(), source });
@@ -361,7 +391,7 @@ const fn is_stuck(error: &EbsError) -> bool {
     )
 }
 
-fn elsewhere(id: &str, other: &Attachment) -> EbsError {
+pub(super) fn elsewhere(id: &str, other: &Attachment) -> EbsError {
     let why = format!("it is {} as {} of {}", other.state, other.device, other.instance);
     EbsError::InUse { on: id.to_owned(), why }
 }

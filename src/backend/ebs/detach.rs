@@ -3,7 +3,7 @@
 //! A detach once asked for cannot be taken back, and a volume that is in use is not let go by the
 //! instance but stays `busy`. Hence the proof (`O_EXCL`, which sees mounts in all namespaces) comes
 //! before DetachVolume. What sticks after it can be forced: a device that nobody has open loses
-//! nothing. Only the attachment to this instance is ever taken away.
+//! nothing. Only the attachment to this instance is taken away here.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -24,7 +24,8 @@ use crate::{
 };
 
 /// What EC2 answers where there is nothing to detach.
-const DONE: &[&str] = &["IncorrectState", "InvalidAttachment.NotFound", "InvalidVolume.NotFound"];
+pub(super) const DONE: &[&str] =
+    &["IncorrectState", "InvalidAttachment.NotFound", "InvalidVolume.NotFound"];
 
 /// Whether the instance is asked to let go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

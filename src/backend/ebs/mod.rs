@@ -10,8 +10,8 @@
 //! ```
 //! EC2 is eventually consistent and its calls may be repeated after a lost answer: what a call says
 //! is never the proof, a look at the volume is. Only volumes with this cluster's tag are seen or
-//! deleted; only this instance's attachments are taken away, and only after the proof that nobody
-//! uses the device. Opening the backend asks nobody anything: the daemon's socket must be there
+//! deleted; this instance's attachments are taken away only after the proof that nobody uses the
+//! device, and another's by `fence` alone, after the decision that it loses the volume. Opening the backend asks nobody anything: the daemon's socket must be there
 //! before EC2 is.
 
 mod api;
@@ -24,6 +24,7 @@ mod device;
 mod diagnose;
 mod error;
 mod facts;
+mod fence;
 mod grow;
 mod iam;
 mod import;
@@ -51,7 +52,7 @@ use std::{
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Backend, BackendError, Created, Imports, Inspection, Snapshots, VolumeRef};
+use super::{Backend, BackendError, Created, Fencing, Imports, Inspection, Snapshots, VolumeRef};
 use crate::{
     spec::{BackendKind, BackendSpec, Bytes, EbsSpec},
     volume::{Device, VolumeId},
@@ -63,6 +64,7 @@ use device::Devices;
 pub use diagnose::{Diagnosis, Health};
 use error::EbsError;
 pub use facts::NodeFacts;
+use fence::Fenced;
 pub use iam::policy;
 use node::Node;
 use slots::Slots;
@@ -166,6 +168,16 @@ struct Pace {
     forced: Duration,
     /// The pause between looks for a volume that EC2 may not show yet.
     between_finds: Duration,
+    /// How long EC2 may take to say whether an instance runs.
+    answer: Duration,
+    /// How long a whole fence may take: below the engine's own deadline.
+    fence: Duration,
+    /// How long an instance that runs, and does not answer, may take to let go of a volume.
+    silent_detach: Duration,
+    /// The same of one that does not run: nothing there has to let go, EC2 alone takes its time.
+    gone_detach: Duration,
+    /// How long a fence's forced detach may take.
+    forced_fence: Duration,
 }
 
 impl Default for Pace {
@@ -184,6 +196,11 @@ impl Default for Pace {
             modified: Duration::from_secs(300),
             forced: Duration::from_secs(120),
             between_finds: Duration::from_secs(3),
+            answer: Duration::from_secs(10),
+            fence: Duration::from_secs(100),
+            silent_detach: Duration::from_secs(10),
+            gone_detach: Duration::from_secs(30),
+            forced_fence: Duration::from_secs(45),
         }
     }
 }
@@ -202,6 +219,7 @@ struct Inner {
     node: Node,
     slots: Arc<Slots>,
     creations: Creations,
+    fenced: Fenced,
     devices: Arc<Devices>,
 }
 
@@ -224,6 +242,7 @@ impl Ebs {
             node: Node::new(config.instance_id.clone(), config.zone.clone(), config.attach_limit),
             slots: Arc::default(),
             creations: Creations::default(),
+            fenced: Fenced::default(),
             devices: Arc::new(Devices { dev: config.dev_dir.clone(), sys: config.sys_dir.clone() }),
             api,
             config,
@@ -305,6 +324,10 @@ impl Backend for Ebs {
 
     async fn describe(&self, volume: &VolumeRef) -> Result<(), BackendError> {
         self.inner.describe(volume).await.map_err(Self::failed("describe"))
+    }
+
+    fn fencing(&self) -> Option<&dyn Fencing> {
+        Some(self)
     }
 
     fn snapshots(&self) -> Option<&dyn Snapshots> {

@@ -3,6 +3,7 @@
 mod attaching;
 mod creating;
 mod detaching;
+mod fencing;
 mod looking;
 
 use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
@@ -110,6 +111,11 @@ fn fast() -> Pace {
         modified: Duration::from_secs(3),
         forced: Duration::from_millis(700),
         between_finds: Duration::from_millis(100),
+        answer: Duration::from_millis(700),
+        fence: Duration::from_secs(5),
+        silent_detach: Duration::from_millis(500),
+        gone_detach: Duration::from_millis(700),
+        forced_fence: Duration::from_millis(700),
         ..Pace::default()
     }
 }

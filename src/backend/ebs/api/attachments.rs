@@ -16,7 +16,7 @@ impl Api {
         request.send().await.map(|_| ()).map_err(|error| ApiError::of(call, &error))
     }
 
-    /// Always with the instance: another's attachment is never taken away.
+    /// Always with the instance: what is taken away is that one's attachment and no other.
     pub(crate) async fn detach_volume(
         &self,
         volume: &str,

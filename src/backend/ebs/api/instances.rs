@@ -1,9 +1,9 @@
-//! DescribeInstances and DescribeInstanceTypes: this node, as EC2 sees it.
+//! DescribeInstances and DescribeInstanceTypes: instances, as EC2 sees them.
 
 use aws_sdk_ec2::types as sdk;
 
 use super::{
-    Api, ApiError, Call, InstanceView, TypeLimit,
+    Api, ApiError, Call, InstanceStatus, InstanceView, TypeLimit,
     types::{count, number},
 };
 
@@ -29,6 +29,31 @@ impl Api {
             network_interfaces: u32::try_from(instance.network_interfaces().len())
                 .unwrap_or(u32::MAX),
         })
+    }
+
+    /// Whether an instance runs; `None` where there is none of that id.
+    pub(crate) async fn instance_status(
+        &self,
+        id: &str,
+    ) -> Result<Option<InstanceStatus>, ApiError> {
+        let call = Call::DescribeInstances;
+        let request = self.client(call).await?.describe_instances().instance_ids(id);
+        let answer = match request.send().await.map_err(|error| ApiError::of(call, &error)) {
+            Err(error) if error.is(&["InvalidInstanceID.NotFound"]) => return Ok(None),
+            answer => answer?,
+        };
+        let mut instances = answer.reservations().iter().flat_map(sdk::Reservation::instances);
+        // Asked by its id EC2 shows it or says that there is none.
+        let shown = instances.find(|instance| instance.instance_id() == Some(id));
+        let shown = shown
+            .ok_or_else(|| ApiError::before(call, format!("EC2's answer does not show {id}")))?;
+        let state = shown.state().and_then(sdk::InstanceState::name);
+        Ok(Some(match state.map(sdk::InstanceStateName::as_str) {
+            Some("pending" | "running" | "stopping" | "shutting-down") => InstanceStatus::Runs,
+            Some("stopped") => InstanceStatus::Stopped,
+            Some("terminated") => InstanceStatus::Terminated,
+            Some(_) | None => InstanceStatus::Unknown,
+        }))
     }
 
     /// The region that is asked.

@@ -23,7 +23,7 @@ pub(super) use metadata::NoMetadata;
 pub(super) use snapshots::Ec2Snapshot;
 pub(super) use tags::Filter;
 pub(super) use types::{
-    Attachment, AttachmentState, Ec2Volume, InstanceView, Modification, ModificationState, Tags,
-    TypeLimit, VolumeState,
+    Attachment, AttachmentState, Ec2Volume, InstanceStatus, InstanceView, Modification,
+    ModificationState, Tags, TypeLimit, VolumeState,
 };
 pub(super) use volumes::{Change, NewVolume};

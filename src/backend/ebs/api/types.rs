@@ -67,6 +67,17 @@ pub(crate) struct InstanceView {
     pub(crate) network_interfaces: u32,
 }
 
+/// Whether an instance runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InstanceStatus {
+    /// It does, or did a moment ago, or is about to.
+    Runs,
+    Stopped,
+    Terminated,
+    /// One that this version does not know.
+    Unknown,
+}
+
 /// How many volumes an instance type takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TypeLimit {
