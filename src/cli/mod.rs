@@ -3,6 +3,7 @@
 
 mod backends;
 mod client;
+mod cluster;
 mod completions;
 mod config;
 mod doctor;

@@ -12,12 +12,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{Exit, backends, config::Source, images::images_in};
+use super::{
+    Exit, backends,
+    cluster::{self, Opened},
+    config::Source,
+    images::images_in,
+};
 use crate::{
-    cluster::{Embedded, Keeper},
+    cluster::Embedded,
     config::{Config, LogFormat},
     engine::{Engine, Host},
-    http::{admin, docker, socket::Socket},
+    http::{admin, docker, peer, socket::Socket},
     volume::Record,
 };
 
@@ -84,17 +89,26 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Before the sockets: a signal that comes in between must not leave their files behind.
     let mut signals = Signals::new()?;
     // The store first: its lock keeps a second daemon away from everything else.
-    let (store, records) = open_store(&config)?;
+    let (copy, records) = open_store(&config)?;
+    std::fs::create_dir_all(&config.root)
+        .with_context(|| format!("cannot make {}", config.root.display()))?;
     // Bound before the records are at work: requests wait in the socket, and Docker is not told
     // "connection refused" while the daemon starts.
     let (docker_socket, admin_socket) = bind(&config)?;
-    let engine = open_engine(&config, store, records).await?;
+    let host = open_host(&config)?;
+    host.prepare(config.root_kind)
+        .with_context(|| format!("cannot prepare {} for mounts", config.root.display()))?;
+    let Opened { keeper, neighbours, port } = cluster::open(&config, &host, copy).await?;
+    let records_of = keeper.clone();
+    let settings = config.engine.clone();
+    let engine = Engine::start(settings, keeper, records, host, neighbours).await?;
 
     let stop = CancellationToken::new();
     let callers = engine.callers().clone();
     let docker = docker_socket.serve(docker::router(engine.clone()), callers.clone(), stop.clone());
     let admin = admin_socket.serve(admin::router(engine.clone()), callers, stop.clone());
     let (docker, admin) = (tokio::spawn(docker), tokio::spawn(admin));
+    let peers = port.map(|port| tokio::spawn(port.serve(peer::router(engine.clone()), stop.clone())));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         docker = %config.docker_socket.display(),
@@ -110,13 +124,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     stop.cancel();
     docker.await?;
     admin.await?;
+    if let Some(peers) = peers {
+        peers.await?;
+    }
     engine.stop(STEPS).await;
+    records_of.close().await;
     Ok(())
 }
 
 /// The store, and its records. Refused where images show that the records of this node are elsewhere:
 /// on a disk that is not mounted, say. Docker would forget every volume that is not known here.
-fn open_store(config: &Config) -> anyhow::Result<(Keeper, Vec<Record>)> {
+fn open_store(config: &Config) -> anyhow::Result<(Embedded, Vec<Record>)> {
     let (state, images) = (&config.state_dir, &config.local.dir);
     if !Embedded::exists(state)? {
         // Before an empty store is made in the place of the lost one.
@@ -127,7 +145,7 @@ fn open_store(config: &Config) -> anyhow::Result<(Keeper, Vec<Record>)> {
     if records.is_empty() {
         ensure_no_images(state, images)?;
     }
-    Ok((Keeper::alone(store), records))
+    Ok((store, records))
 }
 
 fn ensure_no_images(state: &Path, dir: &Path) -> anyhow::Result<()> {
@@ -142,20 +160,6 @@ fn ensure_no_images(state: &Path, dir: &Path) -> anyhow::Result<()> {
         count = images.len(),
         dir = dir.display(),
     )
-}
-
-/// The engine over this node's backends.
-pub(super) async fn open_engine(
-    config: &Config,
-    store: Keeper,
-    records: Vec<Record>,
-) -> anyhow::Result<Engine> {
-    std::fs::create_dir_all(&config.root)
-        .with_context(|| format!("cannot make {}", config.root.display()))?;
-    let host = open_host(config)?;
-    host.prepare(config.root_kind)
-        .with_context(|| format!("cannot prepare {} for mounts", config.root.display()))?;
-    Ok(Engine::start(config.engine.clone(), store, records, host, None).await?)
 }
 
 /// This node's hands, with every backend; nothing is mounted or changed by it.

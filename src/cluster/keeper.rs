@@ -3,13 +3,14 @@
 //! The copy holds what is true of this node alone (who holds a volume here), and lets a node start
 //! while the store is away. It decides nothing: what the store says replaces it.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::{mpsc, watch};
 
 use super::{Change, Embedded, NodeInfo, Nodes, Store, StoreError, StoreHealth, Urgency};
 use crate::{
     spec::VolumeName,
+    sys::durable,
     volume::{
         NodeName, Owner, Record, VolumeId,
         lease::{Session, StoreReach},
@@ -28,6 +29,8 @@ pub struct Keeper {
 struct Membership {
     copy: Embedded,
     me: Owner,
+    /// Is there while the node is drained: over restarts, and before the store answers.
+    drained: PathBuf,
 }
 
 impl Keeper {
@@ -39,8 +42,13 @@ impl Keeper {
 
     /// Of a node of a cluster, which is called so there.
     #[must_use]
-    pub fn clustered(store: Arc<dyn Store>, copy: Embedded, me: Owner) -> Self {
-        Self { store, cluster: Some(Membership { copy, me }) }
+    pub fn clustered(
+        store: Arc<dyn Store>,
+        copy: Embedded,
+        me: Owner,
+        drained: PathBuf,
+    ) -> Self {
+        Self { store, cluster: Some(Membership { copy, me, drained }) }
     }
 
     /// This node as an owner, where it is in a cluster.
@@ -181,21 +189,26 @@ impl Keeper {
         self.nodes().get(node).map_or(Session::Over, |state| state.session)
     }
 
-    /// This node was drained, and not taken back since: as far as is known now.
+    /// This node was drained, and not taken back since.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        let nodes = self.nodes();
-        let me = self.me().and_then(|me| nodes.get(&me.node));
-        me.is_some_and(|state| state.info.drained)
+        self.cluster.as_ref().is_some_and(|cluster| cluster.drained.exists())
     }
 
     /// Says what is new of this node.
     ///
     /// # Errors
     ///
-    /// It is as before then.
+    /// It is as before then, to the other nodes.
     pub async fn announce(&self, info: &NodeInfo) -> Result<(), StoreError> {
-        self.store.announce(info).await
+        self.store.announce(info).await?;
+        let Some(Membership { drained, .. }) = &self.cluster else { return Ok(()) };
+        let noted = match (info.drained, drained.exists()) {
+            (true, false) => durable::create(drained, b"", 0o600),
+            (false, true) => std::fs::remove_file(drained),
+            (true, true) | (false, false) => Ok(()),
+        };
+        noted.map_err(|error| StoreError::Write { path: drained.clone(), reason: error.to_string() })
     }
 
     /// Forgets a node that is gone for good.

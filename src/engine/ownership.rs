@@ -22,8 +22,7 @@ use crate::{
         Record,
         effect::{Effect, Outcome},
         lease::{
-            Answer, Decision, Facts, Machine, Mobility, Obstacle, Preempt, Session, StoreReach,
-            decide,
+            Answer, Decision, Facts, Machine, Mobility, Obstacle, Preempt, Session, decide,
         },
     },
 };
@@ -185,13 +184,16 @@ impl Shared {
         Ok(Outcome::Done)
     }
 
-    /// The last look before a step that cannot be undone: the lease under which it was decided must
-    /// still be the volume's. Without the store, only what is harmless under a stale lease is done:
-    /// EC2 attaches a volume to one machine at most.
+    /// The last look before a step that cannot be undone, or that makes the volume this node's for
+    /// good: the lease under which it was decided must still be the volume's. What is attached here
+    /// already is nobody else's, so that mounting it asks nobody.
     pub(super) async fn confirm_lease(&self, effect: Effect, record: &Record) -> Result<(), Cause> {
-        let (destroys, attaches) = match effect {
-            Effect::Provision | Effect::Format | Effect::Destroy | Effect::Fence => (true, false),
-            Effect::Attach => (false, true),
+        let critical = match effect {
+            Effect::Provision
+            | Effect::Attach
+            | Effect::Format
+            | Effect::Destroy
+            | Effect::Fence => true,
             Effect::Observe
             | Effect::Own
             | Effect::ShutDown
@@ -205,19 +207,14 @@ impl Shared {
             | Effect::Unpublish
             | Effect::Unstage
             | Effect::Detach
-            | Effect::SetAside => (false, false),
+            | Effect::SetAside => false,
         };
-        if self.store.me().is_none() || !(destroys || attaches) {
+        if self.store.me().is_none() || !critical {
             return Ok(());
         }
-        match self.store.read(record.id).await {
-            Ok(Some(now)) if now.lease == record.lease && now.phase == record.phase => Ok(()),
-            Ok(_) => Err(Stale.into()),
-            Err(StoreError::Away { .. }) if attaches => match self.store.reach() {
-                StoreReach::Away => Ok(()),
-                StoreReach::Answers => Err(Stale.into()),
-            },
-            Err(error) => Err(error.into()),
+        match self.store.read(record.id).await? {
+            Some(now) if now.lease == record.lease && now.phase == record.phase => Ok(()),
+            Some(_) | None => Err(Stale.into()),
         }
     }
 }

@@ -27,8 +27,18 @@ pub(super) async fn run(client: &Client, args: ListArgs) -> anyhow::Result<Exit>
     } else if args.removed {
         output::table(&["NAME", "ID", "SIZE", "REMOVED", "DELETED"], volumes.iter().map(removed));
     } else {
-        let header = ["NAME", "STATE", "SIZE", "USED", "FS", "BACKEND", "HOLDERS"];
-        output::table(&header, volumes.iter().map(present));
+        let mut header = vec!["NAME", "STATE", "SIZE", "USED", "FS", "BACKEND", "HOLDERS"];
+        // Of a cluster alone: who is alone has no use for it.
+        let owned = volumes.iter().any(|volume| volume.owner.is_some());
+        if owned {
+            header.push("NODE");
+        }
+        let row = |volume: &VolumeInfo| {
+            let mut row = present(volume);
+            row.extend(owned.then(|| volume.owner.clone().unwrap_or_else(|| "-".to_owned())));
+            row
+        };
+        output::table(&header, volumes.iter().map(row));
         for volume in &volumes {
             if let Some(failure) = &volume.failure {
                 println!("{}: {failure}", volume.name);

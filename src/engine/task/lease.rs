@@ -71,6 +71,14 @@ impl VolumeTask {
         self.standing() == Standing::Other && orphaned && asked
     }
 
+    /// Nothing of it is here, and what is elsewhere is not followed: it is looked at when it is wanted.
+    pub(super) fn forget_what_others_have(&mut self) {
+        self.look = false;
+        if self.standing() == Standing::Other && !self.is_wanted() && !self.needs_owner() {
+            self.observed = None;
+        }
+    }
+
     /// The store has this state of the record.
     pub(super) async fn adopt(&mut self, stored: Record) {
         if stored.revision <= self.record.revision || self.gone {
@@ -93,8 +101,8 @@ impl VolumeTask {
             && before.contents == self.record.contents
             && before.handle == self.record.handle;
         if !same && self.running.is_none() {
-            self.look |= was != Standing::Other || self.observed.is_some();
-            self.observed = None;
+            let known = self.observed.take();
+            self.look |= was != Standing::Other || known.is_some_and(|seen| !seen.is_released());
         }
         self.try_again_now();
     }
@@ -131,13 +139,15 @@ impl VolumeTask {
         }
         tracing::info!(volume = %self.record.name, id = %self.record.id, "deleted by another node");
         self.gone = true;
+        // Nothing of it was here: nothing is to be looked at, and it ends now.
+        let nothing = self.standing() == Standing::Other && !self.look && self.running.is_none();
         self.look = true;
         let before = self.record.clone();
         self.record.phase = Phase::Removed { at: jiff::Timestamp::now(), purge: Purge::Never };
         self.record.lease = self.record.lease.released();
         self.record.users.clear();
         self.shared.registry.renamed(&before, &self.record);
-        self.observed = None;
+        self.observed = nothing.then(Observed::default);
         self.fail_waiters(&Arc::new(StepError::Removed));
     }
 

@@ -37,7 +37,7 @@ use crate::{
     sys::mountinfo::MountTable,
     volume::{
         Observed, Phase, Record, Transit,
-        plan::{self, Here, Step, Want},
+        plan::{self, Here, Standing, Step, Want},
     },
 };
 pub(super) use exclusive::CHECK_DEADLINE;
@@ -216,8 +216,8 @@ impl VolumeTask {
                 }
                 Step::Idle => {
                     self.failure = None;
-                    self.look = false;
                     self.settle();
+                    self.forget_what_others_have();
                     if !self.describe() {
                         return Life::GoesOn;
                     }
@@ -230,7 +230,10 @@ impl VolumeTask {
     /// Somebody holds it, asks for it, or held it a moment ago.
     fn is_wanted(&self) -> bool {
         let lingers = self.linger_until.is_some_and(|until| until > Instant::now());
-        self.record.is_held() || self.waiters.want_mounted() || lingers
+        // Tasks that held it when another node took it over do not get it back: what they have is shut
+        // down, and whoever starts them anew asks for it.
+        let lost = self.standing() == Standing::Other && !self.record.spec.backend.is_directory();
+        self.record.is_held() && !lost || self.waiters.want_mounted() || lingers
     }
 
     fn want(&self) -> Want {

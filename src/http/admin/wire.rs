@@ -52,6 +52,9 @@ pub struct VolumeInfo {
     pub device: Option<PathBuf>,
     /// Bytes used, while it is mounted.
     pub used_bytes: Option<u64>,
+    /// The node of the cluster that has its storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// Who uses it here.
     pub holders: Vec<Holder>,
     /// The step being done now.
@@ -95,6 +98,7 @@ impl VolumeInfo {
             growing_to_bytes: record.growing_to.map(crate::spec::Bytes::get),
             grows_at_next_mount: record.file_system_behind,
             spec: record.spec,
+            owner: record.lease.owner.map(|owner| owner.node.to_string()),
             holders: record.holders,
             doing: view.doing.map(str::to_owned),
             failure: view.failure.clone(),

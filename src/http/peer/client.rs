@@ -58,7 +58,20 @@ impl Neighbours for PeerPort {
         request: &ReleaseRequest,
         limit: Duration,
     ) -> Result<Released, NeighbourError> {
-        self.call(node, "/release", request, limit).await
+        // Whether it is there at all is found out soon; letting go may take a while.
+        let _: Presence =
+            self.call(node, "/presence", &PresenceRequest { volume: request.volume }, SHORT).await?;
+        match self.call(node, "/release", request, limit).await {
+            Err(error) => match error.downcast::<PeerError>() {
+                Ok(error) => match *error {
+                    // It is there, and says why not.
+                    PeerError::Refused { message, .. } => Ok(Released::Busy(message)),
+                    error => Err(error.into()),
+                },
+                Err(error) => Err(error),
+            },
+            answered => answered,
+        }
     }
 
     async fn presence(&self, node: &NodeInfo, id: VolumeId) -> Result<Presence, NeighbourError> {

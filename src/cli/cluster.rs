@@ -1,0 +1,113 @@
+//! This node's part in a cluster, opened as it is configured: its identity, its peer port, its store.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use jiff::Timestamp;
+
+use crate::{
+    backend::Backend,
+    cluster::{
+        Embedded, Keeper, NodeInfo,
+        zookeeper::{ZooKeeper, ZooKeeperConfig},
+    },
+    config::{ClusterConfig, Config},
+    engine::{Host, Neighbours},
+    http::peer::PeerPort,
+    peer::{Identity, PeerConfig, PeerServer, Peers},
+    sys::{durable, machine},
+    volume::Owner,
+};
+
+/// How long a start waits for the cloud to say what it calls this machine.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The records, and what goes with them.
+pub(super) struct Opened {
+    pub(super) keeper: Keeper,
+    pub(super) neighbours: Option<Arc<dyn Neighbours>>,
+    /// Bound, and not served yet.
+    pub(super) port: Option<PeerServer>,
+}
+
+/// The keeper of this node's records: of the cluster's, where it is in one. ZooKeeper need not be
+/// there.
+pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow::Result<Opened> {
+    let Some(cluster) = &config.cluster else {
+        return Ok(Opened { keeper: Keeper::alone(copy), neighbours: None, port: None });
+    };
+    let identity = Identity::load(PeerConfig {
+        cluster: cluster.cluster.clone(),
+        node: cluster.node.clone(),
+        ca: cluster.ca.clone(),
+        certificate: cluster.certificate.clone(),
+        key: cluster.key.clone(),
+    })
+    .context("cannot prove to other nodes who this one is (docs/cluster.md)")?;
+    let port = PeerServer::bind(cluster.listen, identity.clone()).await?;
+    let machine = machine_of(host).await;
+    let marker = config.state_dir.join("drained");
+    let me = node_info(cluster, machine.clone(), &marker)?;
+    let store = ZooKeeper::open(
+        ZooKeeperConfig {
+            ensemble: cluster.ensemble.clone(),
+            chroot: cluster.chroot.clone(),
+            digest: cluster.auth.as_ref().map(|auth| auth.expose().to_owned()),
+            session_timeout: cluster.session,
+            state_dir: config.state_dir.clone(),
+        },
+        me,
+    );
+    let owner = Owner { node: cluster.node.clone(), machine };
+    let keeper = Keeper::clustered(Arc::new(store), copy, owner, marker);
+    let neighbours: Arc<dyn Neighbours> = Arc::new(PeerPort::new(Peers::new(identity)));
+    Ok(Opened { keeper, neighbours: Some(neighbours), port: Some(port) })
+}
+
+fn node_info(
+    cluster: &ClusterConfig,
+    machine: Option<String>,
+    marker: &Path,
+) -> anyhow::Result<NodeInfo> {
+    let machine_id = match machine::id() {
+        Some(id) => id,
+        None => made_id(&marker.with_file_name("machine-id"))?,
+    };
+    Ok(NodeInfo {
+        name: cluster.node.clone(),
+        machine_id,
+        address: Some(cluster.address.clone()),
+        machine,
+        zone: None,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: Timestamp::now(),
+        drained: marker.exists(),
+    })
+}
+
+/// The id of what has none of its own, as a container.
+fn made_id(path: &Path) -> anyhow::Result<String> {
+    let failed = || format!("cannot keep this node's id in {}", path.display());
+    if !path.exists() {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        durable::create(path, id.as_bytes(), 0o600).with_context(failed)?;
+    }
+    std::fs::read_to_string(path).with_context(failed)
+}
+
+/// What the cloud calls this machine. Without it, nobody could take this node's volumes over.
+async fn machine_of(host: &Host) -> Option<String> {
+    let fencing = |backend: &Arc<dyn Backend>| backend.fencing().is_some();
+    let backend = host.backends().find(|backend| fencing(backend))?;
+    let asked = tokio::time::timeout(PATIENCE, backend.fencing()?.machine()).await;
+    let why = match asked {
+        Ok(Ok(machine)) => return Some(machine),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+    };
+    tracing::error!(
+        why,
+        "it is not known what the cloud calls this machine: should it die, nobody can take its volumes over (set backends.ebs.instance_id, or start hawser again)"
+    );
+    None
+}
