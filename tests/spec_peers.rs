@@ -408,7 +408,9 @@ fn other_plugins_options() {
         ("v", &[("virtualCopyOf", "w")], Refuses("volumes are not cloned yet")),
         ("v", &[("importVol", "w")], Refuses("an operator does that once")),
         ("v", &[("qos-name", "gold")], Refuses("hawser has no policies")),
-        ("v", &[("mountConflictDelay", "30")], Refuses("in the daemon's configuration")),
+        ("v", &[("mountConflictDelay", "30")], Refuses("waited for until the deadline")),
+        // REX-Ray
+        ("v", &[("preempt", "true")], Refuses("a node that uses it")),
         ("v", &[("retentionHours", "4")], Refuses("not made on a schedule yet")),
         ("v", &[("scheduleFrequency", "0 * * * *")], Refuses("not made on a schedule yet")),
         // vSphere

@@ -30,13 +30,9 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
 
 /// The NFS backend, where an export is configured.
 pub(super) fn open_nfs(config: &Config) -> Option<Nfs> {
-    let name = config.node.clone().unwrap_or_else(host_name);
+    let name = config.node.clone().unwrap_or_else(machine::host_name);
     let node = Node { name, machine: machine::id().unwrap_or_default() };
     Some(Nfs::open(config.nfs.clone()?, &node, &config.root))
-}
-
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(feature = "ebs")]

@@ -3,6 +3,7 @@
 //! Later sources win: default, file, environment, command line. Unknown keys are refused, and all
 //! mistakes are reported at once, each as `source: key: value: why`.
 
+mod cluster;
 mod ebs;
 mod exports;
 mod log;
@@ -14,6 +15,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use jiff::SignedDuration;
 
+pub use cluster::{ClusterConfig, DigestAuth};
 pub use ebs::{Credentials, EbsSettings};
 pub use settings::{Privacy, Reach, Setting, reference, sample_file, settings};
 pub use sources::{Mistake, Mistakes, Values};
@@ -52,6 +54,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// This node's name; `None` is the host's.
     pub node: Option<String>,
+    /// The cluster; `None` where this node is alone.
+    pub cluster: Option<ClusterConfig>,
     /// How the engine behaves.
     pub engine: Settings,
     /// The local backend.
@@ -106,6 +110,7 @@ impl Reader {
         let log = self.get("daemon.log", log::filter);
         let log_format = self.get("daemon.log_format", log_format);
         let node = self.get("daemon.node", ebs::cluster);
+        let cluster = self.cluster(state_dir.as_deref());
         let (ebs, ebs_defaults) = match self.ebs() {
             Some(Some(ebs)) => (Some(Some(ebs.settings)), Some(Some(ebs.defaults))),
             Some(None) => (Some(None), Some(None)),
@@ -130,6 +135,7 @@ impl Reader {
             log: log?,
             log_format: log_format?,
             node: node?,
+            cluster: cluster?,
             engine: engine?,
             local,
             ebs: ebs?,

@@ -5,6 +5,7 @@
 //! the exports of the NFS backend. Such a setting has one row, `backends.nfs.timeo`, which is the value
 //! for all; the same for one is a key with the name in it, `backends.nfs.NAME.timeo`.
 
+mod cluster;
 mod nfs;
 mod table;
 
@@ -87,7 +88,7 @@ const fn setting(
 
 /// Every setting, in the order of the reference.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
-    table::TABLE.iter().chain(nfs::TABLE)
+    table::TABLE.iter().chain(cluster::TABLE).chain(nfs::TABLE)
 }
 
 /// The setting of that key, with a name in it or without.

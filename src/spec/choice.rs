@@ -60,6 +60,20 @@ pub enum OnRemove {
     Retain,
 }
 
+/// What is done about taking a volume from a node that does not let go of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preempt {
+    /// Nothing: an operator decides (`hawser volume move`).
+    Never,
+    /// It is taken when the cloud says that the node's machine is stopped or terminated.
+    #[default]
+    DeadOnly,
+    /// Also when the machine runs, once its session with the store is over and it does not answer.
+    /// What tasks had not yet synced there is lost, and they get I/O errors.
+    Force,
+}
+
 /// A setting that is written as one of a few words.
 pub(super) trait Choice: Copy + 'static {
     /// Every choice, in the order in which errors list them.
@@ -115,6 +129,18 @@ impl Choice for OnRemove {
         match self {
             Self::Delete => "delete",
             Self::Retain => "retain",
+        }
+    }
+}
+
+impl Choice for Preempt {
+    const ALL: &'static [Self] = &[Self::Never, Self::DeadOnly, Self::Force];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::DeadOnly => "dead-only",
+            Self::Force => "force",
         }
     }
 }
@@ -181,6 +207,19 @@ impl fmt::Display for Provision {
 }
 
 impl fmt::Display for OnRemove {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl Preempt {
+    /// For records, which state only what is not the default.
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Preempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.word())
     }

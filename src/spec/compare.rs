@@ -98,6 +98,7 @@ fn differs(
         Key::MountOptions
         | Key::OnRemove
         | Key::Sticky
+        | Key::Preempt
         | Key::Label
         | Key::Type
         | Key::Iops
@@ -122,6 +123,7 @@ fn differs(
         | Key::MountOptions
         | Key::OnRemove
         | Key::Sticky
+        | Key::Preempt
         | Key::Label
         | Key::Type
         | Key::Iops
@@ -163,6 +165,7 @@ fn present(key: Key, spec: &Spec, present_size: Bytes) -> Option<Value> {
         Key::Provision => local.map(|LocalSpec { provision }| Value::Provision(*provision)),
         Key::OnRemove => spec.on_remove.map(Value::OnRemove),
         Key::Sticky => Some(Value::Sticky(spec.sticky)),
+        Key::Preempt => ebs.map(|_| Value::Preempt(spec.preempt)),
         Key::Label => Some(Value::Labels(spec.labels.clone())),
         Key::Type
         | Key::Iops
@@ -181,7 +184,8 @@ fn present(key: Key, spec: &Spec, present_size: Bytes) -> Option<Value> {
 
 /// Whether `hawser volume set` can change it: of a volume on a backend that has such a key.
 fn changes(key: Key, backend: BackendKind) -> bool {
-    key.backend().is_none_or(|of| of == backend)
+    let has = if key == Key::Preempt { Some(BackendKind::Ebs) } else { key.backend() };
+    has.is_none_or(|of| of == backend)
 }
 
 #[cfg(test)]

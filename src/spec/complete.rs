@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, NfsDefaults, NfsLayout,
-    NfsSpec, OnRemove, Ownership, Provision, Sharing, SpecError, Stated, Sticky,
+    AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, Key, NfsDefaults, NfsLayout,
+    NfsSpec, OnRemove, Ownership, Preempt, Provision, Sharing, SpecError, Stated, Sticky,
     error::Shown,
     mount::{self, Mounted},
 };
@@ -36,6 +36,9 @@ pub struct Spec {
     /// Whether it is protected from removal.
     #[serde(default)]
     pub sticky: Sticky,
+    /// Whether it is taken from a node that does not let go of it.
+    #[serde(default, skip_serializing_if = "Preempt::is_default")]
+    pub preempt: Preempt,
     /// Free text for the user's own purposes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -128,6 +131,29 @@ impl BackendSpec {
             Self::Local(_) | Self::Ebs(_) => false,
             Self::Nfs(nfs) => nfs.layout == NfsLayout::Directory,
         }
+    }
+
+    /// Whether what is to be done about a node that does not let go of it can be said.
+    ///
+    /// # Errors
+    ///
+    /// Why it is never taken from a node, whatever is said.
+    pub fn check_preempt(&self) -> Result<(), SpecError> {
+        let why = match self {
+            Self::Ebs(_) => return Ok(()),
+            Self::Local(_) => {
+                "a local volume is on a disk of its node, and no other node can take it over: \
+                 remove it"
+            }
+            Self::Nfs(_) if self.is_directory() => {
+                "a directory on an NFS server is no node's own, all use it at any time: remove it"
+            }
+            Self::Nfs(_) => {
+                "nothing keeps a node that does not answer from writing to an image on an NFS \
+                 server, so it is never taken from one: remove it"
+            }
+        };
+        Err(SpecError::Refused { key: Shown::new(Key::Preempt.as_str()), why: why.into() })
     }
 
     /// What is mounted of it, where a device has that file system.
@@ -255,6 +281,11 @@ mod tests {
         assert_eq!(spec.backend.kind(), BackendKind::Ebs);
         assert!(spec.backend.comes_with_data() && !spec.backend.stays_attached());
         assert_eq!(serde_json::to_string(&spec).unwrap(), GOLDEN_EBS);
+        assert_eq!(spec.preempt, Preempt::DeadOnly);
+        let forced = GOLDEN_EBS.replace("\"yes\",", "\"yes\",\"preempt\":\"force\",");
+        let spec: Spec = serde_json::from_str(&forced).unwrap();
+        assert_eq!(spec.preempt, Preempt::Force);
+        assert_eq!(serde_json::to_string(&spec).unwrap(), forced);
         let least = r#"{"type":"ebs","volume_type":"standard"}"#;
         let ebs: BackendSpec = serde_json::from_str(least).unwrap();
         assert!(ebs.stays_attached());

@@ -160,6 +160,7 @@ fn configured(key: Key, request: &Request, defaults: &Defaults) -> Option<String
             | Key::Mode
             | Key::OnRemove
             | Key::Sticky
+            | Key::Preempt
             | Key::Label
             | Key::Type
             | Key::Iops
@@ -253,7 +254,9 @@ fn nfs_notes(request: &Request) -> Vec<String> {
 /// Whether a volume of that backend has such a thing, in that layout.
 fn has(key: Key, backend: BackendKind, layout: NfsLayout) -> bool {
     match (backend, layout) {
-        (BackendKind::Local | BackendKind::Ebs, _) => true,
+        (BackendKind::Ebs, _) => true,
+        (BackendKind::Local | BackendKind::Nfs, _) if key == Key::Preempt => false,
+        (BackendKind::Local, _) => true,
         (BackendKind::Nfs, NfsLayout::Directory) => !NO_FILE_SYSTEM.0.contains(&key),
         (BackendKind::Nfs, NfsLayout::Image) => key != Key::Path,
     }

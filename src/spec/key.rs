@@ -37,6 +37,8 @@ pub enum Key {
     OnRemove,
     /// `sticky`.
     Sticky,
+    /// `preempt`.
+    Preempt,
     /// All of `label.KEY`.
     Label,
     /// `type`, of EBS.

@@ -268,8 +268,11 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
     ),
     (&["endpoint"], Refuse("the cloud's endpoint is in the daemon's configuration: remove it")),
     (
-        &["mountconflictdelay", "preempt"],
-        Refuse("what happens when a volume is held elsewhere is in the daemon's configuration"),
+        &["mountconflictdelay"],
+        Refuse(
+            "a volume that is held elsewhere is waited for until the deadline, and preempt= says \
+             whether it is taken from a node that does not answer: remove it",
+        ),
     ),
     (&["sync"], Refuse("write mount_options=sync")),
 ];

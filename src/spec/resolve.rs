@@ -46,6 +46,9 @@ impl Stated {
         } else if size < minimum_size(fs) {
             return Err(SpecError::TooSmall { size, fs, minimum: minimum_size(fs) });
         }
+        if self.preempt().is_some() {
+            backend.check_preempt()?;
+        }
         let mounted = backend.mounted(fs);
         let sharing = if backend.is_directory() { Sharing::Shared } else { Sharing::default() };
         let spec = Spec {
@@ -61,6 +64,7 @@ impl Stated {
             owner: Ownership { uid: self.id(Key::Uid), gid: self.id(Key::Gid), mode: self.mode() },
             on_remove: self.on_remove(),
             sticky: self.sticky().unwrap_or_default(),
+            preempt: self.preempt().unwrap_or_default(),
             labels: self.labels().cloned().unwrap_or_default(),
             backend,
         };

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use super::{
-    BackendKind, Bytes, FsType, Key, Mode, OnRemove, Provision, Sharing, Sticky, Value, VolumeName,
+    BackendKind, Bytes, FsType, Key, Mode, OnRemove, Preempt, Provision, Sharing, Sticky, Value,
+    VolumeName,
 };
 
 /// The fields that a user wrote. Equal if the same fields have the same values, however written.
@@ -155,6 +156,13 @@ impl Stated {
             return None;
         };
         Some(*sticky)
+    }
+
+    pub(super) fn preempt(&self) -> Option<Preempt> {
+        let Some(Value::Preempt(preempt)) = self.get(Key::Preempt) else {
+            return None;
+        };
+        Some(*preempt)
     }
 
     pub(super) fn labels(&self) -> Option<&BTreeMap<String, String>> {

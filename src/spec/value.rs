@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use super::{
     AttachPolicy, BackendKind, Bytes, EbsType, FsType, Mode, NfsLayout, OnRemove, ParseBytesError,
-    Provision, Sharing, Sticky,
+    Preempt, Provision, Sharing, Sticky,
     choice::{choose, flag},
     error::Why,
     mkfs, mount,
@@ -37,6 +37,8 @@ pub enum Value {
     OnRemove(OnRemove),
     /// `sticky`.
     Sticky(Sticky),
+    /// `preempt`.
+    Preempt(Preempt),
     /// All of `label.KEY`.
     Labels(BTreeMap<String, String>),
     /// A number of a backend's: `iops`, `throughput`.
@@ -75,6 +77,7 @@ impl fmt::Display for Value {
             Self::Provision(provision) => provision.fmt(f),
             Self::OnRemove(on_remove) => on_remove.fmt(f),
             Self::Sticky(sticky) => f.pad(sticky.flag_word()),
+            Self::Preempt(preempt) => preempt.fmt(f),
             Self::Labels(labels) => {
                 let pairs: Vec<_> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
                 f.pad(&pairs.join(";"))
@@ -174,6 +177,20 @@ pub(super) fn on_remove(text: &str) -> Result<Value, Why> {
 
 pub(super) fn sticky(text: &str) -> Result<Value, Why> {
     flag(text).map(|sticky| Value::Sticky(Sticky::from_flag(sticky)))
+}
+
+/// REX-Ray's `true` takes a volume from whoever has it, mounted or not, without a question: no word of
+/// ours means that. Its `false` is `never`.
+pub(super) fn preempt(text: &str) -> Result<Value, Why> {
+    match flag(text) {
+        Ok(false) => Ok(Value::Preempt(Preempt::Never)),
+        Ok(true) => Err("REX-Ray's `true` takes a volume also from a node that uses it, which is \
+            never done here; a node that lets go of it, or whose instance is dead, loses it anyway: \
+            remove it, or write preempt=force to take it also from an instance that runs and does \
+            not answer (what was not synced there is lost)"
+            .into()),
+        Err(_) => choose(text).map(Value::Preempt),
+    }
 }
 
 /// `label` itself takes nothing: its keys are read by the parser.

@@ -1,4 +1,4 @@
-//! Which machine this is.
+//! Which machine this is, and what it is called.
 
 use std::fs;
 
@@ -15,6 +15,12 @@ pub fn id() -> Option<String> {
     let machine = FILES.iter().filter_map(read).find(|text| !text.is_empty())?;
     let digest = Sha256::digest(format!("hawser {machine}"));
     Some(hex::encode(&digest[..16]))
+}
+
+/// The host's name, as uname(2) tells it.
+#[must_use]
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

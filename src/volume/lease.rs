@@ -21,6 +21,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::NodeName;
+pub use crate::spec::Preempt;
 
 /// Counts a volume's owners: the fencing token.
 #[derive(
@@ -151,22 +152,6 @@ pub enum Mobility {
     Unbound,
     /// It is on its node's own disk.
     Fixed,
-}
-
-/// What a volume's spec says about taking it from an owner that does not let go.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Preempt {
-    /// Never: an operator decides (`hawser volume move`).
-    Never,
-    /// When the cloud says that its machine is stopped or terminated.
-    #[default]
-    DeadOnly,
-    /// Also when its machine runs, once its session with the store is over and it does not answer.
-    /// What tasks had not yet synced there is lost, and they get I/O errors.
-    Force,
 }
 
 /// The owner's session with the store.

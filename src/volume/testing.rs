@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{CallerEpoch, Contents, MountId, Phase, Purge, Record, transition::Event};
 use crate::spec::{
     AttachPolicy, BackendSpec, Bytes, EbsSpec, EbsType, FsType, LocalSpec, NfsLayout, NfsSpec,
-    Ownership, Provision, Sharing, Spec, Sticky,
+    Ownership, Preempt, Provision, Sharing, Spec, Sticky,
 };
 
 /// When the tests begin: 2026-01-02T03:04:05Z.
@@ -27,6 +27,7 @@ pub(crate) fn spec() -> Spec {
         owner: Ownership::default(),
         on_remove: None,
         sticky: Sticky::No,
+        preempt: Preempt::default(),
         labels: [].into(),
         backend: BackendSpec::Local(LocalSpec { provision: Provision::Thick }),
     }

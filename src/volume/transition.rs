@@ -11,7 +11,7 @@ use uuid::Uuid;
 pub use holders::added_reference;
 
 use super::{CallerEpoch, Contents, Handle, Lease, MountId, NodeName, Phase, Purge, Record};
-use crate::spec::{BackendSpec, Bytes, FsType, OnRemove, Sticky, VolumeName};
+use crate::spec::{BackendSpec, Bytes, FsType, OnRemove, Preempt, Sticky, VolumeName};
 
 /// Whether the process that counted a holder's references is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,6 +171,8 @@ pub struct Changes {
     pub sticky: Option<Sticky>,
     /// What Remove does with the data.
     pub on_remove: Option<OnRemove>,
+    /// What is done about a node that does not let go of it.
+    pub preempt: Option<Preempt>,
     /// Used from the next mount on.
     pub mount_options: Option<Vec<String>>,
     /// Added, or given a new value.
@@ -383,10 +385,11 @@ fn remove(record: &mut Record, purge: Purge, now: Timestamp) -> Result<(), Refus
 }
 
 fn set(record: &mut Record, changes: Changes) {
-    let Changes { sticky, on_remove, mount_options, labels } = changes;
+    let Changes { sticky, on_remove, preempt, mount_options, labels } = changes;
     let spec = &mut record.spec;
     spec.sticky = sticky.unwrap_or(spec.sticky);
     spec.on_remove = on_remove.or(spec.on_remove);
+    spec.preempt = preempt.unwrap_or(spec.preempt);
     if let Some(options) = mount_options {
         spec.mount_options = options;
     }

@@ -6,7 +6,7 @@ use crate::{
     cli::{Client, Exit, output},
     engine::State,
     http::admin::wire::VolumeInfo,
-    spec::{BackendSpec, Bytes, Sticky},
+    spec::{BackendSpec, Bytes, Preempt, Sticky},
 };
 
 #[derive(Debug, clap::Args)]
@@ -139,6 +139,8 @@ pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Resul
     rows.extend(storage(&volume));
     let mut optional = |key, value: Option<String>| rows.extend(value.map(|value| (key, value)));
     optional("used", volume.used_bytes.map(|used| Bytes::new(used).rounded().to_string()));
+    let preempt = volume.spec.preempt;
+    optional("preempt", (preempt != Preempt::default()).then(|| preempt.to_string()));
     optional("sticky", (volume.spec.sticky == Sticky::Yes).then(|| "cannot be removed".to_owned()));
     optional("on removal", volume.spec.on_remove.map(|what| what.to_string()));
     let options = volume.spec.mount_options.join(",");

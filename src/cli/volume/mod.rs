@@ -24,7 +24,7 @@ pub(super) enum Command {
     Grow(change::GrowArgs),
     /// Rename a volume that is not in use
     Rename(change::RenameArgs),
-    /// Change sticky, on_remove, mount_options, labels and settings of the storage
+    /// Change sticky, on_remove, preempt, mount_options, labels and settings of the storage
     Set(change::SetArgs),
     /// Check the file system of a volume that is not in use
     Fsck(change::FsckArgs),

@@ -38,8 +38,9 @@ pub(super) const KEYS: &[(&str, Means)] = &[
         "volume.mount.preempt",
         DiffersUnless(
             "false",
-            "no volume is taken away from a node that uses it, and none moves between nodes yet \
-             (MIGRATION.md, `preempt`)",
+            "REX-Ray takes a volume also from a node that uses it, which is never done here; one \
+             whose node lets go of it, or whose instance is dead, comes by itself (MIGRATION.md, \
+             `preempt`)",
         ),
     ),
     (

@@ -1,4 +1,4 @@
-//! The rows: all but those of the NFS backend.
+//! The rows: all but those of a cluster and of the NFS backend.
 
 use super::{Setting, setting};
 

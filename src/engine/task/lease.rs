@@ -231,8 +231,8 @@ impl VolumeTask {
         match self.effort.filter(|_| !self.waiters.taken.is_empty()) {
             Some(Effort::Force) => Preempt::Force,
             // An operator decides: that is what `never` leaves to one.
-            Some(Effort::Usual) => Preempt::default().max(Preempt::DeadOnly),
-            None => Preempt::default(),
+            Some(Effort::Usual) => self.record.spec.preempt.max(Preempt::DeadOnly),
+            None => self.record.spec.preempt,
         }
     }
 

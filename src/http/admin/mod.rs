@@ -212,6 +212,10 @@ async fn set(
         let record = &engine.get(&name)?.record;
         record.spec.check_mount_options(options).map_err(EngineError::from)?;
     }
+    if changes.preempt.is_some() {
+        let record = &engine.get(&name)?.record;
+        record.spec.backend.check_preempt().map_err(EngineError::from)?;
+    }
     if !settings.is_empty() {
         engine.grow(&name, None, settings).await?;
     }
@@ -229,6 +233,7 @@ fn changes(stated: &Stated) -> Result<Changes, ApiError> {
     for (key, value) in stated.iter() {
         match value.clone() {
             Value::Sticky(sticky) => changes.sticky = Some(sticky),
+            Value::Preempt(preempt) => changes.preempt = Some(preempt),
             Value::OnRemove(on_remove) => changes.on_remove = Some(on_remove),
             Value::MountOptions(options) => changes.mount_options = Some(options),
             Value::Labels(labels) => changes.labels = labels,
@@ -245,7 +250,7 @@ fn changes(stated: &Stated) -> Result<Changes, ApiError> {
             | Value::Flag(_)
             | Value::Text(_) => {
                 return Err(ApiError::Request(format!(
-                    "`{}` of a volume cannot be changed: sticky, on_remove, mount_options and label.KEY can, and `hawser volume grow` changes the size",
+                    "`{}` of a volume cannot be changed: sticky, on_remove, preempt, mount_options and label.KEY can, and `hawser volume grow` changes the size",
                     key.as_str()
                 )));
             }

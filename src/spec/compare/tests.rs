@@ -1,6 +1,22 @@
 use super::*;
 use crate::spec::{Defaults, parse_options};
 
+#[test]
+fn what_is_done_about_a_silent_node_is_compared_and_can_be_set() {
+    let (name, defaults) = ("pg".parse().unwrap(), Defaults::with_ebs());
+    let spec = parse_options([("backend", "ebs")]).unwrap().resolve(&name, &defaults).unwrap();
+    let asked = |preempt| {
+        let asked = parse_options([("preempt", preempt)]).unwrap();
+        asked.first_difference(&name, &spec, Bytes::gib(10)).map(|found| found.to_string())
+    };
+    assert_eq!(asked("dead-only"), None);
+    let told = asked("force").unwrap();
+    assert!(told.contains("preempt=dead-only, and preempt=force is asked"), "{told}");
+    assert!(told.contains("hawser volume set pg 'preempt=force'"), "{told}");
+    let told = differs(&[], &[("preempt", "never")]).unwrap();
+    assert!(told.contains("no `preempt`") && told.contains("another volume name"), "{told}");
+}
+
 fn differs(existing: &[(&str, &str)], asked: &[(&str, &str)]) -> Option<String> {
     let defaults = Defaults::of_tests();
     let name = "pg".parse().unwrap();

@@ -122,6 +122,7 @@ impl EbsSpec {
             | Key::Provision
             | Key::OnRemove
             | Key::Sticky
+            | Key::Preempt
             | Key::Label
             | Key::Export
             | Key::Path

@@ -97,6 +97,7 @@ fn an_ebs_volume_is_explained_with_what_was_configured() {
     assert_eq!(field(&explanation, "kms_key"), ("alias/k", "default".to_owned()));
     assert_eq!(field(&explanation, "zone"), ("this node's", "default".to_owned()));
     assert_eq!(field(&explanation, "attach"), ("follow", "stated".to_owned()));
+    assert_eq!(field(&explanation, "preempt"), ("dead-only", "default".to_owned()));
     assert_eq!(explanation.notes[0], "EBS has whole GiB: the volume is made with 2GiB");
     assert!(explanation.notes[1].contains("other nodes do not reach it yet"));
     let explanation = explained("pg,encrypted=false,type=st1,size=200");

@@ -7,7 +7,7 @@ const EBS: Option<BackendKind> = Some(BackendKind::Ebs);
 const NFS: Option<BackendKind> = Some(BackendKind::Nfs);
 
 /// Every key, in the order of [`Key`].
-pub(in crate::spec) const KEYS: [Row; 25] = [
+pub(in crate::spec) const KEYS: [Row; 26] = [
     Row {
         key: Key::Size,
         name: "size",
@@ -136,6 +136,16 @@ pub(in crate::spec) const KEYS: [Row; 25] = [
         values: "true|false",
         default: "false",
         meaning: "cannot be removed until it is turned off",
+        backend: None,
+    },
+    Row {
+        key: Key::Preempt,
+        name: "preempt",
+        aliases: &[],
+        parse: value::preempt,
+        values: "never|dead-only|force",
+        default: "dead-only",
+        meaning: "take an EBS volume from a node that does not let go of it: never, when its instance is stopped or terminated, or also from one that runs and does not answer",
         backend: None,
     },
     Row {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::spec::{
-    Asked, AttachPolicy, EbsType, OnRemove, Provision, Request, Sharing, Sticky, parse,
+    Asked, AttachPolicy, EbsType, OnRemove, Preempt, Provision, Request, Sharing, Sticky, parse,
 };
 
 fn request(text: &str) -> Request {
@@ -45,6 +45,33 @@ fn every_stated_field_arrives_in_the_spec() {
     assert_eq!(spec.backend, BackendSpec::Local(LocalSpec { provision: Provision::Thin }));
     assert_eq!(spec.on_remove, Some(OnRemove::Retain));
     assert_eq!(spec.labels.get("team").map(String::as_str), Some("web"));
+}
+
+#[test]
+fn what_is_done_about_a_silent_node_is_said_of_what_can_be_taken_from_one() {
+    let on = |defaults: &Defaults, text: &str| {
+        let request = request(text);
+        request.stated.resolve(&request.name, defaults).map_err(|error| error.to_string())
+    };
+    let ebs = Defaults::with_ebs();
+    for (text, preempt) in [
+        ("name=a,backend=ebs", Preempt::DeadOnly),
+        ("name=a,backend=ebs,preempt=dead-only", Preempt::DeadOnly),
+        ("name=a,backend=ebs,preempt=Force", Preempt::Force),
+        ("name=a,backend=ebs,preempt=never", Preempt::Never),
+        ("name=a,backend=ebs,preempt=false", Preempt::Never),
+    ] {
+        assert_eq!(on(&ebs, text).unwrap().preempt, preempt, "{text}");
+    }
+    let nfs = Defaults::with_nfs();
+    for (defaults, text, why) in [
+        (&ebs, "name=a,preempt=never", "`preempt` is refused: a local volume is on a disk of"),
+        (&nfs, "name=a,backend=nfs,preempt=force", "a directory on an NFS server is no node's"),
+        (&nfs, "name=a,layout=image,preempt=force", "from writing to an image"),
+    ] {
+        let told = on(defaults, text).unwrap_err();
+        assert!(told.contains(why), "{told}");
+    }
 }
 
 #[test]

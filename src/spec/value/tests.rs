@@ -3,12 +3,13 @@ use super::*;
 #[test]
 fn values_are_written_back_in_one_form() {
     type Read = fn(&str) -> Result<Value, Why>;
-    let cases: [(Read, &str, &str); 12] = [
+    let cases: [(Read, &str, &str); 13] = [
         (size, "2048M", "2GiB"),
         (backend, "Local", "local"),
         (fs, "XFS", "xfs"),
         (shared, "on", "true"),
         (sticky, "f", "false"),
+        (preempt, "Dead-Only", "dead-only"),
         (scale, "003", "3"),
         (mount_options, "noatime,commit.5", "noatime;commit=5"),
         (mkfs_options, "-E discard,stride=4", "-E;discard;-E;stride=4"),
@@ -22,6 +23,17 @@ fn values_are_written_back_in_one_form() {
         assert_eq!(value.to_string(), canonical);
         assert_eq!(read(canonical), Ok(value), "{canonical}");
     }
+}
+
+/// Theirs steals from whoever has it; ours only from who is silent.
+#[test]
+fn rexrays_preempt_is_not_silently_something_else() {
+    for yes in ["true", "1", "on"] {
+        let why = preempt(yes).unwrap_err();
+        assert!(why.contains("a node that uses it") && why.contains("preempt=force"), "{why}");
+    }
+    assert_eq!(preempt("false"), preempt("never"));
+    assert_eq!(preempt("always").unwrap_err(), "use never or dead-only or force");
 }
 
 #[test]

@@ -105,6 +105,13 @@ fn a_sticky_volume_is_removed_only_after_it_was_made_not_sticky() {
 }
 
 #[test]
+fn what_is_done_about_a_silent_node_is_set_at_any_time_and_stays() {
+    let set = |preempt| Event::Set(Changes { preempt, ..Changes::default() });
+    let volume = Volume::free().then(set(Some(Preempt::Force))).then(set(None));
+    assert_eq!(volume.0.spec.preempt, Preempt::Force);
+}
+
+#[test]
 fn what_becomes_of_the_data_is_the_specs_word_first_and_the_daemons_second() {
     let removed = |on_remove| {
         let changes = Changes { on_remove, ..Changes::default() };

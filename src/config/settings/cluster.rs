@@ -1,0 +1,55 @@
+//! The rows of a cluster: its store, and the port between nodes.
+
+use super::{Setting, setting};
+
+pub(super) const TABLE: &[Setting] = &[
+    setting(
+        "cluster.zookeeper",
+        "HAWSER_CLUSTER_ZOOKEEPER",
+        "",
+        "The servers of the cluster's ZooKeeper: HOST:2181,HOST:2181,HOST:2181, or the same with /CHROOT; zk:// before it, as Mesos writes it, means nothing more. The chroot is /hawser/ and daemon.cluster where none is written. Needs daemon.cluster, and a name of its own for every node (daemon.node). Empty: this node is alone, and keeps its records itself.",
+    ),
+    setting(
+        "cluster.zookeeper_auth",
+        "HAWSER_CLUSTER_ZOOKEEPER_AUTH",
+        "",
+        "Who this node is to ZooKeeper: USER:PASSWORD, of the scheme `digest`; what hawser writes there is then that user's alone. The same on every node. Empty: anybody who reaches ZooKeeper can read and write the records. Never shown.",
+    )
+    .secret(),
+    setting(
+        "cluster.session",
+        "HAWSER_CLUSTER_SESSION",
+        "20s",
+        "How long ZooKeeper waits for a node before it counts as away, 4s to 5m. Longer: a node gets over longer pauses, and the volumes of a dead one wait longer for another. ZooKeeper grants 40s at most by itself (20 of its ticks): more needs its maxSessionTimeout.",
+    ),
+    setting(
+        "peer.listen",
+        "HAWSER_PEER_LISTEN",
+        "0.0.0.0:7420",
+        "Where this node takes the requests of other nodes, over TLS and with certificates on both sides. Not used by a node that is alone.",
+    ),
+    setting(
+        "peer.address",
+        "HAWSER_PEER_ADDRESS",
+        "",
+        "What other nodes call that: HOST:PORT. Empty: the address of peer.listen or, where that is all of them, the host's name, and the port of peer.listen.",
+    ),
+    setting(
+        "peer.ca",
+        "HAWSER_PEER_CA",
+        "pki/ca.pem",
+        "The authority that signed the nodes' certificates (PEM; during a change of it, both). A relative path is below daemon.state_dir.",
+    ),
+    setting(
+        "peer.certificate",
+        "HAWSER_PEER_CERTIFICATE",
+        "pki/node.pem",
+        "This node's certificate (PEM), which names it. A relative path is below daemon.state_dir.",
+    ),
+    setting(
+        "peer.key",
+        "HAWSER_PEER_KEY",
+        "pki/node.key",
+        "The private key of that certificate (PEM). A relative path is below daemon.state_dir.",
+    ),
+];
