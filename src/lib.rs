@@ -5,6 +5,7 @@
 //! - [`cli`]: one file per command; talks to the daemon through the admin socket
 //! - [`http`]: the Docker volume plugin protocol and the admin API
 //! - [`engine`]: what happens next: one task per volume, recovery, deadlines
+//! - [`peer`]: how nodes talk to each other: HTTP over mutual TLS, certificates
 //! - [`cluster`]: records, kept durably
 //! - [`backend`]: what volumes are stored on, behind one trait with one conformance suite
 //! - [`volume`]: records, holders and the decisions about them, pure
@@ -20,6 +21,7 @@ pub mod config;
 pub mod engine;
 pub mod fault;
 pub mod http;
+pub mod peer;
 pub mod spec;
 pub mod sys;
 pub mod volume;
