@@ -51,7 +51,14 @@ fn what_the_readme_shows_of_hawser_spec_is_what_it_says() {
 /// Every `hawser …` in a console block is one that the program knows.
 #[test]
 fn the_documented_commands_exist() {
-    for name in ["README.md", "MIGRATION.md", "docs/operations.md", "docs/ebs.md", "docs/nfs.md"] {
+    for name in [
+        "README.md",
+        "MIGRATION.md",
+        "docs/operations.md",
+        "docs/ebs.md",
+        "docs/nfs.md",
+        "docs/security.md",
+    ] {
         for (command, _) in console(&document(name)) {
             let Some(arguments) = command.strip_prefix("hawser ") else { continue };
             let words = arguments.split_whitespace();
@@ -78,6 +85,7 @@ fn every_link_between_the_documents_leads_somewhere() {
         "docs/nfs.md",
         "docs/operations.md",
         "docs/limitations.md",
+        "docs/security.md",
     ] {
         let directory = root.join(name).parent().unwrap().to_owned();
         let text = document(name);
@@ -192,6 +200,25 @@ fn the_marathon_apps_with_nfs_volumes_ask_for_what_can_be_had() {
         }
     }
     assert_eq!(volumes, 3);
+}
+
+/// In order, in an empty directory: the CA, the nodes, and their rotation.
+#[test]
+fn the_commands_of_the_security_page_work_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = 0;
+    for (command, _) in console(&document("docs/security.md")) {
+        let Some(arguments) = command.strip_prefix("hawser pki ") else { continue };
+        let output = Command::new(env!("CARGO_BIN_EXE_hawser"))
+            .current_dir(dir.path())
+            .arg("pki")
+            .args(arguments.split_whitespace())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        run += 1;
+    }
+    assert!(run >= 4, "{run}");
 }
 
 /// Which is made from the calls in the code.

@@ -9,6 +9,7 @@ mod doctor;
 mod images;
 mod mount_helper;
 mod output;
+mod pki;
 mod release;
 #[cfg(feature = "ebs")]
 mod selftest;
@@ -82,6 +83,9 @@ enum Command {
     /// Check the configuration, or print a sample
     #[command(subcommand)]
     Config(config::Command),
+    /// Make the cluster's CA and the certificates by which nodes know each other
+    #[command(subcommand)]
+    Pki(pki::Command),
     /// Rescue the records: export and import them as JSON
     #[command(subcommand)]
     Store(store::Command),
@@ -110,7 +114,11 @@ impl Command {
             | Self::Completions(_) => true,
             #[cfg(feature = "ebs")]
             Self::Selftest(_) => false,
-            Self::Serve(_) | Self::Store(_) | Self::Release(_) | Self::MountHelper => false,
+            Self::Serve(_)
+            | Self::Pki(_)
+            | Self::Store(_)
+            | Self::Release(_)
+            | Self::MountHelper => false,
         }
     }
 }
@@ -138,6 +146,7 @@ pub async fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Spec(args) => spec::run(&args),
         Command::Doctor(args) => doctor::run(&args, &cli.admin_socket).await,
         Command::Config(command) => config::run(command),
+        Command::Pki(command) => pki::run(&command),
         Command::Store(command) => store::run(&command),
         Command::Release(args) => release::run(&args).await,
         #[cfg(feature = "ebs")]

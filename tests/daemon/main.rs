@@ -19,6 +19,7 @@ mod holders;
 mod meetings;
 mod names;
 mod nfs;
+mod pki;
 mod protocol;
 mod removal;
 mod restarts;
