@@ -12,11 +12,19 @@ const OTHER_LEVELS: [(&str, &str); 3] =
 /// is asked for by name (`aws_smithy_runtime=debug`).
 const OURS_ONLY: [&str; 3] = ["info", "debug", "trace"];
 
+/// TLS warns of what strangers send to the peer port, in a line for each. Our own lines about them are
+/// limited (`peer/refusals.rs`).
+const TLS: &str = "rustls=error";
+
 /// Reads a filter, in which a plain level is of hawser's own log.
 pub(super) fn filter(text: &str) -> Result<String, String> {
     let filter = level_or_filter(text)?;
     let level = filter.to_ascii_lowercase();
-    Ok(if OURS_ONLY.contains(&level.as_str()) { format!("warn,hawser={level}") } else { filter })
+    Ok(if OURS_ONLY.contains(&level.as_str()) {
+        format!("warn,{TLS},hawser={level}")
+    } else {
+        filter
+    })
 }
 
 /// Reads a filter, as it is written. What is neither a level nor names a target and its level is a mistake:
@@ -56,8 +64,8 @@ mod tests {
 
     #[test]
     fn a_plain_level_is_hawsers_own() {
-        assert_eq!(filter("debug").as_deref(), Ok("warn,hawser=debug"));
-        assert_eq!(filter("INFO").as_deref(), Ok("warn,hawser=info"));
+        assert_eq!(filter("debug").as_deref(), Ok("warn,rustls=error,hawser=debug"));
+        assert_eq!(filter("INFO").as_deref(), Ok("warn,rustls=error,hawser=info"));
     }
 
     #[test]
