@@ -129,11 +129,9 @@ async fn here(client: &Client) -> anyhow::Result<NodeName> {
 
 async fn remove(client: &Client, args: RemoveArgs) -> anyhow::Result<Exit> {
     let node = &args.node;
-    args.consent.to(&format!(
-        "Node {node} is forgotten, and what it owns may be taken by other nodes."
-    ))?;
-    let call =
-        format!("/nodes/{node}?force={}&local={}", args.force, args.forget_local);
+    args.consent
+        .to(&format!("Node {node} is forgotten, and what it owns may be taken by other nodes."))?;
+    let call = format!("/nodes/{node}?force={}&local={}", args.force, args.forget_local);
     let done: ForgottenResponse = client.delete(&call).await?;
     println!("{node} is forgotten; {} volumes are free.", done.volumes.len());
     Ok(Exit::Success)

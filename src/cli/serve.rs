@@ -108,7 +108,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let docker = docker_socket.serve(docker::router(engine.clone()), callers.clone(), stop.clone());
     let admin = admin_socket.serve(admin::router(engine.clone()), callers, stop.clone());
     let (docker, admin) = (tokio::spawn(docker), tokio::spawn(admin));
-    let peers = port.map(|port| tokio::spawn(port.serve(peer::router(engine.clone()), stop.clone())));
+    let peers =
+        port.map(|port| tokio::spawn(port.serve(peer::router(engine.clone()), stop.clone())));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         docker = %config.docker_socket.display(),

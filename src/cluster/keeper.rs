@@ -42,12 +42,7 @@ impl Keeper {
 
     /// Of a node of a cluster, which is called so there.
     #[must_use]
-    pub fn clustered(
-        store: Arc<dyn Store>,
-        copy: Embedded,
-        me: Owner,
-        drained: PathBuf,
-    ) -> Self {
+    pub fn clustered(store: Arc<dyn Store>, copy: Embedded, me: Owner, drained: PathBuf) -> Self {
         Self { store, cluster: Some(Membership { copy, me, drained }) }
     }
 
@@ -208,7 +203,8 @@ impl Keeper {
             (false, true) => std::fs::remove_file(drained),
             (true, true) | (false, false) => Ok(()),
         };
-        noted.map_err(|error| StoreError::Write { path: drained.clone(), reason: error.to_string() })
+        noted
+            .map_err(|error| StoreError::Write { path: drained.clone(), reason: error.to_string() })
     }
 
     /// Forgets a node that is gone for good.

@@ -102,8 +102,7 @@ impl Engine {
         }
         let mut nodes = asked.join_all().await;
         nodes.retain(|node| {
-            let concerned =
-                record.lease.is_of(&node.node) || record.users.contains(&node.node);
+            let concerned = record.lease.is_of(&node.node) || record.users.contains(&node.node);
             concerned || node.presence.as_ref().is_some_and(|has| *has != Presence::default())
         });
         nodes.sort_by(|a, b| a.node.cmp(&b.node));

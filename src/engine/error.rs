@@ -107,7 +107,9 @@ pub enum EngineError {
         ids: String,
     },
     /// This node is in no cluster.
-    #[error("this node is in no cluster: set cluster.zookeeper and the peer port's certificates on every node (docs/cluster.md)")]
+    #[error(
+        "this node is in no cluster: set cluster.zookeeper and the peer port's certificates on every node (docs/cluster.md)"
+    )]
     NoCluster,
     /// No node of that name.
     #[error("no node `{0}` in this cluster: `hawser node ls` shows them")]
@@ -132,7 +134,9 @@ pub enum EngineError {
         source: StoreError,
     },
     /// This node takes no more volumes.
-    #[error("{op} {volume}: this node is drained and takes no more volumes (`hawser node drain --undo` ends that)")]
+    #[error(
+        "{op} {volume}: this node is drained and takes no more volumes (`hawser node drain --undo` ends that)"
+    )]
     Drained {
         /// What was asked.
         op: &'static str,

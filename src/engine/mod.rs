@@ -35,10 +35,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use accounting::Measured;
 pub use callers::Callers;
+pub use cluster::{NodePresence, NodeRow, Whereabouts};
 pub use error::{EngineError, StepError};
 pub use host::{Host, Subject};
 pub use imports::ImportAs;
-pub use cluster::{NodePresence, NodeRow, Whereabouts};
 pub use message::{Checked, Forget, Grown, MountGrant};
 pub use neighbours::{
     DrainRequest, Drained, Effort, MoveRequest, NeighbourError, Neighbours, Presence,
@@ -360,9 +360,8 @@ impl Engine {
     fn has(&self, name: &VolumeName) -> bool {
         let view = self.shared.registry.by_name(name).map(|handle| handle.view());
         let me = self.shared.store.me();
-        view.zip(me).is_some_and(|(view, me)| {
-            view.path.is_some() || view.record.lease.is_of(&me.node)
-        })
+        view.zip(me)
+            .is_some_and(|(view, me)| view.path.is_some() || view.record.lease.is_of(&me.node))
     }
 
     fn named(&self, name: &VolumeName) -> Result<Handle, EngineError> {

@@ -21,9 +21,7 @@ use crate::{
     volume::{
         Record,
         effect::{Effect, Outcome},
-        lease::{
-            Answer, Decision, Facts, Machine, Mobility, Obstacle, Preempt, Session, decide,
-        },
+        lease::{Answer, Decision, Facts, Machine, Mobility, Obstacle, Preempt, Session, decide},
     },
 };
 

@@ -1,6 +1,6 @@
 //! Calls to other nodes: POST with JSON, one connection for each call.
 //!
-//! One connection for each: a handshake costs about a millisecond, calls between nodes are rare, and what
+//! One connection for each: a handshake costs a few milliseconds, calls between nodes are rare, and what
 //! was proven is never older than the call. Everything has a limit: the whole call in time, both bodies
 //! in bytes.
 

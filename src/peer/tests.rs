@@ -57,14 +57,14 @@ async fn a_node_of_another_ca_is_refused_by_both_ends() {
 }
 
 /// The verdict must arrive, and not a reset, also where a large request is on its way.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_is_refused_reads_why_each_time() {
     let (ours, foreign) = (authority(), authority());
     let (stranger, b) = (member("a", &foreign), member("b", &ours));
     stranger.write_ca(&(ca(&ours) + &ca(&foreign)));
     let server = Server::start(b.identity()).await;
     let (peers, address) = (Peers::new(stranger.identity()), server.address.to_string());
-    for size in [0, 100, 100_000, 3 << 20].repeat(5) {
+    for size in [0, 100, 100_000, 3 << 20].repeat(20) {
         let body = "x".repeat(size);
         let limit = Duration::from_secs(10);
         let result = peers.call(&node("b"), &address, "/whoami", &body, limit).await;

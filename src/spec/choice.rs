@@ -61,7 +61,9 @@ pub enum OnRemove {
 }
 
 /// What is done about taking a volume from a node that does not let go of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preempt {
     /// Nothing: an operator decides (`hawser volume move`).

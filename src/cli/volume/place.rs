@@ -36,10 +36,9 @@ pub(super) async fn find(client: &Client, args: WhereArgs) -> anyhow::Result<Exi
         return Ok(Exit::Success);
     }
     match (&found.owner, &found.fencing) {
-        (Some(owner), Some(from)) => println!(
-            "{} is taken over by {owner} from {from} (epoch {})",
-            found.name, found.epoch
-        ),
+        (Some(owner), Some(from)) => {
+            println!("{} is taken over by {owner} from {from} (epoch {})", found.name, found.epoch)
+        }
         (Some(owner), None) => {
             println!("{} is owned by {owner} (epoch {})", found.name, found.epoch);
         }
@@ -73,8 +72,7 @@ fn row(node: &NodePresence) -> Vec<String> {
         (None, false, true) => "attached".to_owned(),
         (None, false, false) => "-".to_owned(),
     };
-    let holders =
-        if has.holders.is_empty() { "-".to_owned() } else { has.holders.join(", ") };
+    let holders = if has.holders.is_empty() { "-".to_owned() } else { has.holders.join(", ") };
     vec![name, reach.to_owned(), state, holders]
 }
 

@@ -91,7 +91,10 @@ impl VolumeTask {
             let in_cluster = |source| StepError::Step { step: effect.name(), source };
             match effect {
                 Effect::Own => {
-                    return shared.own(&subject.record, subject.preempt, &subject.cancel).await.map_err(in_cluster);
+                    return shared
+                        .own(&subject.record, subject.preempt, &subject.cancel)
+                        .await
+                        .map_err(in_cluster);
                 }
                 Effect::Fence => {
                     shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;

@@ -73,9 +73,9 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = match &self {
             Self::Request(_) | Self::Engine(EngineError::Spec(_)) => StatusCode::BAD_REQUEST,
-            Self::Engine(EngineError::NotFound(_) | EngineError::NoneRemoved(_) | EngineError::NoNode(_)) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::Engine(
+                EngineError::NotFound(_) | EngineError::NoneRemoved(_) | EngineError::NoNode(_),
+            ) => StatusCode::NOT_FOUND,
             Self::Engine(
                 EngineError::NameTaken(_)
                 | EngineError::Differs(_)

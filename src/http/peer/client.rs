@@ -59,8 +59,9 @@ impl Neighbours for PeerPort {
         limit: Duration,
     ) -> Result<Released, NeighbourError> {
         // Whether it is there at all is found out soon; letting go may take a while.
-        let _: Presence =
-            self.call(node, "/presence", &PresenceRequest { volume: request.volume }, SHORT).await?;
+        let _: Presence = self
+            .call(node, "/presence", &PresenceRequest { volume: request.volume }, SHORT)
+            .await?;
         match self.call(node, "/release", request, limit).await {
             Err(error) => match error.downcast::<PeerError>() {
                 Ok(error) => match *error {

@@ -86,9 +86,6 @@ async fn take(State(engine): State<Engine>, Json(request): Json<MoveRequest>) ->
     Ok(Json(engine.take(&request.volume, request.effort).await?))
 }
 
-async fn drain(
-    State(engine): State<Engine>,
-    Json(request): Json<DrainRequest>,
-) -> Answer<Drained> {
+async fn drain(State(engine): State<Engine>, Json(request): Json<DrainRequest>) -> Answer<Drained> {
     Ok(Json(engine.drain_here(request.drained).await?))
 }
