@@ -18,10 +18,7 @@ pub(super) fn ensemble(text: &str) -> Result<Option<Ensemble>, String> {
         return Ok(None);
     }
     let text = text.strip_prefix("zk://").unwrap_or(text);
-    let (servers, chroot) = match text.find('/') {
-        Some(at) => (&text[..at], Some(chroot(&text[at..])?)),
-        None => (text, None),
-    };
+    let (servers, path) = text.split_at(text.find('/').unwrap_or(text.len()));
     let mut all = Vec::new();
     for written in servers.split(',').map(str::trim) {
         let server = server(written)?;
@@ -30,7 +27,8 @@ pub(super) fn ensemble(text: &str) -> Result<Option<Ensemble>, String> {
         }
         all.push(server);
     }
-    Ok(Some(Ensemble { servers: all.join(","), chroot: chroot.flatten() }))
+    let chroot = if path.is_empty() { None } else { chroot(path)? };
+    Ok(Some(Ensemble { servers: all.join(","), chroot }))
 }
 
 /// A server with its port.
