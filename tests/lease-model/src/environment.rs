@@ -1,7 +1,7 @@
 //! What happens to nodes: crashes, power, and the cloud's own time.
 
 use crate::{
-    Protocol, Step,
+    Late, Protocol, Step,
     world::{Doing, World},
 };
 
@@ -31,15 +31,15 @@ impl Protocol {
 
 impl World {
     /// It does not know how its call ended, and the call may arrive yet.
-    pub(crate) fn give_up(&mut self, node: usize) {
+    pub(crate) fn give_up(&mut self, node: usize, late: Late) {
         let node = &mut self.nodes[node];
-        node.late |= node.doing == Doing::Attach;
+        node.late |= node.doing == Doing::Attach && late == Late::Arrives;
         node.doing = Doing::Rest;
     }
 
     pub(crate) fn kill(&mut self, node: usize) {
         self.crashes += 1;
-        self.give_up(node);
+        self.give_up(node, Late::Arrives);
         self.nodes[node].doing = Doing::Off;
     }
 

@@ -63,6 +63,9 @@ pub struct Protocol {
     pub epochs: u8,
     /// So often a daemon or a machine ends.
     pub crashes: u8,
+    /// What becomes of an attach that its caller gave up. That of a caller that crashed may always
+    /// arrive yet.
+    pub late: Late,
     /// The rule that is not kept.
     pub slip: Option<Slip>,
 }
@@ -74,7 +77,15 @@ impl Protocol {
         let names = ["a", "b", "c"];
         let machines =
             names[..nodes].iter().map(|name| owner(name, &format!("i-{name}"))).collect();
-        Self { machines, mobility: Mobility::Fenced, preempt, epochs: 3, crashes: 1, slip: None }
+        Self {
+            machines,
+            mobility: Mobility::Fenced,
+            preempt,
+            epochs: 3,
+            crashes: 1,
+            late: Late::Arrives,
+            slip: None,
+        }
     }
 
     /// Two machines, of which the second came up under the first one's name.
@@ -153,6 +164,15 @@ pub enum Step {
     Detached,
 }
 
+/// A call that nobody waits for any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// It may have its effect at any later time.
+    Arrives,
+    /// It had its effect at once, or has none.
+    Never,
+}
+
 /// Whether the answer to a change arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard {
@@ -171,6 +191,9 @@ impl Model for Protocol {
     }
 
     fn actions(&self, world: &World, steps: &mut Vec<Step>) {
+        if world.wrong.is_some() {
+            return;
+        }
         for node in 0..self.machines.len() {
             self.steps_of(world, node, steps);
         }
@@ -203,7 +226,7 @@ impl Protocol {
             Step::Sync(node) => world.sync(*node),
             Step::Unmount(node) => world.nodes[*node].mounted = None,
             Step::LetGo(node) => self.let_go(world, *node),
-            Step::GiveUp(node) => world.give_up(*node),
+            Step::GiveUp(node) => world.give_up(*node, self.late),
             Step::Kill(node) => world.kill(*node),
             Step::PowerOff(node) => world.power_off(*node),
             Step::Start(node) => world.start(*node),

@@ -198,18 +198,26 @@ impl Protocol {
         }
         if let Some(former) = former {
             let spared = self.preempt != Preempt::Force && world.nodes[former].mounted.is_some();
-            if self.preempt == Preempt::Never || self.mobility != Mobility::Fenced {
+            let namesake = self.machines[former].node == self.machines[index].node;
+            let allowed = match self.mobility {
+                Mobility::Fenced => self.preempt != Preempt::Never,
+                // A stopped machine is its own fence where nothing is attached.
+                Mobility::Handed => namesake,
+                Mobility::Fixed => false,
+            };
+            if !allowed {
                 world.wrong = Some(Wrong::TakenForbidden);
             } else if spared {
                 world.wrong = Some(Wrong::TakenFromRunning);
             }
         }
-        world.seen = Some(match former {
-            Some(former) if world.nodes[former].runs => Seen::Running,
-            Some(_) => Seen::Dead,
-            None if before.epoch == 0 => Seen::Unused,
-            None => Seen::Released,
-        });
+        world.seen = match former {
+            Some(former) if world.nodes[former].runs => Some(Seen::Running),
+            Some(_) => Some(Seen::Dead),
+            None if before.owner.is_some() => world.seen,
+            None if before.epoch == 0 => Some(Seen::Unused),
+            None => Some(Seen::Released),
+        };
     }
 
     pub(crate) fn call(&self, world: &mut World, index: usize) {
