@@ -156,6 +156,10 @@ impl Protocol {
     }
 
     /// Compare-and-set, as `cluster::Store::replace` has it.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "steps_of offers a step only where it can be taken"
+    )]
     pub(crate) fn store(&self, world: &mut World, index: usize, heard: Heard) {
         let node = &world.nodes[index];
         let (doing, copy) = (node.doing, node.copy);
@@ -220,6 +224,10 @@ impl Protocol {
         };
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "steps_of offers a step only where it can be taken"
+    )]
     pub(crate) fn call(&self, world: &mut World, index: usize) {
         let node = &world.nodes[index];
         let from = node.copy.held.from;
@@ -281,6 +289,10 @@ impl Protocol {
     }
 
     /// Reads the record, not older than now, before what cannot be taken back.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "steps_of offers a step only where it can be taken"
+    )]
     pub(crate) fn confirm(&self, world: &mut World, index: usize) {
         let (record, machine) = (world.record, world.attached);
         let node = &mut world.nodes[index];

@@ -10,7 +10,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 #[track_caller]
 fn holds(what: &str, protocol: Protocol) {
     let started = Instant::now();
-    let checker = protocol.checker().timeout(std::time::Duration::from_secs(60)).spawn_bfs().join();
+    let checker = protocol.checker().spawn_bfs().join();
     let states = checker.unique_state_count();
     println!("{what}: {states} states, {:.1} s", started.elapsed().as_secs_f64());
     checker.assert_properties();
@@ -39,7 +39,7 @@ fn the_protocol_holds_for_two_nodes() {
 #[test]
 fn the_protocol_holds_for_two_nodes_with_more_crashes() {
     let protocol =
-        Protocol { epochs: 3, crashes: 2, late: Late::Never, ..Protocol::of(2, Preempt::DeadOnly) };
+        Protocol { epochs: 2, crashes: 2, late: Late::Never, ..Protocol::of(2, Preempt::DeadOnly) };
     holds("two nodes, DeadOnly, two crashes", protocol);
 }
 
@@ -59,15 +59,13 @@ fn the_protocol_holds_for_three_nodes_by_force() {
 
 #[test]
 fn the_protocol_holds_for_two_machines_of_one_name() {
-    for preempt in [Preempt::DeadOnly, Preempt::Force] {
-        holds(&format!("one name, {preempt:?}"), Protocol::namesakes(preempt));
-    }
+    holds("one name, DeadOnly", Protocol::namesakes(Preempt::DeadOnly));
 }
 
 #[test]
 fn what_no_fence_protects_is_never_taken() {
     for mobility in [Mobility::Handed, Mobility::Fixed] {
-        let protocol = Protocol { mobility, ..Protocol::of(2, Preempt::Force) };
+        let protocol = Protocol { mobility, crashes: 0, ..Protocol::of(2, Preempt::Force) };
         holds(&format!("two nodes, {mobility:?}"), protocol);
     }
 }
