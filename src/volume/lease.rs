@@ -372,18 +372,17 @@ fn decide_namesake(
     preempt: Preempt,
     machine: Machine,
 ) -> Decision {
-    let wait = || Decision::Wait(Obstacle::Namesake(owner.clone()));
-    if mobility == Mobility::Fenced {
-        return match take_over(lease, owner, me, preempt, machine) {
-            Decision::Wait(_) => wait(),
-            decision => decision,
-        };
-    }
-    match machine {
-        Machine::NotAsked => Decision::AskCloud,
+    match (machine, mobility) {
+        (Machine::NotAsked, _) => Decision::AskCloud,
         // Nothing is attached, so nothing has to be cut off; and if it starts again, it has to claim.
-        Machine::Gone => Decision::Claim(lease.claimed_by(me.clone()).fenced()),
-        Machine::Runs | Machine::Unknown => wait(),
+        (Machine::Gone, Mobility::Handed | Mobility::Fixed) => {
+            Decision::Claim(lease.claimed_by(me.clone()).fenced())
+        }
+        (Machine::Gone, Mobility::Fenced) => take_over(lease, owner, me, preempt, machine),
+        (Machine::Runs | Machine::Unknown, Mobility::Fenced) if preempt != Preempt::DeadOnly => {
+            take_over(lease, owner, me, preempt, machine)
+        }
+        (Machine::Runs | Machine::Unknown, _) => Decision::Wait(Obstacle::Namesake(owner.clone())),
     }
 }
 
