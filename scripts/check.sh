@@ -41,6 +41,8 @@ scripts() {
 
 check fmt cargo fmt --all --check
 check clippy cargo clippy --locked --all-targets --all-features -- -D warnings
+# By itself: with the others it would be built with their features, and the AWS SDK with it.
+check clippy-model cargo clippy --locked -p lease-model --all-targets -- -D warnings
 RUSTDOCFLAGS='-D warnings' check doc \
     cargo doc --locked --no-deps --all-features --document-private-items
 check deny deny

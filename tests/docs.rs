@@ -82,6 +82,7 @@ fn every_link_between_the_documents_leads_somewhere() {
         "ARCHITECTURE.md",
         "MIGRATION.md",
         "docs/ebs.md",
+        "docs/faults.md",
         "docs/nfs.md",
         "docs/operations.md",
         "docs/limitations.md",

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     backend::{BackendError, ErrorKind, MachineState, VolumeRef},
     cluster::StoreError,
-    spec::BackendSpec,
+    spec::{BackendKind, BackendSpec},
     volume::{
         Record,
         effect::{Effect, Outcome},
@@ -207,7 +207,9 @@ impl Shared {
             | Effect::Detach
             | Effect::SetAside => false,
         };
-        if self.store.me().is_none() || !critical {
+        // What is on this node's own disk is nobody else's, whatever the store says.
+        let local = record.spec.backend.kind() == BackendKind::Local;
+        if self.store.me().is_none() || !critical || local {
             return Ok(());
         }
         match self.store.read(record.id).await? {

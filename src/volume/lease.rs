@@ -64,6 +64,16 @@ pub struct Owner {
     pub machine: Option<String>,
 }
 
+impl Owner {
+    /// Whether both are one machine under one name. Clouds give a name to the next machine, and the
+    /// one before may still run and have the volume. Outside a cloud there is the name alone.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let machines = self.machine.as_ref().zip(other.machine.as_ref());
+        self.node == other.node && machines.is_none_or(|(mine, theirs)| mine == theirs)
+    }
+}
+
 /// Who has a volume's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,7 +101,7 @@ impl Lease {
         *self == Self::default()
     }
 
-    /// Whether that node has it.
+    /// Whether a node of that name has it. A node that asks for itself asks [`Owner::is`].
     #[must_use]
     pub fn is_of(&self, node: &NodeName) -> bool {
         self.owner.as_ref().is_some_and(|owner| owner.node == *node)
@@ -101,9 +111,9 @@ impl Lease {
     /// so is whom a former claimer did not get to fence.
     #[must_use]
     pub fn claimed_by(&self, me: Owner) -> Self {
-        let left = self.owner.clone().filter(|owner| owner.node != me.node);
+        let left = self.owner.clone().filter(|owner| !owner.is(&me));
         // A claimer that died before it had fenced had not attached anything either.
-        let from = self.from.clone().or(left).filter(|from| from.node != me.node);
+        let from = self.from.clone().or(left).filter(|from| !from.is(&me));
         Self { epoch: self.epoch.next(), owner: Some(me), from }
     }
 
@@ -286,6 +296,12 @@ pub enum Obstacle {
         "node {0}, which has it, does not answer, and nothing can keep that machine from writing to this volume: start hawser there; if the machine is off for good, `hawser node rm {0}` gives its volumes free"
     )]
     NoFence(NodeName),
+    /// The owner is another machine, which had this node's name.
+    #[error(
+        "machine {}, which was node {} before this one, has it and may still be writing: stop that machine",
+        .0.machine.as_deref().unwrap_or("(unknown)"), .0.node
+    )]
+    Namesake(Owner),
     /// The spec forbids it.
     #[error(
         "node {0}, which has it, is down, and `preempt=never` leaves the decision to you: `hawser volume move` takes it over"
@@ -305,7 +321,12 @@ pub fn decide(
     preempt: Preempt,
     facts: &Facts,
 ) -> Decision {
-    if lease.is_of(&me.node) {
+    let mine = match mobility {
+        Mobility::Fenced | Mobility::Handed => lease.owner.as_ref().is_some_and(|it| it.is(me)),
+        // Who has the disk has the name; and what nobody is attached to needs no machine.
+        Mobility::Fixed | Mobility::Unbound => lease.is_of(&me.node),
+    };
+    if mine {
         return Decision::Mine;
     }
     if store == StoreReach::Away {
@@ -318,6 +339,9 @@ pub fn decide(
             Session::Lives => Obstacle::Fixed(node()),
             Session::Over => Obstacle::FixedAway(node()),
         });
+    }
+    if owner.node == me.node {
+        return decide_namesake(lease, owner, me, mobility, preempt, facts.machine);
     }
     match (&facts.answer, facts.session) {
         (Answer::NotAsked, _) => Decision::AskOwner,
@@ -337,6 +361,30 @@ pub fn decide(
             Mobility::Unbound => Decision::Claim(lease.claimed_by(me.clone())),
             Mobility::Handed | Mobility::Fixed => Decision::Refuse(Obstacle::NoFence(node())),
         },
+    }
+}
+
+/// The owner is another machine that had this node's name. There is nobody to ask: who answers to the
+/// name, and has its session, is this node.
+fn decide_namesake(
+    lease: &Lease,
+    owner: &Owner,
+    me: &Owner,
+    mobility: Mobility,
+    preempt: Preempt,
+    machine: Machine,
+) -> Decision {
+    match (machine, mobility) {
+        (Machine::NotAsked, _) => Decision::AskCloud,
+        // Nothing is attached, so nothing has to be cut off; and if it starts again, it has to claim.
+        (Machine::Gone, Mobility::Handed | Mobility::Fixed | Mobility::Unbound) => {
+            Decision::Claim(lease.claimed_by(me.clone()).fenced())
+        }
+        (Machine::Gone, Mobility::Fenced) => take_over(lease, owner, me, preempt, machine),
+        (Machine::Runs | Machine::Unknown, Mobility::Fenced) if preempt != Preempt::DeadOnly => {
+            take_over(lease, owner, me, preempt, machine)
+        }
+        (Machine::Runs | Machine::Unknown, _) => Decision::Wait(Obstacle::Namesake(owner.clone())),
     }
 }
 

@@ -72,7 +72,7 @@ impl Standing {
     pub fn of(me: Option<&Owner>, record: &Record) -> Self {
         match me {
             None => Self::Alone,
-            Some(me) if !record.lease.is_of(&me.node) => Self::Other,
+            Some(me) if !is_of(me, record) => Self::Other,
             Some(_) if record.lease.from.is_some() => Self::Fencing,
             Some(_) => Self::Owner,
         }
@@ -86,6 +86,15 @@ pub enum Ext4OnlineGrow {
     Possible,
     /// It cannot: such volumes grow before they are mounted.
     NotPossible,
+}
+
+/// A machine under a name, where it could have something attached; else the name.
+fn is_of(me: &Owner, record: &Record) -> bool {
+    let backend = &record.spec.backend;
+    if backend.kind() == BackendKind::Local || backend.is_directory() {
+        return record.lease.is_of(&me.node);
+    }
+    record.lease.owner.as_ref().is_some_and(|owner| owner.is(me))
 }
 
 /// The next step.
@@ -182,7 +191,7 @@ fn as_other(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> St
         (_, Want::Owned) | (Phase::Creating | Phase::Ready, Want::Mounted) => Step::Do(Effect::Own),
         (Phase::Creating | Phase::Ready, Want::Released | Want::Detached) => Step::Idle,
         (Phase::Removed { purge: Purge::Never, .. }, _) => Step::Idle,
-        (Phase::Removed { purge: Purge::At(at), .. }, _) => {
+        (Phase::Removed { purge: Purge::At(at) | Purge::Condemned(at), .. }, _) => {
             let turn = at.checked_add(here.turn).unwrap_or(*at);
             if turn <= here.now { Step::Do(Effect::Own) } else { Step::Wait(turn) }
         }
@@ -216,7 +225,7 @@ fn as_owner(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> St
         return release(seen)
             .map(Step::Do)
             .or_else(|| leave(record, here))
-            .unwrap_or_else(|| removal(record, purge, seen, here.now));
+            .unwrap_or_else(|| removal(record, purge, seen, here));
     }
     if seen.half_made && record.contents != Contents::Formatted {
         // Nobody was ever given this volume, so making its storage anew loses nothing, while
@@ -301,7 +310,8 @@ pub fn foresee(mut record: Record, mut seen: Observed, here: &Here<'_>) -> Vec<S
 }
 
 /// What a removed and released volume needs.
-fn removal(record: &Record, purge: Purge, seen: &Observed, now: Timestamp) -> Step {
+fn removal(record: &Record, purge: Purge, seen: &Observed, here: &Here<'_>) -> Step {
+    let now = here.now;
     // Missing storage with data on it can come back: its directory may just not be mounted.
     let has_data = match record.contents {
         Contents::Formatted | Contents::Inherited => true,
@@ -309,19 +319,27 @@ fn removal(record: &Record, purge: Purge, seen: &Observed, now: Timestamp) -> St
     };
     // Not seen is not deleted where the record says what it is called.
     let exists = seen.provisioned || record.handle.is_some();
-    let due = matches!(purge, Purge::At(at) if at <= now);
+    let due = match purge {
+        Purge::At(at) => at <= now,
+        Purge::Condemned(_) => true,
+        Purge::Never => false,
+    };
     if record.spec.backend.is_directory() && seen.provisioned && !seen.aside && !due {
         return Step::Do(Effect::SetAside);
     }
     match purge {
         Purge::Never => Step::Idle,
         Purge::At(at) if at > now && (exists || has_data) => Step::Wait(at),
-        Purge::At(_) if exists => Step::Do(Effect::Destroy),
+        // Before it is deleted, and for good: other nodes could bring it back until then.
+        Purge::At(_) if here.me.is_some() => Step::Record(Event::Condemned),
+        Purge::At(_) | Purge::Condemned(_) if exists => Step::Do(Effect::Destroy),
         // It may have been made without an answer, and not be seen yet: deleted all the same.
-        Purge::At(_) if record.spec.backend.is_in_a_cloud() && !seen.destroyed => {
+        Purge::At(_) | Purge::Condemned(_)
+            if record.spec.backend.is_in_a_cloud() && !seen.destroyed =>
+        {
             Step::Do(Effect::Destroy)
         }
-        Purge::At(_) => Step::Forget,
+        Purge::At(_) | Purge::Condemned(_) => Step::Forget,
     }
 }
 

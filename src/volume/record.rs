@@ -132,6 +132,9 @@ pub enum Purge {
     At(Timestamp),
     /// Kept until somebody purges it by hand (`on_remove=retain`).
     Never,
+    /// It is being deleted, and nothing brings it back: said before it is done, where other nodes could
+    /// still decide otherwise.
+    Condemned(Timestamp),
 }
 
 /// What is on a volume's storage.

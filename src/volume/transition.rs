@@ -150,6 +150,8 @@ pub enum Event {
     },
     /// A removed volume's data is deleted now.
     Purge,
+    /// The time of a removed volume has come: its data is about to be deleted.
+    Condemned,
     /// A removed volume comes back, under that name.
     Undelete {
         /// Its name from now on.
@@ -333,9 +335,17 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
         Event::Thawed => next.frozen = false,
         Event::Remove { purge } => remove(&mut next, purge, now)?,
         Event::Purge => match record.phase {
+            Phase::Removed { purge: Purge::Condemned(_), .. } => {}
             Phase::Removed { at, .. } => next.phase = Phase::Removed { at, purge: Purge::At(now) },
             Phase::Creating | Phase::Ready => return Err(Refusal::NotRemoved),
         },
+        Event::Condemned => {
+            if let Phase::Removed { at, purge: Purge::At(due) } = record.phase
+                && due <= now
+            {
+                next.phase = Phase::Removed { at, purge: Purge::Condemned(due) };
+            }
+        }
         Event::Undelete { name } => undelete(&mut next, name, now)?,
         Event::Rename { to } => {
             refuse_removed(record)?;
@@ -400,6 +410,7 @@ fn undelete(record: &mut Record, name: VolumeName, now: Timestamp) -> Result<(),
     match record.phase {
         // Its storage may be gone already, or be on its way.
         Phase::Removed { purge: Purge::At(due), .. } if due <= now => Err(Refusal::Purged),
+        Phase::Removed { purge: Purge::Condemned(_), .. } => Err(Refusal::Purged),
         Phase::Removed { .. } => {
             // Removed while it was being made: it is made now.
             let backend = &record.spec.backend;

@@ -17,6 +17,7 @@ use crate::{
     spec::BackendKind,
     volume::{
         Epoch, Lease, NodeName, Observed, Phase, Purge, Record,
+        effect::Effect,
         lease::{Preempt, Session},
         plan::Standing,
         transition::{Event, Outside},
@@ -43,7 +44,7 @@ impl VolumeTask {
             return false;
         }
         match self.record.phase {
-            Phase::Removed { purge: Purge::At(at), .. } => {
+            Phase::Removed { purge: Purge::At(at) | Purge::Condemned(at), .. } => {
                 let turn = at.checked_add(self.shared.turn).unwrap_or(at);
                 self.wait_until = Some(turn);
                 turn > jiff::Timestamp::now()
@@ -95,6 +96,7 @@ impl VolumeTask {
         let now = self.standing();
         if was != Standing::Other && now == Standing::Other {
             self.lost(&before.lease);
+            self.settled = false;
         }
         let same = before.lease == self.record.lease
             && before.phase == self.record.phase
@@ -105,6 +107,34 @@ impl VolumeTask {
             self.look |= was != Standing::Other || known.is_some_and(|seen| !seen.is_released());
         }
         self.try_again_now();
+    }
+
+    /// A daemon that was just started does not know what others decided while it was away, and what
+    /// they are about to store: it claims what is its own once more before it uses it. True if it did
+    /// something.
+    pub(super) async fn settle_lease(&mut self, effect: Effect) -> Result<bool, StoreError> {
+        let uses = matches!(
+            effect,
+            Effect::Provision
+                | Effect::Attach
+                | Effect::Format
+                | Effect::GrowOffline
+                | Effect::Stage
+                | Effect::Destroy
+        );
+        let Some(me) = self.shared.store.me().cloned() else { return Ok(false) };
+        let backend = &self.record.spec.backend;
+        if backend.kind() == BackendKind::Local || backend.is_directory() {
+            // Nobody else can have it attached.
+            return Ok(false);
+        }
+        if self.settled || !uses || self.standing() != Standing::Owner {
+            return Ok(false);
+        }
+        let lease = self.record.lease.claimed_by(me);
+        self.store_event(Event::Claimed { lease }).await?;
+        self.settled = true;
+        Ok(true)
     }
 
     fn lost(&self, before: &Lease) {

@@ -74,6 +74,8 @@ pub(super) struct VolumeTask {
     look: bool,
     /// Other nodes deleted it.
     gone: bool,
+    /// The lease was claimed, or claimed anew, by this daemon.
+    settled: bool,
     /// Those who need its slot, if nobody wants it.
     slot_wanted: Vec<Reply<()>>,
     /// Since when it is attached though nobody wants it.
@@ -119,6 +121,7 @@ impl VolumeTask {
             effort: None,
             look: false,
             gone: false,
+            settled: false,
             slot_wanted: Vec::new(),
             idle_since: None,
             undescribed: false,
@@ -131,7 +134,10 @@ impl VolumeTask {
     /// caller can hang up between any two awaits.
     pub(super) async fn run_new(mut self) {
         match self.shared.store.create(&self.record, Urgency::NewWork).await {
-            Ok(stored) => self.record = stored,
+            Ok(stored) => {
+                self.record = stored;
+                self.settled = true;
+            }
             Err(StoreError::NameTaken { by, .. }) if self.shared.store.me().is_some() => {
                 return self.give_way(by).await;
             }
@@ -204,7 +210,13 @@ impl VolumeTask {
                         }
                     }
                 }
-                Step::Do(effect) => self.start(effect),
+                Step::Do(effect) => match self.settle_lease(effect).await {
+                    Ok(true) => {}
+                    Ok(false) => self.start(effect),
+                    Err(error) => {
+                        self.failed(StepError::Step { step: "own", source: error.into() })
+                    }
+                },
                 Step::Stuck(problem) => {
                     self.observed = None;
                     self.failed(StepError::Stuck(problem));

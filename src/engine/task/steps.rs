@@ -110,6 +110,11 @@ impl VolumeTask {
                 }
                 result = shared.host.execute(effect, &subject).await;
             }
+            if effect == Effect::Attach && result.is_ok() {
+                // An attachment can arrive late: when this node was fenced already, and the next owner
+                // just let go. It is this node's only if the record still says so now.
+                shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;
+            }
             result
         };
         let job = self.shared.steps.spawn(work.instrument(span));
@@ -250,6 +255,7 @@ impl VolumeTask {
         if let Some(event) = event {
             self.store_event(event).await?;
         }
+        self.settled |= effect == Effect::Own;
         // What other owners did meanwhile is found out by looking.
         self.observed = (effect != Effect::Own).then_some(seen);
         if effect == Effect::Stage || effect == Effect::Unstage {

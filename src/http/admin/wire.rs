@@ -77,7 +77,9 @@ impl VolumeInfo {
     pub fn new(view: &View, used_bytes: Option<u64>) -> Self {
         let record = view.record.clone();
         let (removed_at, deleted_at) = match record.phase {
-            Phase::Removed { at, purge: Purge::At(deleted) } => (Some(at), Some(deleted)),
+            Phase::Removed { at, purge: Purge::At(deleted) | Purge::Condemned(deleted) } => {
+                (Some(at), Some(deleted))
+            }
             Phase::Removed { at, purge: Purge::Never } => (Some(at), None),
             Phase::Creating | Phase::Ready => (None, None),
         };

@@ -111,3 +111,43 @@ fn whom_a_dead_claimer_had_not_fenced_is_fenced_by_the_next_one() {
     let back = half_way.claimed_by(owner("a"));
     assert_eq!(back, Lease { epoch: 9.into(), owner: Some(owner("a")), from: None });
 }
+
+/// A cloud gives a host's name to the next machine.
+#[test]
+fn a_machine_that_came_up_under_the_owners_name_is_not_the_owner() {
+    let me = Owner { node: "a".parse().unwrap(), machine: Some("i-next".into()) };
+    let decide = |mobility, preempt, machine| {
+        let facts = asked(Session::Lives, Answer::NotAsked, machine);
+        decide(&of("a"), &me, StoreReach::Answers, mobility, preempt, &facts)
+    };
+    let claimed = Lease { epoch: 8.into(), owner: Some(me.clone()), from: Some(owner("a")) };
+    let wait = Decision::Wait(Obstacle::Namesake(owner("a")));
+    for mobility in [Mobility::Fenced, Mobility::Handed] {
+        let decide = |machine| decide(mobility, Preempt::DeadOnly, machine);
+        assert_eq!(decide(Machine::NotAsked), Decision::AskCloud);
+        assert_eq!(decide(Machine::Runs), wait);
+        assert_eq!(decide(Machine::Unknown), wait);
+    }
+    let gone = |mobility, preempt| decide(mobility, preempt, Machine::Gone);
+    assert_eq!(gone(Mobility::Fenced, Preempt::DeadOnly), Decision::Claim(claimed.clone()));
+    assert_eq!(gone(Mobility::Handed, Preempt::DeadOnly), Decision::Claim(claimed.fenced()));
+    assert!(matches!(gone(Mobility::Fenced, Preempt::Never), Decision::Refuse(_)));
+    // A disk that went to another machine took its volumes along.
+    assert_eq!(gone(Mobility::Fixed, Preempt::DeadOnly), Decision::Mine);
+}
+
+#[test]
+fn outside_a_cloud_the_name_is_the_owner() {
+    let nowhere = Owner { machine: None, ..owner("a") };
+    let facts = Facts::of(Session::Lives);
+    let decision = decide(
+        &of("a"),
+        &nowhere,
+        StoreReach::Answers,
+        Mobility::Handed,
+        Preempt::DeadOnly,
+        &facts,
+    );
+    assert_eq!(decision, Decision::Mine);
+    assert_eq!(of("a").claimed_by(nowhere).from, None);
+}

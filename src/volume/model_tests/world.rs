@@ -264,7 +264,7 @@ impl World {
         assert!(self.is_released(), "destroyed while in the kernel");
         assert!(self.containers.is_empty(), "destroyed under a container");
         let due = match self.stored.phase {
-            Phase::Removed { purge: Purge::At(at), .. } => at <= self.now,
+            Phase::Removed { purge: Purge::At(at) | Purge::Condemned(at), .. } => at <= self.now,
             Phase::Removed { purge: Purge::Never, .. } | Phase::Creating | Phase::Ready => false,
         };
         let data = self.stored.contents == Contents::Formatted;

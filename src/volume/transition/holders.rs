@@ -45,6 +45,7 @@ pub(super) fn apply(record: &mut Record, event: Event, now: Timestamp) {
         | Event::Thawed
         | Event::Remove { .. }
         | Event::Purge
+        | Event::Condemned
         | Event::Undelete { .. }
         | Event::Rename { .. }
         | Event::Set(_) => {}

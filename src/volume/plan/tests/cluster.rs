@@ -106,8 +106,13 @@ fn a_removed_volume_is_deleted_by_whoever_comes_first_when_its_time_has_come() {
     let at_second = |seconds| on_a(&free, &provisioned(), Want::Released, at(seconds));
     assert_eq!(at_second(0), Step::Wait(at(65)), "the others' turn is over then");
     assert_eq!(at_second(65), Step::Do(Effect::Own));
-    let mine = on_a(&mine, &provisioned(), Want::Released, at(60));
-    assert_eq!(mine, Step::Do(Effect::Destroy));
+    let due = on_a(&mine, &provisioned(), Want::Released, at(60));
+    assert_eq!(due, Step::Record(Event::Condemned), "before it is deleted, and for good");
+    let condemned = transition::apply(&mine, Event::Condemned, at(60)).unwrap();
+    let deleted = on_a(&condemned, &provisioned(), Want::Released, at(60));
+    assert_eq!(deleted, Step::Do(Effect::Destroy));
+    let back = Event::Undelete { name: "back".parse().unwrap() };
+    assert_eq!(transition::apply(&condemned, back, at(0)), Err(transition::Refusal::Purged));
 }
 
 #[test]

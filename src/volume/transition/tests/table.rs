@@ -12,36 +12,39 @@ use crate::{
 };
 
 const TABLE: &str = "
-                 creating    blank  halfway     free  growing   behind     held   parked   sticky  removed retained      due      ebs   frozen  inherit    owned  fencing    users
-Provisioned             +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-CreationFailed          +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-FormatBegun             +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Formatted               +        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Mount                   +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +        +        +        +        +
-Unmount                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Unmount, held           ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Abandon                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Swept                   ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Booted                  ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Grow                    +        +        +        +        ·        +        +        +        +  removed  removed  removed        +        +        +        +        +        +
-Grow, smaller      shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink  removed  removed  removed   shrink   shrink   shrink   shrink   shrink   shrink
-StorageGrown            +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +
-GrowFailed              ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-FileSystemGrown         ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-StorageGone             ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·
-Recognised              ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·
-FreezeBegun             +        +        +        +        +        +        +        +        +  removed  removed  removed        +        ·        +        +        +        +
-Thawed                  ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·
-Remove                  +        +        +        +        +        +     held     held   sticky        ·        ·        ·        +        +        +        +        +    users
-Purge              not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +        ·   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm
-Undelete           not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +   purged   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm
-Rename                  +        +        +        +        +        +     held     held        +  removed  removed  removed        +        +        +        +        +    users
-Set                     +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +        +        +        +        +
-Claimed                 +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +
-Fenced                  ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·
-Disowned                ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·
-Joined                  +        +        +        +        +        +        +        +        +  removed  removed  removed        +        +        +        +        +        ·
-Left                    ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +";
+                 creating    blank  halfway     free  growing   behind     held   parked   sticky  removed retained      duecondemned      ebs   frozen  inherit    owned  fencing    users
+Provisioned             +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+CreationFailed          +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+FormatBegun             +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Formatted               +        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Mount                   +        +        +        +        +        +        +        +        +  removed  removed  removed  removed        +        +        +        +        +        +
+Unmount                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Unmount, held           ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Abandon                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Swept                   ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Booted                  ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Grow                    +        +        +        +        ·        +        +        +        +  removed  removed  removed  removed        +        +        +        +        +        +
+Grow, smaller      shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink  removed  removed  removed  removed   shrink   shrink   shrink   shrink   shrink   shrink
+StorageGrown            +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +
+GrowFailed              ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+FileSystemGrown         ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+StorageGone             ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·
+Recognised              ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·
+FreezeBegun             +        +        +        +        +        +        +        +        +  removed  removed  removed  removed        +        ·        +        +        +        +
+Thawed                  ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·
+Remove                  +        +        +        +        +        +     held     held   sticky        ·        ·        ·        ·        +        +        +        +        +    users
+Purge              not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +        ·        ·   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm
+Condemned               ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·
+Undelete           not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +   purged   purged   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm
+Rename                  +        +        +        +        +        +     held     held        +  removed  removed  removed  removed        +        +        +        +        +    users
+Set                     +        +        +        +        +        +        +        +        +  removed  removed  removed  removed        +        +        +        +        +        +
+Claimed                 +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +
+Fenced                  ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·
+Disowned                ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·
+Joined                  +        +        +        +        +        +        +        +        +  removed  removed  removed  removed        +        +        +        +        +        ·
+NodeGone                ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +
+NodeGone, mine          ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        +        ·
+Left                    ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +";
 
 fn states() -> Vec<(&'static str, Record)> {
     let sticky = Changes { sticky: Some(Sticky::Yes), ..Changes::default() };
@@ -58,6 +61,7 @@ fn states() -> Vec<(&'static str, Record)> {
         ("removed", removed_record(Purge::At(at(60)))),
         ("retained", removed_record(Purge::Never)),
         ("due", removed_record(Purge::At(START))),
+        ("condemned", removed_record(Purge::Condemned(START))),
         ("ebs", on_ebs(used_record(), AttachPolicy::Stay)),
         ("frozen", Record { frozen: true, ..used_record() }),
         ("inherit", Record { contents: Contents::Inherited, ..used_record() }),
@@ -98,6 +102,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("Thawed", Event::Thawed),
         ("Remove", remove()),
         ("Purge", Event::Purge),
+        ("Condemned", Event::Condemned),
         ("Undelete", Event::Undelete { name: "back".parse().unwrap() }),
         ("Rename", Event::Rename { to: "other".parse().unwrap() }),
         ("Set", Event::Set(Changes { labels, ..Changes::default() })),
@@ -122,7 +127,7 @@ const fn has_a_row(event: &Event) {
         Event::FreezeBegun | Event::Thawed => {}
         Event::Claimed { .. } | Event::Fenced | Event::Disowned => {}
         Event::Joined { .. } | Event::Left { .. } | Event::NodeGone { .. } => {}
-        Event::Remove { .. } | Event::Purge | Event::Undelete { .. } => {}
+        Event::Remove { .. } | Event::Purge | Event::Condemned | Event::Undelete { .. } => {}
         Event::Rename { .. } | Event::Set(_) => {}
     }
 }
