@@ -14,7 +14,9 @@
 )]
 
 mod docker;
+mod ebs;
 mod harness;
+mod network;
 mod nfs;
 mod nfs_node;
 mod power;
