@@ -22,7 +22,7 @@ fn hawsers_ebs_volume_moves_to_another_machine_with_its_data() {
     a.create_volume("pg", &json!({"backend": "ebs", "size": "1GiB", "attach": "follow"}));
     let path = a.mount_volume("pg", "task");
     let volume = cloud.volumes().pop().expect("EC2 has the volume").id;
-    let writer = a.start_stamps(&format!("{path}/stamps"), 1);
+    let writer = a.start_stamps(&path, 1);
     a.wait_stamps(1, 20);
 
     lab.step("the daemon stands still, goes on, is killed and comes back: the task sees nothing");
@@ -50,9 +50,8 @@ fn hawsers_ebs_volume_moves_to_another_machine_with_its_data() {
     start(&b, &states[1]);
     b.hawser(&["volume", "import", &volume, "--yes"]).ok();
     let path = b.mount_volume("pg", "task");
-    let there = Stamps::parse(&b.sh(&format!("cat {path}/stamps")).ok());
-    there.assert_has(&a, 1);
-    b.start_stamps(&format!("{path}/stamps"), 2);
+    b.stamps(&path).assert_has(&a, 1);
+    b.start_stamps(&path, 2);
     b.wait_stamps(2, 20);
 
     lab.step(
@@ -64,7 +63,7 @@ fn hawsers_ebs_volume_moves_to_another_machine_with_its_data() {
     cloud.says(&b, InstanceState::Running);
     start(&b, &states[1]);
     let path = b.mount_volume("pg", "task-2");
-    let there = Stamps::parse(&format!("{}\n", b.sh(&format!("cat {path}/stamps")).ok()));
+    let there = b.stamps(&path);
     there.assert_one_writer_at_a_time();
     there.assert_has(&a, 1);
     there.assert_has(&b, 2);

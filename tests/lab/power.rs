@@ -34,6 +34,21 @@ fn a_power_loss_loses_what_no_flush_covered_and_nothing_else() {
     let device = node.attach(&disk);
     assert_eq!(read(&device, "0").trim(), "F");
     assert_eq!(read(&device, "1000").trim(), "\\0", "the write cache was not lost");
+
+    lab.step("a file is fsynced, nothing else is done, and the power fails again");
+    let mount = "mkdir -p /t; mount $1 /t";
+    node.sh_with("mkfs.ext4 -q $1", &[&device]).ok();
+    for round in 1..=5 {
+        node.sh_with(mount, &[&device]).ok();
+        let append = "import os,sys; f = os.open('/t/file', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+os.write(f, b'line\\n'); os.fsync(f)";
+        node.run(&["/usr/bin/python3", "-c", append]).ok();
+        node.lose_power(&[&disk]);
+        node.boot();
+        node.sh_with(mount, &[&node.attach(&disk)]).ok();
+        let lines = node.sh("wc -l </t/file; umount /t").ok();
+        eprintln!("round {round}: {lines}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The places of one machine where EBS volumes are plugged in, over a monitor of their own: the EC2
 //! fake plugs from threads of its own, while the test works with the machine.
 //!
-//! An attachment is a server ([`nbd`]) and a disk of QEMU's. Taken away by force, the server is killed
+//! An attachment is a server without a cache ([`nbd`]) and a disk of QEMU's. Taken away by force, the server is killed
 //! first: whatever the machine, which may stand still, still sends gets an error. The disk itself goes
 //! when the machine lets go, and only then is its place free.
 
@@ -16,7 +16,10 @@ use std::{
 use ec2_fake::Unplugged;
 use serde_json::json;
 
-use super::{monitor::Monitor, nbd::Server};
+use super::{
+    monitor::Monitor,
+    nbd::{Cache, Server},
+};
 
 /// Each is a bridge in the machine.
 pub(super) const SLOTS: usize = 8;
@@ -80,7 +83,7 @@ impl Bay {
         }
     }
 
-    /// The machine is off; what no flush covered is lost.
+    /// The machine is off. What EBS had acknowledged is not in it.
     pub(super) fn power_off(&self) {
         let mut state = self.state();
         state.monitor = None;
@@ -105,7 +108,7 @@ impl Bay {
         state.count += 1;
         let id = format!("{}-{}", source.serial, state.count);
         let socket = self.dir.join(format!("{}-{}.ebs", self.name, state.count));
-        let server = Server::start_lasting(&source.image, &socket)?;
+        let server = Server::start_lasting(&source.image, &socket, Cache::Kept)?;
         let monitor = state.monitor.as_mut().ok_or_else(off)?;
         let nbd = json!({"type": "unix", "path": socket});
         monitor

@@ -71,7 +71,10 @@ impl Cloud {
     #[track_caller]
     pub(crate) fn attach(&self, volume: &str, machine: &Machine) {
         let instance = instance(machine);
-        self.ask("AttachVolume", &format!("VolumeId={volume}&InstanceId={instance}&Device=xvdba"));
+        self.ask(
+            "AttachVolume",
+            &format!("VolumeId={volume}&InstanceId={instance}&Device=/dev/xvdba"),
+        );
     }
 
     /// Detaches a volume, as `aws ec2 detach-volume [--force]` does.

@@ -8,7 +8,7 @@ use std::{
     sync::Mutex,
 };
 
-use super::nbd::Server;
+use super::nbd::{Cache, Server};
 
 /// The disk; it exists for as long as its lab.
 pub(crate) struct Disk {
@@ -41,5 +41,6 @@ impl Disk {
 
 #[track_caller]
 fn serve(file: &Path, socket: &Path) -> Server {
-    Server::start(file, socket).expect("nbdkit runs (scripts/install-deps.sh installs it)")
+    Server::start(file, socket, Cache::Lost)
+        .expect("nbdkit runs (scripts/install-deps.sh installs it)")
 }

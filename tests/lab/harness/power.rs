@@ -5,8 +5,8 @@ use serde_json::json;
 use super::{Disk, Machine, eventually, machine::COMMAND};
 
 impl Machine {
-    /// The power fails: its memory is lost, and the caches of its disks, all of which are to be given,
-    /// and of its EBS volumes. EC2 does not know it before it is told.
+    /// The power fails: its memory is lost, and the caches of its disks, all of which are to be given.
+    /// EBS volumes keep what they acknowledged, and EC2 does not know of it before it is told.
     #[track_caller]
     pub(crate) fn lose_power(&self, disks: &[&Disk]) {
         let mut live = self.live.borrow_mut().take().expect("the machine is on");

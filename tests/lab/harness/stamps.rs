@@ -41,7 +41,7 @@ impl Stamps {
     /// # Panics
     /// When a line is none; the last one may be half written.
     #[track_caller]
-    pub(crate) fn parse(text: &str) -> Self {
+    fn parse(text: &str) -> Self {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let stamp = |line| Stamp::parse(line).unwrap_or_else(|| panic!("no stamp: {line:?}"));
         Self(whole.lines().map(stamp).collect())
@@ -95,10 +95,19 @@ impl Stamps {
 }
 
 impl Machine {
-    /// Starts a writer of stamps to a file.
+    /// Starts a writer of stamps to a file in this directory.
     #[track_caller]
-    pub(crate) fn start_stamps(&self, file: &str, epoch: u64) -> Job {
-        self.spawn(&["/lab/stamp.py", "file", file, &self.name, &epoch.to_string()])
+    pub(crate) fn start_stamps(&self, dir: &str, epoch: u64) -> Job {
+        let file = format!("{dir}/stamps");
+        self.spawn(&["/lab/stamp.py", "file", &file, &self.name, &epoch.to_string()])
+    }
+
+    /// The stamps in the file in this directory.
+    #[track_caller]
+    pub(crate) fn stamps(&self, dir: &str) -> Stamps {
+        let read = self.run(&["/bin/cat", &format!("{dir}/stamps")]);
+        assert!(read.code == 0, "{read}");
+        Stamps::parse(&read.stdout)
     }
 
     /// Starts a writer of stamps to a whole disk.
