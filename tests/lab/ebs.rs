@@ -1,7 +1,7 @@
 //! EBS volumes that move between machines: in order by hawser, and by force while a machine stands
 //! still. The cluster's faults stand on this.
 
-use std::{fs, time::Duration};
+use std::{fs::File, os::unix::fs::FileExt, time::Duration};
 
 use ec2_fake::{InstanceState, Transition};
 use serde_json::json;
@@ -122,19 +122,29 @@ fn a_machine_that_stood_still_cannot_write_to_a_disk_that_was_taken_away() {
     .ok();
     cloud.detach(&volume, Detach::InOrder);
     cloud.wait_for(&volume, "available");
-    let whole = fs::read(&image).unwrap();
     let device = attach(&cloud, &volume, &a);
-    let sum = a.sh(&format!("sha256sum <{device} | head -c 64")).ok();
-    assert_eq!(sum, hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&whole)));
+    let read =
+        format!("dd if={device} bs=1M skip=128 count=1 iflag=direct status=none | sha256sum");
+    let mut written = vec![0; 1 << 20];
+    File::open(&image).unwrap().read_exact_at(&mut written, 128 << 20).unwrap();
+    let expected = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&written));
+    assert_eq!(a.sh(&read).ok().trim_end_matches([' ', '-']), expected);
 
-    lab.step("a detachment sticks, and force helps");
+    lab.step("a detachment sticks while it writes, and force helps");
+    a.start_stamps_on_disk(&device, 3);
     cloud.stick(&volume, Transition::Detach);
     cloud.detach(&volume, Detach::InOrder);
-    std::thread::sleep(Duration::from_secs(1));
-    a.sh(&format!("test -b {device}")).ok();
+    a.wait_stamps(3, 50);
+    assert_eq!(cloud.volume(&volume).unwrap().attachment.unwrap().state, "detaching");
     cloud.detach(&volume, Detach::ByForce);
     cloud.wait_for(&volume, "available");
+    let fenced = Stamps::on_disk(&image, 3);
+    eventually("its writer gives up", PATIENCE, || a.stamps_failed(3).is_some());
+    eprintln!("           {}", a.stamps_failed(3).unwrap_or_default());
     a.sh(&format!("while test -e {device}; do sleep 0.1; done")).ok();
+    assert_eq!(Stamps::on_disk(&image, 3), fenced, "a machine wrote after `available`");
+    fenced.assert_one_writer_at_a_time();
+    fenced.assert_has(&a, 3);
 }
 
 #[track_caller]

@@ -28,7 +28,7 @@ echo "127.0.0.1 localhost $name" >/etc/hosts
 
 # virtio_pci first: without it the others find no device, and say nothing.
 modprobe virtio_pci
-modprobe -a virtio_console virtio_net virtio_rng
+modprobe -a virtio_blk virtio_console virtio_net virtio_rng
 /usr/lib/systemd/systemd-udevd --daemon
 # There from the start, as systemd makes it; the driver is loaded by the first who opens it.
 mknod -m 600 /dev/loop-control c 10 237

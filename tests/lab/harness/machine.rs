@@ -245,6 +245,10 @@ impl Machine {
     }
 
     /// Plugs a disk in; answers with the device's path, found by the serial number.
+    ///
+    /// Not as NVMe: QEMU's does not know writes that are to be durable by themselves (FUA), which file
+    /// systems end a commit with, and a power loss would take what fsync had promised. Here the kernel
+    /// flushes instead.
     #[track_caller]
     pub(crate) fn attach(&self, disk: &Disk) -> String {
         let serial = &disk.serial;
@@ -255,8 +259,7 @@ impl Machine {
         let node = json!({"driver": "nbd", "node-name": serial, "server": server});
         live.monitor.execute("blockdev-add", &node);
         let bus = format!("slot{slot}");
-        let device =
-            json!({"driver": "nvme", "id": serial, "drive": serial, "serial": serial, "bus": bus});
+        let device = json!({"driver": "virtio-blk-pci", "id": serial, "drive": serial, "serial": serial, "bus": bus});
         live.monitor.execute("device_add", &device);
         drop(live);
         self.run(&["/lab/find-disk.sh", serial]).ok()
