@@ -75,7 +75,6 @@ fn hawsers_ebs_volume_moves_to_another_machine_with_its_data() {
 }
 
 #[test]
-#[ignore = "a part of `make lab`"]
 fn a_machine_that_stood_still_cannot_write_to_a_disk_that_was_taken_away() {
     let (lab, [a, b]) = Lab::start("fence", ["a", "b"]);
     let cloud = Cloud::start(&lab, [&a, &b]);
