@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building, testing and the demo need, where it is missing (Debian, Ubuntu).
 #
-# Nothing that is installed here is started: no Docker engine, no PostgreSQL.
+# Nothing that is installed here is started: no Docker engine, no PostgreSQL. Of ZooKeeper there are the
+# programs and not the service.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -26,8 +27,8 @@ needs=(
     "debootstrap debootstrap"
     "nbdkit nbdkit"
     "qemu-system-x86 qemu-system-x86_64"
-    "libzookeeper-java /usr/share/java/zookeeper.jar"
     "default-jre-headless java"
+    "libzookeeper-java /usr/share/java/zookeeper.jar"
 )
 
 export PATH=$PATH:/usr/sbin:/sbin

@@ -11,7 +11,7 @@ set -euo pipefail
 
 release=bookworm
 # What the guests need before a test brings anything: the kernel with its NFS client and server, both
-# NFS servers, a Docker engine, and tools to look and to write with.
+# NFS servers, a Docker engine, PostgreSQL with pgbench, and tools to look and to write with.
 packages=(
     linux-image-cloud-amd64
     busybox-static
@@ -25,6 +25,7 @@ packages=(
     nfs-ganesha
     nfs-ganesha-vfs
     nfs-kernel-server
+    postgresql
     procps
     python3-minimal
     libpython3-stdlib
@@ -96,6 +97,9 @@ path-exclude=/usr/share/man/*
 DPKG
     printf '#!/bin/sh\nexit 101\n' >"$tree/usr/sbin/policy-rc.d"
     chmod 755 "$tree/usr/sbin/policy-rc.d"
+    # Tests make their database clusters on volumes; none is made in the image.
+    mkdir -p "$tree/etc/postgresql-common"
+    echo 'create_main_cluster = false' >"$tree/etc/postgresql-common/createcluster.conf"
     cp /etc/resolv.conf /etc/hosts "$tree/etc/"
     mount -t proc proc "$tree/proc"
     # No initrd: nvme and ext4 are built into this kernel.

@@ -1,13 +1,9 @@
 //! A Docker engine in a machine, with hawser as its volume plugin, over reboots: what hosts cannot do
 //! with the machine that the tests run on.
 
-use std::time::Duration;
-
-use crate::harness::{Disk, Lab, Machine};
+use crate::harness::{Disk, Lab, Machine, SLOW};
 
 const GIB: u64 = 1 << 30;
-/// Docker's programs are large, and the processor is emulated.
-const SLOW: Duration = Duration::from_secs(180);
 const LINES: &str = "/var/lib/hawser/mnt/volumes/app/lines";
 
 #[test]
@@ -20,9 +16,9 @@ fn a_container_has_its_volume_again_after_a_shutdown_and_after_a_power_loss() {
     start(&node, &disk);
     // Line by line, and the number of lines is its acknowledgement.
     let task = "while true; do echo line >>/data/lines; sync /data/lines; wc -l </data/lines; sleep 1; done";
-    let run = "docker run -d --name app --restart always --network none --volume-driver hawser \
-        -v size=64MiB,name=app:/data busybox sh -c \"$1\"";
-    node.wait(&node.spawn(&["/bin/sh", "-c", run, "sh", task]), SLOW).ok();
+    let run = "run -d --name app --restart always --network none --volume-driver hawser \
+        -v size=64MiB,name=app:/data busybox sh -c";
+    node.docker(&run.split(' ').chain([task]).collect::<Vec<_>>());
     let written = wait_more(&node, 3);
 
     lab.step("the machine is shut down in order");
@@ -41,7 +37,7 @@ fn a_container_has_its_volume_again_after_a_shutdown_and_after_a_power_loss() {
     node.boot();
     start(&node, &disk);
     wait_more(&node, written + 3);
-    let state = node.run(&["/usr/bin/docker", "inspect", "-f", "{{.State.Status}}", "app"]).ok();
+    let state = node.docker(&["inspect", "-f", "{{.State.Status}}", "app"]);
     assert_eq!(state, "running");
 }
 
@@ -49,7 +45,7 @@ fn a_container_has_its_volume_again_after_a_shutdown_and_after_a_power_loss() {
 fn start(node: &Machine, disk: &Disk) {
     node.mount_state(&node.attach(disk));
     node.start_hawser("");
-    node.sh_within(SLOW, "/lab/start-docker.sh").ok();
+    node.start_docker();
 }
 
 /// Waits until the container has written this many lines; answers with their number.

@@ -4,7 +4,8 @@
 //! made of and what they prove. They need root (to make the machines' image, once), QEMU, nbdkit and
 //! debootstrap, and fail with the reason where one is missing.
 //!
-//! `smoke` is part of every run of the tests. The others are run by `make lab`.
+//! `smoke` is part of every run of the tests, and of `ebs` the proof that the fence holds. The others are
+//! run by `make lab`.
 
 #![allow(
     clippy::disallowed_methods,
@@ -14,9 +15,12 @@
 )]
 
 mod docker;
+mod ebs;
 mod harness;
+mod network;
 mod nfs;
 mod nfs_node;
+mod postgres;
 mod power;
 mod selftest;
 mod smoke;

@@ -34,6 +34,20 @@ fn a_power_loss_loses_what_no_flush_covered_and_nothing_else() {
     let device = node.attach(&disk);
     assert_eq!(read(&device, "0").trim(), "F");
     assert_eq!(read(&device, "1000").trim(), "\\0", "the write cache was not lost");
+
+    lab.step("a line is fsynced, nothing is done after it, and the power fails: three times");
+    node.sh_with("mkfs.ext4 -q $1", &[&device]).ok();
+    let mount = "mkdir -p /disk; mount $1 /disk; wc -l </disk/lines || :";
+    let append = "import os; file = os.open('/disk/lines', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+os.write(file, b'line\\n'); os.fsync(file)";
+    node.sh_with(mount, &[&device]).ok();
+    for lines in ["1", "2", "3"] {
+        node.run(&["/usr/bin/python3", "-c", append]).ok();
+        node.lose_power(&[&disk]);
+        node.boot();
+        let device = node.attach(&disk);
+        assert_eq!(node.sh_with(mount, &[&device]).ok(), lines, "an fsynced line is lost");
+    }
 }
 
 #[test]

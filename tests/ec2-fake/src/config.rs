@@ -3,10 +3,11 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
-use crate::state::new_id;
+use crate::{devices::Machines, state::new_id};
 
 /// What a fake is started with.
 #[derive(Debug, Clone)]
@@ -27,6 +28,17 @@ pub struct FakeConfig {
     pub role: String,
     /// What the account's volumes belong to.
     pub account: String,
+    /// Where volumes appear.
+    pub attach: Attach,
+}
+
+/// Where volumes appear that are attached.
+#[derive(Debug, Clone)]
+pub enum Attach {
+    /// As loop devices, in a directory for each instance.
+    Directories,
+    /// In machines.
+    Machines(Arc<dyn Machines>),
 }
 
 /// How long each transition takes; 0 is done before the answer is given.
@@ -104,6 +116,7 @@ impl FakeConfig {
             imds: ImdsVersions::V2Only,
             role: "hawser".to_owned(),
             account: "123456789012".to_owned(),
+            attach: Attach::Directories,
         }
     }
 }

@@ -50,7 +50,7 @@ impl Fake {
             .thread_name("ec2-fake")
             .enable_all()
             .build()?;
-        let devices = Devices::new(&config.dir)?;
+        let devices = Devices::new(&config.dir, config.attach.clone())?;
         let instance = config.instance.clone();
         let shared = Arc::new(Shared::new(config, devices, runtime.handle().clone()));
         let controls = Controls::new(Arc::clone(&shared));

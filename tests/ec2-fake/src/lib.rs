@@ -1,6 +1,7 @@
 //! An EC2 for tests: it speaks EC2's query protocol and the metadata service's on one port, and its
 //! volumes are real block devices (image files behind loop devices), shown in a directory per
-//! instance that stands for the `/dev` and `/sys` of that instance.
+//! instance that stands for the `/dev` and `/sys` of that instance. Or somebody else attaches them
+//! ([`Machines`]): the lab, to its virtual machines.
 //!
 //! ```text
 //! main ─▶ Fake ─▶ Controls ───────────────┐       what tests say and ask (admin: the same by HTTP)
@@ -27,8 +28,11 @@ mod wire;
 
 pub use self::{
     calls::{Call, CallOutcome},
-    config::{AttachmentLimit, Delays, FakeConfig, ImdsVersions, InstanceKind, InstanceSpec},
+    config::{
+        Attach, AttachmentLimit, Delays, FakeConfig, ImdsVersions, InstanceKind, InstanceSpec,
+    },
     controls::Controls,
+    devices::{Machines, Plug, Unplugged},
     fake::Fake,
     faults::{BurnedTokens, InstanceState, KmsFailure, Throttle, Transition},
     observe::{AttachmentInfo, SnapshotInfo, VolumeInfo},

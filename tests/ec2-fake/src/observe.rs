@@ -7,7 +7,7 @@ use crate::{
     calls::Call,
     controls::Controls,
     shared::lock,
-    state::{Snapshot, SnapshotPhase, Volume},
+    state::{Bound, Snapshot, SnapshotPhase, Volume},
 };
 
 /// A volume as it is.
@@ -48,7 +48,7 @@ pub struct AttachmentInfo {
     pub device: String,
     /// `attaching`, `attached` or `detaching`.
     pub state: String,
-    /// The node in the instance's directory, while there is one.
+    /// The node in the instance's directory, while there is one. Machines have none.
     pub path: Option<PathBuf>,
 }
 
@@ -121,13 +121,20 @@ impl Controls {
     }
 }
 
+fn node(bound: &Bound) -> Option<PathBuf> {
+    match bound {
+        Bound::Shown(shown) => Some(shown.play.join("dev").join(&shown.name)),
+        Bound::Plugged { .. } => None,
+    }
+}
+
 impl VolumeInfo {
     fn of(volume: &Volume) -> Self {
         let attachment = volume.attachment.as_ref().map(|attachment| AttachmentInfo {
             instance: attachment.instance.clone(),
             device: attachment.device.clone(),
             state: attachment.state().to_owned(),
-            path: attachment.bound.as_ref().map(|bound| bound.play.join("dev").join(&bound.name)),
+            path: attachment.bound.as_ref().and_then(node),
         });
         Self {
             id: volume.id.clone(),

@@ -1,9 +1,10 @@
 #!/bin/sh
 # The device with this serial number, once it is there: find-disk.sh vol0abc
 for _ in $(seq 600); do
-    for disk in /sys/block/nvme*; do
-        if [ "$(tr -d ' ' 2>/dev/null <"$disk/device/serial")" = "$1" ] && [ -b "/dev/${disk##*/}" ]; then
-            echo "/dev/${disk##*/}"
+    for disk in /sys/block/nvme* /sys/block/vd*; do
+        name=${disk##*/}
+        if [ "$(cat "$disk/serial" "$disk/device/serial" 2>/dev/null | tr -d ' ')" = "$1" ] && [ -b "/dev/$name" ]; then
+            echo "/dev/$name"
             exit
         fi
     done

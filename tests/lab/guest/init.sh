@@ -3,12 +3,13 @@
 # agent that runs the tests' commands. Servers are started by the steps that need them.
 export PATH=/lab:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# Handed over on the kernel's command line: lab.name=a lab.address=10.77.0.2/24
+# Handed over on the kernel's command line: lab.name=a lab.address=10.77.0.2/24 lab.host=10.78.0.15/24
 # shellcheck disable=SC2013  # words, not lines
 for word in $(cat /proc/cmdline); do
     case $word in
     lab.name=*) name=${word#*=} ;;
     lab.address=*) address=${word#*=} ;;
+    lab.host=*) host=${word#*=} ;;
     esac
 done
 
@@ -27,13 +28,16 @@ echo "127.0.0.1 localhost $name" >/etc/hosts
 
 # virtio_pci first: without it the others find no device, and say nothing.
 modprobe virtio_pci
-modprobe -a virtio_console virtio_net virtio_rng
+modprobe -a virtio_blk virtio_console virtio_net virtio_rng
 /usr/lib/systemd/systemd-udevd --daemon
 # There from the start, as systemd makes it; the driver is loaded by the first who opens it.
 mknod -m 600 /dev/loop-control c 10 237
 ip link set lo up
 ip address add "$address" dev eth0
 ip link set eth0 up
+# To the services on the host.
+ip address add "$host" dev eth1
+ip link set eth1 up
 
 for port in /sys/class/virtio-ports/*; do
     if [ "$(cat "$port/name")" = org.qemu.guest_agent.0 ]; then

@@ -1,17 +1,14 @@
-//! A disk that machines are given: a file, behind a write cache that a power loss empties.
+//! A disk that machines are given: a file, behind a write cache that a power loss empties ([`nbd`]).
 //!
-//! nbdkit's cache filter keeps every write to itself until the machine asks for a flush. Killing it
-//! loses what no flush covered: all of that, and always. What a real disk may also do (keep some of it,
-//! in any order) is not shown.
+//! What a real disk may also do (keep some of what no flush covered, in any order) is not shown.
 
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     sync::Mutex,
 };
 
-use super::{PATIENCE, eventually};
+use super::nbd::{Cache, Server};
 
 /// The disk; it exists for as long as its lab.
 pub(crate) struct Disk {
@@ -19,7 +16,7 @@ pub(crate) struct Disk {
     pub(crate) serial: String,
     file: PathBuf,
     pub(super) socket: PathBuf,
-    server: Mutex<Child>,
+    server: Mutex<Server>,
 }
 
 impl Disk {
@@ -38,28 +35,12 @@ impl Disk {
     pub(super) fn lose_cache(&self) {
         let mut server = self.server.lock().unwrap();
         server.kill().unwrap();
-        server.wait().unwrap();
         *server = serve(&self.file, &self.socket);
     }
 }
 
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let server = self.server.get_mut().unwrap();
-        let _ = server.kill();
-        let _ = server.wait();
-    }
-}
-
 #[track_caller]
-fn serve(file: &Path, socket: &Path) -> Child {
-    let _ = std::fs::remove_file(socket);
-    let mut command = Command::new("nbdkit");
-    // It ends with the test's process, however that ends.
-    command.args(["--foreground", "--exit-with-parent", "--unix"]).arg(socket);
-    command.args(["--filter=cache", "file"]).arg(file).arg("cache=writeback");
-    let server = command.stdin(Stdio::null()).spawn();
-    let server = server.expect("nbdkit runs (scripts/install-deps.sh installs it)");
-    eventually("nbdkit serves the disk", PATIENCE, || socket.exists());
-    server
+fn serve(file: &Path, socket: &Path) -> Server {
+    Server::start(file, socket, Cache::Lost)
+        .expect("nbdkit runs (scripts/install-deps.sh installs it)")
 }

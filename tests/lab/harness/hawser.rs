@@ -22,14 +22,36 @@ impl Machine {
     pub(crate) fn start_hawser(&self, configuration: &str) {
         let write = "mkdir -p /etc/hawser; printf '%s' \"$1\" >/etc/hawser/hawser.toml";
         self.sh_with(write, &[configuration]).ok();
-        let serve = "setsid hawser serve </dev/null >/dev/console 2>&1 & echo $! >/run/hawser.pid
+        let serve = "socket=$1; shift
+            setsid env \"$@\" hawser serve </dev/null >/dev/console 2>&1 & echo $! >/run/hawser.pid
             for _ in $(seq 300); do
-                curl -sf --unix-socket $1 -d '' http://plugin/Plugin.Activate && exit
+                curl -sf --unix-socket $socket -d '' http://plugin/Plugin.Activate && exit
                 kill -0 $(cat /run/hawser.pid) || exit
                 sleep 0.1
             done
             echo hawser does not answer >&2; exit 1";
-        self.sh_with(serve, &[SOCKET]).ok();
+        let environment = self.environment.borrow();
+        let parameters: Vec<_> =
+            [SOCKET].into_iter().chain(environment.iter().map(|it| &**it)).collect();
+        self.sh_with(serve, &parameters).ok();
+    }
+
+    /// Kills the daemon, which can do nothing about it.
+    #[track_caller]
+    pub(crate) fn kill_hawser(&self) {
+        self.sh("kill -KILL $(cat /run/hawser.pid)").ok();
+    }
+
+    /// Lets the daemon stand still; its machine goes on.
+    #[track_caller]
+    pub(crate) fn freeze_hawser(&self) {
+        self.sh("kill -STOP $(cat /run/hawser.pid)").ok();
+    }
+
+    /// Lets it go on.
+    #[track_caller]
+    pub(crate) fn wake_hawser(&self) {
+        self.sh("kill -CONT $(cat /run/hawser.pid)").ok();
     }
 
     /// Ends the daemon in order.

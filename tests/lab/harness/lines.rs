@@ -12,6 +12,7 @@ use std::{
 use serde_json::Value;
 
 /// The connection, and what arrived of a line that has not ended yet.
+#[derive(Debug)]
 pub(crate) struct Lines {
     stream: BufReader<UnixStream>,
     pending: Vec<u8>,

@@ -1,4 +1,4 @@
-//! One virtual machine: started, told what to do, cut off, paused, and killed like a power cut.
+//! One virtual machine: started and told what to do.
 //!
 //! Software emulation on purpose: it is the same wherever the tests run, and needs no privilege. What a
 //! machine writes to its root file system stays in its memory: only its [`Disk`]s outlive it.
@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,16 +18,19 @@ use serde_json::json;
 use super::{
     PATIENCE,
     agent::{Agent, Job, Outcome},
+    bay::{self, Bay},
     disk::Disk,
     eventually,
     image::Image,
     monitor::Monitor,
+    network::Services,
+    proxy, switch,
 };
 
 /// A kernel that has not come up by then does not; it takes 6 s where nothing else runs.
 const BOOT: Duration = Duration::from_secs(120);
 /// A command that has not ended by then hangs.
-const COMMAND: Duration = Duration::from_secs(60);
+pub(super) const COMMAND: Duration = Duration::from_secs(60);
 /// Places for disks, each with a bridge of its own, since only those take a disk while running.
 const SLOTS: usize = 6;
 
@@ -38,15 +42,21 @@ pub(crate) struct Machine {
     dir: PathBuf,
     console: PathBuf,
     boots: Cell<u32>,
-    live: RefCell<Option<Live>>,
+    pub(super) live: RefCell<Option<Live>>,
+    pub(super) bay: Arc<Bay>,
+    pub(super) services: Services,
+    /// What hawser is started with there, beside its configuration file.
+    pub(super) environment: RefCell<Vec<String>>,
 }
 
-struct Live {
-    qemu: Child,
-    monitor: Monitor,
+pub(super) struct Live {
+    pub(super) qemu: Child,
+    pub(super) monitor: Monitor,
     agent: Agent,
+    /// The monitor for its bay, until it has started.
+    bay: Option<Monitor>,
     /// The serial number in each slot.
-    slots: [Option<String>; SLOTS],
+    pub(super) slots: [Option<String>; SLOTS],
 }
 
 impl Machine {
@@ -55,11 +65,14 @@ impl Machine {
         Self {
             address: Ipv4Addr::new(10, 77, 0, number),
             image: Rc::clone(image),
+            bay: Arc::new(Bay::new(&dir, &name)),
             name,
             dir,
             console,
             boots: Cell::new(0),
             live: RefCell::new(None),
+            services: RefCell::default(),
+            environment: RefCell::default(),
         }
     }
 
@@ -76,25 +89,28 @@ impl Machine {
         assert!(self.live.borrow().is_none(), "{} is on", self.name);
         let boot = self.boots.replace(self.boots.get() + 1);
         let socket = |kind: &str| self.dir.join(format!("{}{boot}.{kind}", self.name));
-        let (monitor, agent) = (socket("qmp"), socket("qga"));
+        let sockets = ["qmp", "qga", "bay"].map(socket);
         // Killed with the test's process, however that ends.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64"]);
-        command.args(self.arguments(&monitor.display(), &agent.display()));
+        command.args(self.arguments(&sockets));
         let qemu = command.stdin(Stdio::null()).spawn().expect("QEMU runs");
-        eventually("QEMU has its sockets", PATIENCE, || monitor.exists() && agent.exists());
+        eventually("QEMU has its sockets", PATIENCE, || sockets.iter().all(|path| path.exists()));
+        let [monitor, agent, bay] = &sockets;
         *self.live.borrow_mut() = Some(Live {
             qemu,
-            monitor: Monitor::open(&monitor),
-            agent: Agent::open(&agent).expect("QEMU has the agent's socket"),
+            monitor: Monitor::open(monitor),
+            bay: Some(Monitor::open(bay)),
+            agent: Agent::open(agent).expect("QEMU has the agent's socket"),
             slots: Default::default(),
         });
     }
 
     #[rustfmt::skip]
-    fn arguments(&self, monitor: &dyn std::fmt::Display, agent: &dyn std::fmt::Display) -> Vec<String> {
+    fn arguments(&self, sockets: &[PathBuf; 3]) -> Vec<String> {
         let Self { name, address, image, .. } = self;
-        let [.., number] = address.octets();
+        let [monitor, agent, bay] = sockets.each_ref().map(|path| path.display());
+        let (mac, host, guest) = (self.ethernet_address(), proxy::HOST, proxy::GUEST);
         let disk = |node: &str, file: &PathBuf| [
             // All machines share it, and another run of the tests does, too.
             "-blockdev".into(), format!("driver=raw,node-name={node},read-only=on,\
@@ -114,18 +130,24 @@ impl Machine {
         arguments.extend([
             "-name", name, "-kernel", &image.kernel.display().to_string(),
             "-append", &format!("root=/dev/nvme0n1 ro init=/lab-init console=ttyS0 net.ifnames=0 panic=-1 \
-                mitigations=off lab.name={name} lab.address={address}/24"),
+                mitigations=off lab.name={name} lab.address={address}/24 lab.host={guest}/24"),
             "-chardev", &format!("file,id=console,append=on,path={}", self.console.display()),
             "-serial", "chardev:console",
             "-chardev", &format!("socket,id=monitor,server=on,wait=off,path={monitor}"),
             "-mon", "chardev=monitor,mode=control",
+            "-chardev", &format!("socket,id=bay,server=on,wait=off,path={bay}"),
+            "-mon", "chardev=bay,mode=control",
             "-chardev", &format!("socket,id=agent,server=on,wait=off,path={agent}"),
             "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
             "-netdev", &format!("stream,id=net,server=off,addr.type=unix,addr.path={}", self.dir.join("switch").display()),
-            "-device", &format!("virtio-net-pci,id=nic,netdev=net,romfile=,mac=52:54:00:6c:61:{number:02x}"),
+            "-device", &format!("virtio-net-pci,id=nic,netdev=net,romfile=,mac={mac}"),
+            // The services on the host, and nothing else: the machine has no route beyond it.
+            "-netdev", &format!("user,id=host,ipv6=off,net=10.78.0.0/24,host={host},dhcpstart={guest}"),
+            "-device", "virtio-net-pci,netdev=host,romfile=",
         ].map(String::from));
-        for slot in 0..SLOTS {
-            arguments.extend(["-device".into(), format!("pcie-root-port,id=slot{slot},chassis={},slot={}", slot + 1, slot + 1)]);
+        let own = (0..SLOTS).map(|slot| format!("slot{slot}"));
+        for (number, id) in own.chain((0..bay::SLOTS).map(|slot| format!("ebs{slot}"))).enumerate() {
+            arguments.extend(["-device".into(), format!("pcie-root-port,id={id},chassis={},slot={0}", number + 1)]);
         }
         arguments
     }
@@ -140,10 +162,23 @@ impl Machine {
             assert!(ended.is_none(), "{} ended while it started: {ended:?}", self.name);
             assert!(start.elapsed() < BOOT, "{} does not start", self.name);
         }
+        if let Some(monitor) = live.bay.take() {
+            self.bay.power_on(monitor);
+        }
+    }
+
+    /// Which of the lab's machines it is, from 1.
+    pub(super) fn number(&self) -> u8 {
+        let [.., number] = self.address.octets();
+        number
+    }
+
+    fn ethernet_address(&self) -> String {
+        switch::address_of(self.number()).map(|byte| format!("{byte:02x}")).join(":")
     }
 
     #[track_caller]
-    fn live(&self) -> RefMut<'_, Live> {
+    pub(super) fn live(&self) -> RefMut<'_, Live> {
         RefMut::map(self.live.borrow_mut(), |live| {
             live.as_mut().unwrap_or_else(|| panic!("{} is off", self.name))
         })
@@ -210,6 +245,10 @@ impl Machine {
     }
 
     /// Plugs a disk in; answers with the device's path, found by the serial number.
+    ///
+    /// Not as NVMe: QEMU's does not know writes that are to be durable by themselves (FUA), which file
+    /// systems end a commit with, and a power loss would take what fsync had promised. Here the kernel
+    /// flushes instead.
     #[track_caller]
     pub(crate) fn attach(&self, disk: &Disk) -> String {
         let serial = &disk.serial;
@@ -220,8 +259,7 @@ impl Machine {
         let node = json!({"driver": "nbd", "node-name": serial, "server": server});
         live.monitor.execute("blockdev-add", &node);
         let bus = format!("slot{slot}");
-        let device =
-            json!({"driver": "nvme", "id": serial, "drive": serial, "serial": serial, "bus": bus});
+        let device = json!({"driver": "virtio-blk-pci", "id": serial, "drive": serial, "serial": serial, "bus": bus});
         live.monitor.execute("device_add", &device);
         drop(live);
         self.run(&["/lab/find-disk.sh", serial]).ok()
@@ -240,54 +278,6 @@ impl Machine {
             .filter(|slot| slot.as_ref() == Some(serial))
             .for_each(|slot| *slot = None);
     }
-
-    /// The power fails: its memory is lost, and the caches of its disks, all of which are to be given.
-    #[track_caller]
-    pub(crate) fn lose_power(&self, disks: &[&Disk]) {
-        let mut live = self.live.borrow_mut().take().expect("the machine is on");
-        let mut attached: Vec<_> = live.slots.iter().flatten().cloned().collect();
-        let mut given: Vec<_> = disks.iter().map(|disk| disk.serial.clone()).collect();
-        attached.sort();
-        given.sort();
-        assert_eq!(given, attached, "the disks that {} has", self.name);
-        live.qemu.kill().unwrap();
-        live.qemu.wait().unwrap();
-        disks.iter().for_each(|disk| disk.lose_cache());
-    }
-
-    /// Shuts it down in order, as `poweroff` does.
-    #[track_caller]
-    pub(crate) fn shut_down(&self) {
-        self.spawn(&["/bin/busybox", "poweroff"]);
-        let mut live = self.live.borrow_mut().take().expect("the machine is on");
-        eventually("the machine is off", COMMAND, || live.qemu.try_wait().unwrap().is_some());
-    }
-
-    /// Pulls its network cable out, or back in.
-    #[track_caller]
-    pub(crate) fn link(&self, link: Link) {
-        let up = matches!(link, Link::Up);
-        self.live().monitor.execute("set_link", &json!({"name": "nic", "up": up}));
-    }
-
-    /// Stops its clock and its processor: it is neither dead nor does it answer.
-    #[track_caller]
-    pub(crate) fn pause(&self) {
-        self.live().monitor.execute("stop", &json!({}));
-    }
-
-    /// Lets it go on.
-    #[track_caller]
-    pub(crate) fn resume(&self) {
-        self.live().monitor.execute("cont", &json!({}));
-    }
-}
-
-/// The state of a network cable.
-#[derive(Clone, Copy)]
-pub(crate) enum Link {
-    Up,
-    Down,
 }
 
 impl Drop for Machine {

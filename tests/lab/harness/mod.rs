@@ -1,15 +1,25 @@
 //! A [`Lab`] is a directory, a network and some machines, all of which end with the test.
 
 mod agent;
+mod bay;
+mod cloud;
 mod disk;
+mod docker;
 mod filer;
 mod hawser;
 mod image;
 mod lines;
 mod machine;
 mod monitor;
+mod nbd;
+mod network;
+mod postgres;
+mod power;
+mod proxy;
+mod stamps;
 mod switch;
 mod writer;
+mod zookeeper;
 
 use std::{
     cell::RefCell,
@@ -22,8 +32,14 @@ use std::{
 };
 
 use agent::{Job, Outcome};
+pub(crate) use cloud::{Cloud, Detach};
 pub(crate) use disk::Disk;
-pub(crate) use machine::{Link, Machine};
+pub(crate) use docker::SLOW;
+pub(crate) use machine::Machine;
+pub(crate) use power::Link;
+pub(crate) use proxy::Service;
+pub(crate) use stamps::Stamps;
+pub(crate) use zookeeper::ZooKeeper;
 
 /// How long anything that goes well may take on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,6 +62,7 @@ pub(crate) struct Lab {
     step: RefCell<Step>,
     /// They outlive the machines, which would log errors otherwise.
     disks: RefCell<Vec<Rc<Disk>>>,
+    switch: switch::Switch,
     /// Machines of one test at a time: they are given the whole host.
     _turn: File,
 }
@@ -72,11 +89,11 @@ impl Lab {
         let _ = fs::remove_dir_all(&logs);
         fs::create_dir_all(&logs).unwrap();
         let step = Step { name: "the image is there".to_owned(), since: Instant::now() };
-        let lab =
-            Self { dir, logs, step: RefCell::new(step), disks: RefCell::default(), _turn: turn };
+        let switch = switch::start(&dir.join("switch"));
+        let (step, disks) = (RefCell::new(step), RefCell::default());
+        let lab = Self { dir, logs, step, disks, switch, _turn: turn };
 
         let image = Rc::new(image::Image::prepare(&lab.dir));
-        switch::start(&lab.dir.join("switch"));
         lab.step("the machines start");
         let mut number = 0;
         let machines = names.map(|name| {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    io,
     path::Path,
     time::{Duration, Instant},
 };
@@ -14,6 +15,7 @@ use super::lines::Lines;
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// The monitor of one running machine.
+#[derive(Debug)]
 pub(crate) struct Monitor {
     lines: Lines,
     events: VecDeque<Value>,
@@ -33,19 +35,31 @@ impl Monitor {
     /// One command, which has to succeed.
     #[track_caller]
     pub(crate) fn execute(&mut self, command: &str, arguments: &Value) -> Value {
+        self.request(command, arguments).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// One command, which may be refused.
+    pub(crate) fn request(&mut self, command: &str, arguments: &Value) -> io::Result<Value> {
         let request = json!({"execute": command, "arguments": arguments}).to_string();
-        self.lines.send(request.as_bytes()).expect("QEMU's monitor reads");
+        self.lines.send(request.as_bytes())?;
         let deadline = Instant::now() + ANSWER;
         loop {
-            let mut line = self.lines.receive(deadline).unwrap_or_else(|error| {
-                panic!("QEMU did not answer {request}: {error}");
-            });
+            let mut line = self.lines.receive(deadline).map_err(|error| {
+                io::Error::other(format!("QEMU did not answer {request}: {error}"))
+            })?;
             if let Some(value) = line.get_mut("return") {
-                return value.take();
+                return Ok(value.take());
             }
-            assert!(line.get("error").is_none(), "QEMU refused {request}: {line}");
+            if line.get("error").is_some() {
+                return Err(io::Error::other(format!("QEMU refused {request}: {line}")));
+            }
             self.events.push_back(line);
         }
+    }
+
+    /// The next event, also one that came before.
+    pub(crate) fn event(&mut self, deadline: Instant) -> Option<Value> {
+        self.events.pop_front().or_else(|| self.lines.receive(deadline).ok())
     }
 
     /// Waits for an event, also one that came before, in which this pointer has this value.
@@ -53,10 +67,8 @@ impl Monitor {
     pub(crate) fn wait_event(&mut self, name: &str, pointer: &str, value: &str, limit: Duration) {
         let deadline = Instant::now() + limit;
         loop {
-            let event = self.events.pop_front().unwrap_or_else(|| {
-                let line = self.lines.receive(deadline);
-                line.unwrap_or_else(|error| panic!("no {name} of {value}: {error}"))
-            });
+            let event = self.event(deadline);
+            let event = event.unwrap_or_else(|| panic!("no {name} of {value} in {limit:?}"));
             if event["event"] == name && event.pointer(pointer) == Some(&Value::from(value)) {
                 return;
             }

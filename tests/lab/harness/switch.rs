@@ -4,10 +4,11 @@
 //! no device and no port of the host, and is gone with the test. Multicast between QEMUs needs no code
 //! at all, but loses frames under load, and a TCP connection then takes seconds for milliseconds.
 //!
-//! Frames for a machine that does not take them (it is paused) are dropped, as a switch does.
+//! Frames for a machine that does not take them (it is paused) are dropped, as a switch does. So are
+//! those between two machines that are cut off from each other.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{self, BufReader, Read, Write},
     os::unix::net::{UnixListener, UnixStream},
     path::Path,
@@ -31,12 +32,46 @@ struct Ports {
     queues: HashMap<usize, SyncSender<Frame>>,
     /// Behind which port an address was last seen.
     learned: HashMap<Address, usize>,
+    /// Pairs of addresses between which nothing passes, in both orders.
+    cut: HashSet<(Address, Address)>,
 }
 
-/// Serves this socket until the test's process ends.
-pub(crate) fn start(socket: &Path) {
+impl Ports {
+    /// Whether nothing of this sender goes to whatever is behind the port.
+    fn is_cut(&self, sender: Address, port: usize) -> bool {
+        self.learned.iter().any(|(to, at)| *at == port && self.cut.contains(&(sender, *to)))
+    }
+}
+
+/// The switch, which serves until the test's process ends.
+#[derive(Clone)]
+pub(super) struct Switch(Arc<Mutex<Ports>>);
+
+impl Switch {
+    /// Lets nothing pass between these two machines any more.
+    pub(super) fn cut(&self, one: u8, other: u8) {
+        let (one, other) = (address_of(one), address_of(other));
+        self.0.lock().unwrap().cut.extend([(one, other), (other, one)]);
+    }
+
+    /// Lets everything pass again.
+    pub(super) fn heal(&self, one: u8, other: u8) {
+        let (one, other) = (address_of(one), address_of(other));
+        let pairs = [(one, other), (other, one)];
+        self.0.lock().unwrap().cut.retain(|pair| !pairs.contains(pair));
+    }
+}
+
+/// The Ethernet address of the machine with this number.
+pub(super) const fn address_of(number: u8) -> Address {
+    [0x52, 0x54, 0x00, 0x6c, 0x61, number]
+}
+
+/// Serves this socket.
+pub(super) fn start(socket: &Path) -> Switch {
     let listener = UnixListener::bind(socket).expect("the switch's socket can be made");
     let ports = Arc::new(Mutex::new(Ports::default()));
+    let switch = Switch(Arc::clone(&ports));
     thread::spawn(move || {
         for (port, stream) in listener.incoming().enumerate() {
             let Ok(stream) = stream else { return };
@@ -54,6 +89,7 @@ pub(crate) fn start(socket: &Path) {
             });
         }
     });
+    switch
 }
 
 fn accept(port: usize, stream: UnixStream, ports: &Mutex<Ports>) -> io::Result<()> {
@@ -73,8 +109,10 @@ fn accept(port: usize, stream: UnixStream, ports: &Mutex<Ports>) -> io::Result<(
 
 fn forward(from: usize, frame: Frame, ports: &mut Ports) {
     let address = |at: usize| -> Address { frame[at..at + 6].try_into().unwrap() };
-    ports.learned.insert(address(6), from);
-    match ports.learned.get(&address(0)) {
+    let (to, sender) = (address(0), address(6));
+    ports.learned.insert(sender, from);
+    match ports.learned.get(&to) {
+        Some(_) if ports.cut.contains(&(sender, to)) => {}
         Some(to) => {
             if let Some(queue) = ports.queues.get(to) {
                 let _ = queue.try_send(frame);
@@ -82,8 +120,10 @@ fn forward(from: usize, frame: Frame, ports: &mut Ports) {
         }
         // To all, or to one that said nothing yet.
         None => {
-            for (_, queue) in ports.queues.iter().filter(|(port, _)| **port != from) {
-                let _ = queue.try_send(Arc::clone(&frame));
+            for (port, queue) in ports.queues.iter().filter(|(port, _)| **port != from) {
+                if !ports.is_cut(sender, *port) {
+                    let _ = queue.try_send(Arc::clone(&frame));
+                }
             }
         }
     }

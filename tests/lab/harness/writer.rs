@@ -22,9 +22,21 @@ impl Machine {
     /// What a writer has acknowledged; it must not have failed.
     #[track_caller]
     pub(crate) fn acknowledged(&self, tag: &str) -> Acknowledged {
-        let console = String::from_utf8_lossy(&fs::read(self.console()).unwrap()).into_owned();
-        let failed = console.lines().find(|line| line.contains(&format!("failed {tag} ")));
+        let failed = self.writer_failed(tag);
         assert!(failed.is_none(), "a writer got an error: {failed:?}");
+        self.reported(tag)
+    }
+
+    /// What a writer said when it could not go on.
+    pub(super) fn writer_failed(&self, tag: &str) -> Option<String> {
+        let start = format!("failed {tag} ");
+        let console = self.printed();
+        console.lines().find(|line| line.contains(&start)).map(str::to_owned)
+    }
+
+    /// What a writer has acknowledged, whatever became of it.
+    pub(super) fn reported(&self, tag: &str) -> Acknowledged {
+        let console = self.printed();
         let start = format!("acked {tag} ");
         let rows = console.lines().filter_map(|line| Some(line.split_once(&start)?.1));
         let mut acknowledged = Acknowledged { last: 0, longest: Duration::ZERO };
@@ -37,6 +49,10 @@ impl Machine {
             }
         }
         acknowledged
+    }
+
+    fn printed(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.console()).unwrap()).into_owned()
     }
 
     /// Waits until a writer has this many lines acknowledged.

@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! DIR/vol-….img, DIR/snap-….img      sparse images
-//! DIR/i-…/{dev,sys}/                 what the instance sees ([`play`])
+//! DIR/i-…/{dev,sys}/                 what the instance sees ([`play`]), without [`machines`]
 //! ```
 //! All loop devices are known here, so that none is left behind when the fake ends.
 
 mod images;
 mod loops;
+mod machines;
 mod play;
 
 use std::{
@@ -17,20 +18,25 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::state::{BindOrder, Bound, Done, Effect};
+pub use self::machines::{Machines, Plug, Unplugged};
+use crate::{
+    config::Attach,
+    state::{BindOrder, Bound, Done, Effect, Shown},
+};
 
 /// The images and the devices made of them.
 #[derive(Debug)]
 pub(crate) struct Devices {
     dir: PathBuf,
-    live: Mutex<Vec<Bound>>,
+    attach: Attach,
+    live: Mutex<Vec<Shown>>,
 }
 
 impl Devices {
-    pub(crate) fn new(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn new(dir: &Path, attach: Attach) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
         // Absolute: it is shown to others.
-        Ok(Self { dir: dir.canonicalize()?, live: Mutex::new(Vec::new()) })
+        Ok(Self { dir: dir.canonicalize()?, attach, live: Mutex::new(Vec::new()) })
     }
 
     /// Where an instance's devices appear.
@@ -63,8 +69,11 @@ impl Devices {
             }
             Effect::Bind(order) => self.bind(order).map(Done::Appeared),
             Effect::Unbind { bound: None, .. } => Ok(Done::Finished),
-            Effect::Unbind { volume, bound: Some(bound), force } => {
-                self.unbind(volume, bound, *force)
+            Effect::Unbind { volume, bound: Some(Bound::Shown(shown)), force } => {
+                self.unbind(volume, shown, *force)
+            }
+            Effect::Unbind { volume, bound: Some(Bound::Plugged { instance }), force } => {
+                self.unplug(volume, instance, *force)
             }
             Effect::Grow { volume, bound, gib } => self.grow(volume, bound.as_ref(), *gib),
             Effect::CopyImage { snapshot, volume } => {
@@ -84,11 +93,42 @@ impl Devices {
     }
 
     fn bind(&self, order: &BindOrder) -> io::Result<Bound> {
+        match &self.attach {
+            Attach::Directories => self.show(order).map(Bound::Shown),
+            Attach::Machines(machines) => {
+                let BindOrder { instance, volume, .. } = order;
+                let (serial, image) = (&order.serial(), &self.image(volume));
+                machines.plug(&Plug { instance, volume, serial, image })?;
+                Ok(Bound::Plugged { instance: instance.clone() })
+            }
+        }
+    }
+
+    fn machines(&self) -> io::Result<&dyn Machines> {
+        match &self.attach {
+            Attach::Machines(machines) => Ok(&**machines),
+            Attach::Directories => Err(io::Error::other("there are no machines")),
+        }
+    }
+
+    fn unplug(&self, volume: &str, instance: &str, force: bool) -> io::Result<Done> {
+        let machines = self.machines()?;
+        if force {
+            machines.take_away(instance, volume)?;
+            return Ok(Done::Finished);
+        }
+        Ok(match machines.unplug(instance, volume)? {
+            Unplugged::Gone => Done::Finished,
+            Unplugged::Held => Done::Held,
+        })
+    }
+
+    fn show(&self, order: &BindOrder) -> io::Result<Shown> {
         let loop_device = loops::bind(&self.image(&order.volume))?;
         match play::appear(&self.play(&order.instance), order, &loop_device) {
-            Ok(bound) => {
-                self.live().push(bound.clone());
-                Ok(bound)
+            Ok(shown) => {
+                self.live().push(shown.clone());
+                Ok(shown)
             }
             Err(error) => {
                 loops::free(&loop_device)?;
@@ -99,7 +139,7 @@ impl Devices {
 
     /// As long as our own exclusive claim is held nobody can mount the device, so between the look
     /// and the end nothing comes in.
-    fn unbind(&self, volume: &str, bound: &Bound, force: bool) -> io::Result<Done> {
+    fn unbind(&self, volume: &str, bound: &Shown, force: bool) -> io::Result<Done> {
         let claim = loops::claim(&bound.loop_device)?;
         if claim.is_none() && !force {
             return Ok(Done::Held);
@@ -121,9 +161,13 @@ impl Devices {
 
     fn grow(&self, volume: &str, bound: Option<&Bound>, gib: u32) -> io::Result<Done> {
         images::make(&self.image(volume), gib)?;
-        if let Some(bound) = bound {
-            loops::grow(&bound.loop_device)?;
-            play::resized(bound)?;
+        match bound {
+            Some(Bound::Shown(shown)) => {
+                loops::grow(&shown.loop_device)?;
+                play::resized(shown)?;
+            }
+            Some(Bound::Plugged { instance }) => self.machines()?.grown(instance, volume)?,
+            None => {}
         }
         Ok(Done::Finished)
     }
@@ -140,7 +184,7 @@ impl Devices {
         }
     }
 
-    fn live(&self) -> std::sync::MutexGuard<'_, Vec<Bound>> {
+    fn live(&self) -> std::sync::MutexGuard<'_, Vec<Shown>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,7 +20,7 @@ use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use super::loops;
 use crate::{
     config::InstanceKind,
-    state::{BindOrder, Bound, new_id},
+    state::{BindOrder, Shown},
 };
 
 const MODEL: &str = "Amazon Elastic Block Store";
@@ -34,40 +34,39 @@ pub(super) fn make(play: &Path) -> io::Result<()> {
 }
 
 /// Lets a volume appear.
-pub(super) fn appear(play: &Path, order: &BindOrder, loop_device: &Path) -> io::Result<Bound> {
+pub(super) fn appear(play: &Path, order: &BindOrder, loop_device: &Path) -> io::Result<Shown> {
     let (name, link) = match order.kind {
         InstanceKind::Xen => (take_name(play, xen_name(&order.device))?, None),
         InstanceKind::Nitro => (take_number(play)?, Some(link_name(&order.volume))),
     };
-    let bound = Bound { loop_device: loop_device.to_owned(), play: play.to_owned(), name, link };
+    let shown = Shown { loop_device: loop_device.to_owned(), play: play.to_owned(), name, link };
     // In the order of a kernel with udev behind it: sysfs, the node, the link.
-    match fill(&bound, order) {
-        Ok(()) => Ok(bound),
+    match fill(&shown, order) {
+        Ok(()) => Ok(shown),
         Err(error) => {
-            let _ = disappear(&bound);
+            let _ = disappear(&shown);
             Err(error)
         }
     }
 }
 
-fn fill(bound: &Bound, order: &BindOrder) -> io::Result<()> {
-    let (major, minor) = loops::numbers(&bound.loop_device)?;
-    let sys = bound.play.join("sys/block").join(&bound.name);
+fn fill(shown: &Shown, order: &BindOrder) -> io::Result<()> {
+    let (major, minor) = loops::numbers(&shown.loop_device)?;
+    let sys = shown.play.join("sys/block").join(&shown.name);
     put(&sys.join("dev"), &format!("{major}:{minor}\n"))?;
-    resized(bound)?;
+    resized(shown)?;
     if order.kind == InstanceKind::Nitro {
-        let shown = if order.wrong_serial { new_id("vol") } else { order.volume.clone() };
         fs::create_dir(sys.join("device"))?;
         // NVMe pads with spaces: 20 bytes of serial number, 40 of model.
-        put(&sys.join("device/serial"), &format!("{:<20}\n", shown.replace('-', "")))?;
+        put(&sys.join("device/serial"), &format!("{:<20}\n", order.serial()))?;
         put(&sys.join("device/model"), &format!("{MODEL:<40}\n"))?;
     }
-    let node = bound.play.join("dev").join(&bound.name);
+    let node = shown.play.join("dev").join(&shown.name);
     mknodat(CWD, &node, FileType::BlockDevice, Mode::from_raw_mode(0o660), makedev(major, minor))?;
-    if let Some(link) = &bound.link {
-        let target = order.wrong_serial.then(|| another(bound)).flatten();
-        let target = target.unwrap_or_else(|| bound.name.clone());
-        let link = bound.play.join("dev/disk/by-id").join(link);
+    if let Some(link) = &shown.link {
+        let target = order.wrong_serial.then(|| another(shown)).flatten();
+        let target = target.unwrap_or_else(|| shown.name.clone());
+        let link = shown.play.join("dev/disk/by-id").join(link);
         let _ = fs::remove_file(&link);
         symlink(Path::new("../..").join(target), link)?;
     }
@@ -75,33 +74,33 @@ fn fill(bound: &Bound, order: &BindOrder) -> io::Result<()> {
 }
 
 /// Another volume's device, if there is one.
-fn another(bound: &Bound) -> Option<String> {
-    let mut names: Vec<String> = fs::read_dir(bound.play.join("sys/block"))
+fn another(shown: &Shown) -> Option<String> {
+    let mut names: Vec<String> = fs::read_dir(shown.play.join("sys/block"))
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| *name != bound.name)
+        .filter(|name| *name != shown.name)
         .collect();
     names.sort();
     names.into_iter().next()
 }
 
 /// Takes away what [`appear`] has made, in the opposite order.
-pub(super) fn disappear(bound: &Bound) -> io::Result<()> {
+pub(super) fn disappear(shown: &Shown) -> io::Result<()> {
     let gone = |result: io::Result<()>| match result {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     };
-    if let Some(link) = &bound.link {
-        gone(fs::remove_file(bound.play.join("dev/disk/by-id").join(link)))?;
+    if let Some(link) = &shown.link {
+        gone(fs::remove_file(shown.play.join("dev/disk/by-id").join(link)))?;
     }
-    gone(fs::remove_file(bound.play.join("dev").join(&bound.name)))?;
-    gone(fs::remove_dir_all(bound.play.join("sys/block").join(&bound.name)))
+    gone(fs::remove_file(shown.play.join("dev").join(&shown.name)))?;
+    gone(fs::remove_dir_all(shown.play.join("sys/block").join(&shown.name)))
 }
 
 /// Writes the device's size as it is now.
-pub(super) fn resized(bound: &Bound) -> io::Result<()> {
-    let bytes = File::open(&bound.loop_device)?.seek(SeekFrom::End(0))?;
-    let size = bound.play.join("sys/block").join(&bound.name).join("size");
+pub(super) fn resized(shown: &Shown) -> io::Result<()> {
+    let bytes = File::open(&shown.loop_device)?.seek(SeekFrom::End(0))?;
+    let size = shown.play.join("sys/block").join(&shown.name).join("size");
     put(&size, &format!("{}\n", bytes / SECTOR))
 }
 

@@ -35,9 +35,26 @@ pub(crate) struct BindOrder {
     pub(crate) wrong_serial: bool,
 }
 
+impl BindOrder {
+    /// What the device says that it is: the volume's id without its dash, or another one.
+    pub(crate) fn serial(&self) -> String {
+        let id = if self.wrong_serial { &super::new_id("vol") } else { &self.volume };
+        id.replace('-', "")
+    }
+}
+
 /// A volume that has appeared: what has to be undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Bound {
+pub(crate) enum Bound {
+    /// In an instance's directory.
+    Shown(Shown),
+    /// At a machine.
+    Plugged { instance: String },
+}
+
+/// A volume in an instance's directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
     /// `/dev/loopN`.
     pub(crate) loop_device: PathBuf,
     /// The instance's directory.

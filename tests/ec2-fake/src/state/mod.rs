@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 pub(crate) use self::{
-    effect::{BindOrder, Bound, Done, Effect},
+    effect::{BindOrder, Bound, Done, Effect, Shown},
     instance::Instance,
     limits::{Performance, Wanted, check},
     snapshot::{Snapshot, SnapshotPhase},

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{AttachPhase, Bound, Done, Effect, Instance, World};
+use super::{AttachPhase, Bound, Done, Effect, Instance, Shown, World};
 use crate::{actions, config::FakeConfig, wire::Params};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -37,7 +37,8 @@ fn ask(world: &mut World, action: &str, form: &str) {
 
 fn bound() -> Bound {
     let path = std::path::PathBuf::from("/dev/loop0");
-    Bound { loop_device: path.clone(), play: path, name: "nvme1n1".to_owned(), link: None }
+    let name = "nvme1n1".to_owned();
+    Bound::Shown(Shown { loop_device: path.clone(), play: path, name, link: None })
 }
 
 #[test]

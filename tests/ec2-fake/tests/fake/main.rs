@@ -11,6 +11,7 @@ mod attachments;
 mod client;
 mod faults;
 mod imds;
+mod machines;
 mod program;
 mod snapshots;
 mod volumes;
