@@ -20,7 +20,7 @@ async fn it_keeps_names_and_revisions_over_a_restart() {
     state.stop(store);
 
     let (store, records) = state.open();
-    assert_eq!(records, [record.clone()]);
+    assert_eq!(records, std::slice::from_ref(&record));
     let other = Record { name: record.name.clone(), ..numbered(2) };
     let error = store.create(&other, Urgency::NewWork).await.unwrap_err();
     assert!(matches!(error, StoreError::NameTaken { by, .. } if by == record.id), "{error}");

@@ -20,9 +20,9 @@ use super::{
 use crate::{
     cluster::{
         Store, StoreError, Urgency,
-        conformance::{answers, created, volume},
+        conformance::{answers, created, owned, volume},
     },
-    volume::{NodeName, Record, VolumeId},
+    volume::{NodeName, Record, Revision, VolumeId},
 };
 
 const NODES: usize = 3;
@@ -215,4 +215,39 @@ async fn wires_are_cut_and_torn_under_writers() {
         }
     };
     Cluster::new().await.survives(trouble).await;
+}
+
+/// The write reaches the server, and its answer does not reach the writer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_answer_was_lost_is_found_to_be_made() {
+    let world = World::new();
+    let link = Link::to(&world.server.address());
+    let store = world.open_at("a", &link.address());
+    answers(&*store).await;
+    let losing = async |write: &mut (dyn Future<Output = Result<Revision, StoreError>> + Unpin)| {
+        link.mute();
+        let trouble = async {
+            sleep(Duration::from_millis(300)).await;
+            link.refuse();
+            sleep(Duration::from_millis(100)).await;
+            link.heal();
+        };
+        let revision = tokio::join!(write, trouble).0.unwrap();
+        answers(&*store).await;
+        revision
+    };
+
+    let record = volume();
+    let revision = losing(&mut Box::pin(store.create(&record, Urgency::NewWork))).await;
+    let record = Record { revision, ..record };
+    let next = owned(&record, "b");
+    let revision = losing(&mut Box::pin(store.replace(&record, &next, Urgency::NewWork))).await;
+    assert_eq!(revision.get(), 2);
+    let read = store.read(record.id).await.unwrap().unwrap();
+    assert_eq!((read.revision, &read.lease), (revision, &next.lease), "it was made once");
+    let gone = Record { revision, ..next };
+    let deleted = async { store.delete(&gone).await.map(|()| revision) };
+    losing(&mut Box::pin(deleted)).await;
+    assert_eq!(store.read(record.id).await.unwrap(), None);
+    assert_eq!(store.named(&record.name).await.unwrap(), None);
 }

@@ -109,3 +109,27 @@ async fn what_was_made_with_a_digest_is_for_nobody_without_it() {
         eventually("it is refused", says).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_zookeeper_would_not_take_is_refused_before_it_is_sent() {
+    let world = World::new();
+    let a = world.join("a").await;
+    let mut record = volume();
+    record.spec.labels = [("text".to_owned(), "x".repeat(1 << 20))].into();
+    let error = a.create(&record, Urgency::NewWork).await.unwrap_err();
+    assert!(error.to_string().contains("ZooKeeper takes no more than"), "{error}");
+    assert_eq!(*a.health().borrow(), StoreHealth::Answers);
+}
+
+/// It knows less than the nodes have seen, and they come in all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ensemble_that_was_made_anew_is_used() {
+    let mut world = World::new();
+    let a = world.join("a").await;
+    let lost = created(&*a, &volume()).await;
+    world.lose_the_data();
+    eventually("it is away", async || *a.health().borrow() != StoreHealth::Answers).await;
+    answers(&*a).await;
+    assert_eq!(a.read(lost.id).await.unwrap(), None);
+    created(&*a, &volume()).await;
+}
