@@ -13,9 +13,10 @@
 //! for the changes that release something ([`Urgency`]).
 //!
 //! `writer` is the thread, `file` the database file and what is in it, `store` the cluster's contract
-//! for a cluster of this one node.
+//! for a cluster of this one node, `index` what it decides by.
 
 mod file;
+mod index;
 mod store;
 mod writer;
 
@@ -24,12 +25,12 @@ use std::path::{Path, PathBuf};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{StoreError, Urgency};
-use crate::volume::{Record, VolumeId};
+use crate::volume::{Record, Revision, VolumeId};
 
 use file::{FILE, is_there, open_database, read_all};
 pub(super) use file::{FORMAT, decode, no_store, read_raw, write_all};
 pub(super) use writer::RESERVED;
-use writer::{Change, Job, Writer};
+use writer::{Job, Request, Writer};
 
 /// A handle to the store; clones share it.
 #[derive(Debug, Clone)]
@@ -59,7 +60,7 @@ impl Embedded {
         let database = open_database(&path)?;
         let records = read_all(&database, &path)?;
         let (jobs, inbox) = mpsc::unbounded_channel();
-        Writer::start(database, &path, inbox)?;
+        Writer::start(database, &records, &path, inbox)?;
         Ok((Self { jobs, path }, records))
     }
 
@@ -74,7 +75,7 @@ impl Embedded {
     ///
     /// The change is made all the same.
     pub async fn put(&self, record: &Record, urgency: Urgency) -> Result<(), StoreError> {
-        self.submit(Change::Put(Box::new(record.clone())), urgency).await
+        self.submit(Request::Put(Box::new(record.clone())), urgency).await.map(drop)
     }
 
     /// Forgets a record. Forgetting an absent one is fine.
@@ -83,17 +84,21 @@ impl Embedded {
     ///
     /// The record may then still be there, or be gone, as for [`Self::put`].
     pub async fn delete(&self, id: VolumeId) -> Result<(), StoreError> {
-        self.submit(Change::Delete(id), Urgency::Release).await
+        self.submit(Request::Delete(id), Urgency::Release).await.map(drop)
     }
 
-    async fn submit(&self, change: Change, urgency: Urgency) -> Result<(), StoreError> {
+    async fn submit(&self, request: Request, urgency: Urgency) -> Result<Revision, StoreError> {
+        self.ask(|done| Job::Write { request, urgency, done }).await?
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, StoreError> {
         let (done, answer) = oneshot::channel();
         let gone = || StoreError::Write {
             path: self.path.clone(),
             reason: "the store's thread has ended".into(),
         };
-        self.jobs.send(Job { change, urgency, done }).map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        self.jobs.send(job(done)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
     }
 }
 

@@ -1,23 +1,27 @@
-//! The embedded store as the store of a cluster that has one node.
+//! The embedded store as the store of a cluster that has one node, and knows no others.
 
-use std::sync::Arc;
+use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 
-use super::Embedded;
+use super::{Embedded, Job, Request};
 use crate::{
     cluster::{Change, NodeInfo, Nodes, Store, StoreError, StoreHealth, Urgency},
     spec::VolumeName,
     volume::{NodeName, Record, Revision, VolumeId},
 };
 
+/// It is in this process: always there. Kept, so that whoever follows it waits and is not told of an
+/// end.
+static HEALTH: LazyLock<watch::Sender<StoreHealth>> =
+    LazyLock::new(|| watch::Sender::new(StoreHealth::Answers));
+static NOBODY: LazyLock<watch::Sender<Nodes>> = LazyLock::new(watch::Sender::default);
+
 #[async_trait]
 impl Store for Embedded {
     async fn create(&self, record: &Record, urgency: Urgency) -> Result<Revision, StoreError> {
-        let revision = record.revision.next();
-        self.put(&Record { revision, ..record.clone() }, urgency).await?;
-        Ok(revision)
+        self.submit(Request::Create(Box::new(record.clone())), urgency).await
     }
 
     async fn replace(
@@ -26,19 +30,21 @@ impl Store for Embedded {
         next: &Record,
         urgency: Urgency,
     ) -> Result<Revision, StoreError> {
-        self.create(next, urgency).await
+        self.submit(Request::Replace(Box::new(next.clone())), urgency).await
     }
 
     async fn delete(&self, record: &Record) -> Result<(), StoreError> {
-        Self::delete(self, record.id).await
+        let request = Request::DeleteAs(Box::new(record.clone()));
+        self.submit(request, Urgency::Release).await.map(drop)
     }
 
-    async fn read(&self, _id: VolumeId) -> Result<Option<Record>, StoreError> {
-        Ok(None)
+    async fn read(&self, id: VolumeId) -> Result<Option<Record>, StoreError> {
+        self.ask(|done| Job::Read { id, done }).await
     }
 
-    async fn named(&self, _name: &VolumeName) -> Result<Option<VolumeId>, StoreError> {
-        Ok(None)
+    async fn named(&self, name: &VolumeName) -> Result<Option<VolumeId>, StoreError> {
+        let name = name.clone();
+        self.ask(|done| Job::Named { name, done }).await
     }
 
     fn changes(&self) -> Option<mpsc::UnboundedReceiver<Change>> {
@@ -46,19 +52,22 @@ impl Store for Embedded {
     }
 
     fn health(&self) -> watch::Receiver<StoreHealth> {
-        watch::channel(StoreHealth::Answers).1
+        HEALTH.subscribe()
     }
 
     fn nodes(&self) -> watch::Receiver<Nodes> {
-        watch::channel(Arc::default()).1
+        NOBODY.subscribe()
     }
 
     async fn announce(&self, _info: &NodeInfo) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn forget_node(&self, _node: &NodeName) -> Result<(), StoreError> {
-        Ok(())
+    async fn forget_node(&self, node: &NodeName) -> Result<(), StoreError> {
+        Err(StoreError::Shared {
+            store: self.path.display().to_string(),
+            reason: format!("there is no node {node}: this hawser is in no cluster"),
+        })
     }
 
     async fn close(&self) {}

@@ -1,5 +1,6 @@
 //! Durable or refused: what a store does with changes, damage, and a full disk.
 
+mod contract;
 mod damage;
 mod full;
 mod golden;

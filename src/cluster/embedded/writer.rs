@@ -10,13 +10,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     super::{StoreError, Urgency},
-    file::{open_present, write_changes},
+    file::{open_present, read_all, write_changes},
+    index::Index,
 };
 use crate::{
     fault,
-    spec::Bytes,
+    spec::{Bytes, VolumeName},
     sys::usage,
-    volume::{Record, VolumeId},
+    volume::{Record, Revision, VolumeId},
 };
 
 /// Below this much free space only releasing changes are stored.
@@ -28,28 +29,88 @@ pub(super) enum Change {
     Delete(VolumeId),
 }
 
-/// A change, and who waits for it.
-pub(super) struct Job {
-    pub(super) change: Change,
-    pub(super) urgency: Urgency,
-    pub(super) done: oneshot::Sender<Result<(), StoreError>>,
+impl Change {
+    /// Of which record.
+    pub(super) fn id(&self) -> VolumeId {
+        match self {
+            Self::Put(record) => record.id,
+            Self::Delete(id) => *id,
+        }
+    }
 }
+
+/// What is asked to be changed.
+pub(super) enum Request {
+    /// Whatever is there.
+    Put(Box<Record>),
+    /// Whatever is there.
+    Delete(VolumeId),
+    /// Where nothing is there, and nobody has the name.
+    Create(Box<Record>),
+    /// Where the state of that revision is there, and nobody else has the name.
+    Replace(Box<Record>),
+    /// Where the state of that revision is there, or nothing.
+    DeleteAs(Box<Record>),
+}
+
+impl Request {
+    fn id(&self) -> VolumeId {
+        match self {
+            Self::Put(record)
+            | Self::Create(record)
+            | Self::Replace(record)
+            | Self::DeleteAs(record) => record.id,
+            Self::Delete(id) => *id,
+        }
+    }
+}
+
+/// What the thread is asked, and who waits for it.
+pub(super) enum Job {
+    /// The revision of what is stored then is the answer; of what is deleted, 0.
+    Write {
+        request: Request,
+        urgency: Urgency,
+        done: Done,
+    },
+    Read {
+        id: VolumeId,
+        done: oneshot::Sender<Option<Record>>,
+    },
+    Named {
+        name: VolumeName,
+        done: oneshot::Sender<Option<VolumeId>>,
+    },
+}
+
+type Done = oneshot::Sender<Result<Revision, StoreError>>;
 
 /// The thread that owns the database.
 pub(super) struct Writer {
     /// `None` after an I/O error, until it can be opened again.
     database: Option<Database>,
+    index: Index,
     path: PathBuf,
+}
+
+/// The changes of one transaction, and what to answer when it is stored.
+#[derive(Default)]
+struct Batch {
+    changes: Vec<Change>,
+    before: Vec<(VolumeId, Option<Record>)>,
+    answers: Vec<(Done, Result<Revision, StoreError>)>,
 }
 
 impl Writer {
     /// It ends when the last handle's sender is gone.
     pub(super) fn start(
         database: Database,
+        records: &[Record],
         path: &Path,
         inbox: mpsc::UnboundedReceiver<Job>,
     ) -> Result<(), StoreError> {
-        let writer = Self { database: Some(database), path: path.into() };
+        let index = Index::new(records);
+        let writer = Self { database: Some(database), index, path: path.into() };
         let thread = thread::Builder::new().name("store".into());
         thread
             .spawn(move || writer.run(inbox))
@@ -59,30 +120,72 @@ impl Writer {
 
     fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Job>) {
         while let Some(first) = inbox.blocking_recv() {
-            let mut batch = vec![first];
+            let mut jobs = vec![first];
             while let Ok(job) = inbox.try_recv() {
-                batch.push(job);
+                jobs.push(job);
             }
-            self.commit(batch);
+            let (writes, questions): (Vec<_>, Vec<_>) =
+                jobs.into_iter().partition(|job| matches!(job, Job::Write { .. }));
+            self.commit(writes);
+            for question in questions {
+                self.answer(question);
+            }
         }
     }
 
-    fn commit(&mut self, batch: Vec<Job>) {
-        let room = self.room();
-        let (batch, refused): (Vec<_>, Vec<_>) =
-            batch.into_iter().partition(|job| job.urgency == Urgency::Release || room.is_ok());
-        for job in refused {
-            answer(job.done, room.clone());
+    /// A question that came in with changes is answered after them: not older than it was asked.
+    fn answer(&self, question: Job) {
+        // The receiver is gone when the caller gave up waiting.
+        match question {
+            Job::Read { id, done } => drop(done.send(self.index.read(id))),
+            Job::Named { name, done } => drop(done.send(self.index.named(&name))),
+            Job::Write { .. } => {}
         }
-        if batch.is_empty() {
+    }
+
+    fn commit(&mut self, jobs: Vec<Job>) {
+        let mut batch = Batch::default();
+        let room = self.room();
+        for job in jobs {
+            let Job::Write { request, urgency, done } = job else { continue };
+            match &room {
+                Err(full) if urgency == Urgency::NewWork => answer(done, Err(full.clone())),
+                Ok(()) | Err(_) => self.decide(request, done, &mut batch),
+            }
+        }
+        if batch.changes.is_empty() {
+            batch.answers.into_iter().for_each(|(done, result)| answer(done, result));
             return;
         }
         fault::point("store.commit.before");
-        let result = self.write(&batch);
+        let stored = self.write(&batch.changes);
         fault::point("store.commit.after");
-        for job in batch {
-            answer(job.done, result.clone());
+        if stored.is_err() {
+            // In reverse: a record may have been changed twice.
+            for (id, before) in batch.before.into_iter().rev() {
+                self.index.restore(id, before);
+            }
         }
+        // What was refused because of a change that is not stored has no other answer either.
+        for (done, result) in batch.answers {
+            answer(done, stored.clone().and(result));
+        }
+    }
+
+    /// Decides on what those before it will have stored.
+    fn decide(&mut self, request: Request, done: Done, batch: &mut Batch) {
+        let id = request.id();
+        let before = self.index.read(id);
+        let result = self.index.change(request).map(|change| {
+            batch.before.push((id, before));
+            let revision = match &change {
+                Some(Change::Put(record)) => record.revision,
+                Some(Change::Delete(_)) | None => Revision::default(),
+            };
+            batch.changes.extend(change);
+            revision
+        });
+        batch.answers.push((done, result));
     }
 
     fn room(&self) -> Result<(), StoreError> {
@@ -96,13 +199,20 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, batch: &[Job]) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut repairs = Vec::new();
         let database = match self.database.take() {
             Some(database) => database,
             // Never made anew: it would lack every record but those of this batch.
-            None => open_present(&self.path)?,
+            None => {
+                let database = open_present(&self.path)?;
+                // What failed may be there all the same. What these changes are about, they repair.
+                repairs = self.index.repair(&read_all(&database, &self.path)?);
+                repairs.retain(|repair| changes.iter().all(|change| change.id() != repair.id()));
+                database
+            }
         };
-        match write_changes(&database, batch.iter().map(|job| &job.change)) {
+        match write_changes(&database, repairs.iter().chain(changes)) {
             Ok(()) => {
                 self.database = Some(database);
                 Ok(())
@@ -116,6 +226,6 @@ impl Writer {
 }
 
 /// The receiver is gone when the caller gave up waiting: the change stands all the same.
-fn answer(done: oneshot::Sender<Result<(), StoreError>>, result: Result<(), StoreError>) {
+fn answer(done: Done, result: Result<Revision, StoreError>) {
     let _ = done.send(result);
 }

@@ -25,20 +25,17 @@ impl Layout {
         Self { root }
     }
 
-    /// What must be there before anything else, parents first.
+    /// The znodes above the chroot, from the top: others have theirs below them, too.
+    pub(super) fn parents(&self) -> Vec<String> {
+        let slashes = self.root.match_indices('/').skip(1);
+        slashes.map(|(at, _)| self.root[..at].to_owned()).collect()
+    }
+
+    /// What must be there before anything else, from the top.
     pub(super) fn directories(&self) -> Vec<String> {
-        let mut paths: Vec<String> = self
-            .root
-            .char_indices()
-            .skip(1)
-            .filter(|(_, letter)| *letter == '/')
-            .map(|(at, _)| self.root[..at].to_owned())
-            .collect();
-        if !self.root.is_empty() {
-            paths.push(self.root.clone());
-        }
-        paths.extend([self.volumes(), self.names(), self.nodes(), self.alive(), self.changes()]);
-        paths
+        let root = (!self.root.is_empty()).then(|| self.root.clone());
+        let own = [self.volumes(), self.names(), self.nodes(), self.alive(), self.changes()];
+        root.into_iter().chain(own).collect()
     }
 
     pub(super) fn format(&self) -> String {
@@ -135,8 +132,10 @@ mod tests {
 
     #[test]
     fn directories_come_after_their_parents() {
-        let deep = Layout::new("dcos/hawser").directories();
-        assert_eq!(deep[..3], ["/dcos", "/dcos/hawser", "/dcos/hawser/volumes"]);
+        let deep = Layout::new("dcos/prod/hawser");
+        assert_eq!(deep.parents(), ["/dcos", "/dcos/prod"]);
+        assert_eq!(deep.directories()[..2], ["/dcos/prod/hawser", "/dcos/prod/hawser/volumes"]);
+        assert!(Layout::new("/hawser").parents().is_empty());
         assert_eq!(Layout::new("/").directories()[0], "/volumes");
     }
 }

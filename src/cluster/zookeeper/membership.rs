@@ -2,7 +2,10 @@
 //! a new one, says that it lives, and follows the others.
 
 use std::{
-    sync::{Arc, atomic::AtomicI64},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,9 +19,9 @@ use super::{
     layout::{FORMAT, Subject},
     session::{SessionFile, Ticket},
     shared::Shared,
-    wire::{ANY, Code, Life, Op},
+    wire::{ANY, Access, Code, Life, Op},
 };
-use crate::cluster::NodeInfo;
+use crate::cluster::{NodeInfo, StoreHealth};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -72,17 +75,26 @@ impl Membership {
                 }
                 Err(obstacle) => (obstacle, begun),
             };
-            if matches!(
-                self.shared.health.borrow().to_owned(),
-                crate::cluster::StoreHealth::Answers
-            ) {
+            if *self.shared.health.borrow() == StoreHealth::Answers {
                 pause = FIRST_PAUSE;
             }
             self.shared.away(since, obstacle.to_string());
+            self.forget_the_past();
             self.say(&obstacle.to_string());
             sleep(jittered(pause)).await;
             // So short that a session is not over only because nobody tried.
             pause = (pause * 2).min(LONGEST_PAUSE).min(self.config.session_timeout / 4);
+        }
+    }
+
+    /// A server that has less than what was seen here refuses to serve, so that nobody goes back in
+    /// time. An ensemble that was restored has less for ever. Once the session is over it is safe to
+    /// begin anew: everything is read again then, from a server that was brought up to date.
+    fn forget_the_past(&self) {
+        if let StoreHealth::Away { since } = *self.shared.health.borrow()
+            && since.elapsed() > self.config.session_timeout * 2
+        {
+            self.seen.store(0, Ordering::Relaxed);
         }
     }
 
@@ -168,8 +180,11 @@ impl Membership {
         let found = match connection.get_newest(&path).await? {
             Some((data, _)) => data,
             None => {
+                for parent in self.shared.layout.parents() {
+                    connection.ensure(&parent, Access::Everybody).await?;
+                }
                 for directory in self.shared.layout.directories() {
-                    connection.ensure(&directory).await?;
+                    connection.ensure(&directory, connection.access).await?;
                 }
                 // The last of all: what has a format is complete.
                 let format = FORMAT.to_string().into_bytes();

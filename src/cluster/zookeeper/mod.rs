@@ -14,7 +14,7 @@
 //! is one `multi`: the record by its version, its names, an entry in the log. A node watches `/changes`
 //! and `/alive` and nothing else; what the log does not tell any more is read anew.
 //!
-//! The session is kept over a restart of the daemon (`session`): dropping or [closing](Store::close)
+//! The session is kept over a restart of the daemon (`session`): dropping or [closing](super::Store::close)
 //! this ends the connection and not the session, so that an upgrade is not taken for a death. A node
 //! that is gone for good is forgotten by an operator.
 //!

@@ -20,6 +20,9 @@ use crate::{
     volume::{Record, Revision, VolumeId},
 };
 
+/// A server ends the connection on which a megabyte or more comes.
+const LARGEST: usize = 1_000_000;
+
 /// What is in a volume's znode.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,10 +112,7 @@ impl<'a> Write<'a> {
     fn ops(&self, store: &ZooKeeper) -> Result<Vec<Op>, Trouble> {
         let layout = &store.shared.layout;
         let (path, version) = (layout.volume(self.volume()), self.version()?);
-        let data = |record: &Record| {
-            serde_json::to_vec(&Stored { write: self.id, record: record.shared() })
-                .map_err(|error| store.shared.refusal(&error))
-        };
+        let data = |record: &Record| self.data(record).map_err(|why| store.shared.refusal(&why));
         let mut ops = vec![match self.kind {
             Kind::Create(record) => {
                 Op::Create { path, data: data(record)?, life: Life::Persistent }
@@ -129,6 +129,19 @@ impl<'a> Write<'a> {
         ops.extend(back.map(|name| Op::Delete { path: layout.name(name), version: ANY }));
         ops.push(store.shared.change(&Subject::Volume(self.volume())));
         Ok(ops)
+    }
+
+    fn data(&self, record: &Record) -> Result<Vec<u8>, String> {
+        let stored = Stored { write: self.id, record: record.shared() };
+        let data = serde_json::to_vec(&stored).map_err(|error| error.to_string())?;
+        if data.len() > LARGEST {
+            return Err(format!(
+                "the record of volume {} is {} bytes long, and ZooKeeper takes no more than {LARGEST}: give it fewer or shorter labels",
+                record.name,
+                data.len()
+            ));
+        }
+        Ok(data)
     }
 
     /// Tries once.

@@ -4,8 +4,8 @@ use super::{
     connection::{Connection, Failure},
     jute::{In, Out},
     wire::{
-        ANY, CREATE, Code, DELETE, Done, GET_CHILDREN, GET_DATA, Life, MULTI, Op, Refused, SYNC,
-        Stat, multi, multi_answer,
+        ANY, Access, CREATE, Code, DELETE, Done, GET_CHILDREN, GET_DATA, Life, MULTI, Op, Refused,
+        SYNC, Stat, multi, multi_answer,
     },
 };
 
@@ -49,11 +49,16 @@ impl Connection {
         Ok(In::new(&self.call(GET_CHILDREN, body).await?).texts()?)
     }
 
-    /// Makes a znode, whether or not it is there already.
-    pub(super) async fn ensure(&self, path: &str) -> Result<(), Failure> {
-        match self.create(path, &[], Life::Persistent).await {
-            Err(Failure::Refused(Code::NodeExists)) => Ok(()),
-            result => result,
+    /// Makes a znode where it is not there. It is looked for first: who may not make any below its
+    /// parent is told so, even if it is there.
+    pub(super) async fn ensure(&self, path: &str, access: Access) -> Result<(), Failure> {
+        if self.get(path).await?.is_some() {
+            return Ok(());
+        }
+        let op = Op::Create { path: path.into(), data: Vec::new(), life: Life::Persistent };
+        match self.call(CREATE, op.body(access)).await {
+            Ok(_) | Err(Failure::Refused(Code::NodeExists)) => Ok(()),
+            Err(failure) => Err(failure),
         }
     }
 

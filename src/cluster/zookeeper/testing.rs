@@ -40,6 +40,13 @@ impl World {
         Self { server: Server::start(&dir.path().join("server")), dir }
     }
 
+    /// The server begins anew, with nothing.
+    pub(super) fn lose_the_data(&mut self) {
+        self.server.kill();
+        std::fs::remove_dir_all(self.dir.path().join("server/data")).unwrap();
+        self.server.restart();
+    }
+
     pub(super) fn config(&self, name: &str) -> ZooKeeperConfig {
         let state_dir = self.dir.path().join(format!("state-{name}"));
         std::fs::create_dir_all(&state_dir).unwrap();

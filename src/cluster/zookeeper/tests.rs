@@ -1,7 +1,13 @@
 //! On a real ZooKeeper, which is stopped, killed, frozen and cut off.
 
-use super::{testing::*, *};
-use crate::cluster::{Store, conformance};
+mod changes;
+mod faults;
+mod figures;
+mod nodes;
+mod refused;
+
+use super::testing::World;
+use crate::cluster::conformance;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_the_contract() {

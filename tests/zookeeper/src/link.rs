@@ -14,10 +14,21 @@ enum Mode {
     Carries,
     /// Connections are taken and stay, and nothing goes through: it waits until it is healed.
     Cut,
+    /// Requests go through, and answers do not: they wait until it is healed.
+    Mute,
     /// No connection is served, those that were are closed.
     Refuses,
     /// Over.
     Gone,
+}
+
+/// Whose words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The client's.
+    There,
+    /// The server's.
+    Back,
 }
 
 #[derive(Debug)]
@@ -72,6 +83,11 @@ impl Link {
         self.set(Mode::Cut);
     }
 
+    /// What the client says goes through, and what the server says does not.
+    pub fn mute(&self) {
+        self.set(Mode::Mute);
+    }
+
     /// Closes all connections, and each new one at once: as a server that is down.
     pub fn refuse(&self) {
         self.set(Mode::Refuses);
@@ -107,13 +123,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while the link is cut; whether it carries then.
-    fn carries(&self) -> bool {
+    /// Waits while nothing goes through that way; whether it does then.
+    fn carries(&self, way: Way) -> bool {
         let mut state = self.lock();
-        while state.mode == Mode::Cut {
+        while state.mode == Mode::Cut || (state.mode == Mode::Mute && way == Way::Back) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.mode == Mode::Carries
+        matches!(state.mode, Mode::Carries | Mode::Mute)
     }
 
     fn listen(self: Arc<Self>, listener: &TcpListener, server: &str) {
@@ -121,7 +137,7 @@ impl Shared {
             let mode = self.lock().mode;
             match (mode, client) {
                 (Mode::Gone, _) => return,
-                (Mode::Carries | Mode::Cut, Ok(client)) => {
+                (Mode::Carries | Mode::Cut | Mode::Mute, Ok(client)) => {
                     let (link, server) = (Arc::clone(&self), server.to_owned());
                     thread::spawn(move || link.connect(client, &server));
                 }
@@ -131,7 +147,7 @@ impl Shared {
     }
 
     fn connect(self: Arc<Self>, client: TcpStream, server: &str) {
-        if !self.carries() {
+        if !self.carries(Way::There) {
             return;
         }
         let Ok(server) = TcpStream::connect(server) else { return };
@@ -141,19 +157,19 @@ impl Shared {
         let (Ok(to_client), Ok(to_server), Ok(seen), Ok(also)) = copies else { return };
         self.lock().open.extend([seen, also]);
         let back = Arc::clone(&self);
-        thread::spawn(move || back.carry(server, to_client));
-        self.carry(client, to_server);
+        thread::spawn(move || back.carry(Way::Back, server, to_client));
+        self.carry(Way::There, client, to_server);
     }
 
-    fn carry(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn carry(&self, way: Way, mut from: TcpStream, mut to: TcpStream) {
         let mut bytes = [0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut bytes) {
-            if !self.carries() || to.write_all(&bytes[..count]).is_err() {
+            if !self.carries(way) || to.write_all(&bytes[..count]).is_err() {
                 break;
             }
         }
         // An end is news, too: it does not pass a cut.
-        self.carries();
+        self.carries(way);
         let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
     }
 }

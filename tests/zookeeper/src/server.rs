@@ -199,12 +199,11 @@ impl Drop for ZooKeeper {
     }
 }
 
-/// Ticks of 100 ms, so that sessions end when a test wants them to and not a second later. Without
-/// `forceSync` a write need not reach the disk: a killed process loses nothing by it.
+/// Ticks of 100 ms, so that sessions end when a test wants them to and not a second later.
 fn configuration(dir: &Path, address: SocketAddr) -> String {
     format!(
         "dataDir={}\nclientPortAddress={}\nclientPort={}\ntickTime=100\nminSessionTimeout=400\n\
-         maxSessionTimeout=120000\nmaxClientCnxns=0\nadmin.enableServer=false\nforceSync=no\n\
+         maxSessionTimeout=120000\nmaxClientCnxns=0\nadmin.enableServer=false\n\
          preAllocSize=1024\n4lw.commands.whitelist=ruok,mntr,cons,wchs\n",
         dir.join("data").display(),
         address.ip(),

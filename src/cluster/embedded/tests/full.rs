@@ -4,6 +4,7 @@
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::*;
+use crate::cluster::{Store, conformance};
 
 /// A file system of its own for the state directory.
 struct SmallDisk(TempDir);
@@ -110,6 +111,30 @@ async fn a_change_that_failed_leaves_the_stored_record_as_it_was() {
     disk.free();
 
     assert_eq!(disk.stored(store), [used_record()]);
+}
+
+/// As a commit would leave it whose error came after its bytes.
+#[tokio::test]
+async fn a_change_that_failed_and_is_there_all_the_same_is_made_from_the_same_state_again() {
+    let disk = SmallDisk::new();
+    let store = disk.open();
+    let before = conformance::created(&store, &used_record()).await;
+    disk.fill(Bytes::ZERO);
+    let failed = large(conformance::owned(&before, "a"));
+    store.replace(&before, &failed, Urgency::Release).await.unwrap_err();
+    store.create(&large(numbered(1)), Urgency::Release).await.unwrap_err();
+    disk.free();
+    let ghost = Record { revision: before.revision.next(), ..failed };
+    write_all(disk.path(), &[ghost, numbered(1)]).unwrap();
+
+    assert_eq!(store.read(before.id).await.unwrap(), Some(before.clone()));
+    let other = Record { id: VolumeId::random(), ..numbered(1) };
+    let other = conformance::created(&store, &other).await;
+    let next = conformance::owned(&before, "b");
+    let revision = store.replace(&before, &next, Urgency::NewWork).await.unwrap();
+    let mut stored = disk.stored(store);
+    stored.sort_by_key(|record| record.revision);
+    assert_eq!(stored, [other, Record { revision, ..next }]);
 }
 
 /// Made anew, it would have this one record and none of the others.
