@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
-    Engine, LONG, SHORT,
+    Engine, LONG, Removal, SHORT,
     error::EngineError,
     message::{Forget, Message},
-    neighbours::{DrainRequest, Drained, Effort, MoveRequest, Presence, ReleaseRequest, Released},
+    neighbours::{
+        DrainRequest, Drained, Effort, MoveRequest, Presence, ReleaseRequest, Released,
+        RemoveRequest,
+    },
     registry::Handle,
     view::View,
 };
@@ -203,6 +206,32 @@ impl Engine {
         self.refuse_drained("move", name)?;
         let ask = |reply| Message::Take { effort, reply };
         Self::ask(&self.named(name)?, "move", name, LONG, ask).await
+    }
+
+    /// The other node that alone can do anything with the volume, if that is so: its disk has it.
+    pub(super) fn only_on(&self, handle: &Handle) -> Option<NodeName> {
+        let me = self.shared.store.me()?;
+        let record = &handle.view().record;
+        let owner = record.lease.owner.as_ref().filter(|owner| owner.node != me.node)?;
+        let local = record.spec.backend.kind() == BackendKind::Local;
+        local.then(|| owner.node.clone())
+    }
+
+    pub(super) async fn remove_on(
+        &self,
+        node: &NodeName,
+        volume: &VolumeName,
+        when: Removal,
+    ) -> Result<(), EngineError> {
+        let failed = |why: String| EngineError::Neighbour { op: "remove", node: node.clone(), why };
+        if self.shared.store.session(node) == Session::Over {
+            return Err(failed(format!(
+                "the volume {volume} is on a disk of that node, which is away: remove it when the node is back, or forget the node with `hawser node rm`"
+            )));
+        }
+        let (info, request) = (self.node(node)?, RemoveRequest { volume: volume.clone(), when });
+        let neighbours = self.shared.neighbours.as_ref().ok_or(EngineError::NoCluster)?;
+        neighbours.remove(&info, &request).await.map_err(|error| failed(error.to_string()))
     }
 
     fn node(&self, name: &NodeName) -> Result<NodeInfo, EngineError> {

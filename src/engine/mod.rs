@@ -30,6 +30,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -42,7 +43,7 @@ pub use imports::ImportAs;
 pub use message::{Checked, Forget, Grown, MountGrant};
 pub use neighbours::{
     DrainRequest, Drained, Effort, MoveRequest, NeighbourError, Neighbours, Presence,
-    ReleaseRequest, Released,
+    ReleaseRequest, Released, RemoveRequest,
 };
 pub use recover::{StartError, ext4_online_grow};
 pub use snapshots::{Consistency, Taken};
@@ -123,7 +124,8 @@ impl Shared {
 }
 
 /// When a removed volume's data is deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Removal {
     /// As the configuration says: usually after the undelete window.
     ByPolicy,
@@ -254,6 +256,9 @@ impl Engine {
     /// Nothing was changed then.
     pub async fn remove(&self, name: &VolumeName, when: Removal) -> Result<(), EngineError> {
         let Some(handle) = self.shared.registry.by_name(name) else { return Ok(()) };
+        if let Some(node) = self.only_on(&handle) {
+            return self.remove_on(&node, name, when).await;
+        }
         let settings = &self.shared.settings;
         let window = match when {
             Removal::Now => SignedDuration::ZERO,

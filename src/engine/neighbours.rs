@@ -5,6 +5,7 @@ use std::{error::Error, fmt::Debug, time::Duration};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::Removal;
 use crate::{
     cluster::NodeInfo,
     spec::VolumeName,
@@ -69,6 +70,15 @@ pub struct MoveRequest {
     pub effort: Effort,
 }
 
+/// A volume is to be removed that only the node that is asked can remove: it is on its own disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveRequest {
+    /// Which.
+    pub volume: VolumeName,
+    /// When its data goes.
+    pub when: Removal,
+}
+
 /// Whether a node takes volumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainRequest {
@@ -115,6 +125,13 @@ pub trait Neighbours: Send + Sync + Debug {
     ///
     /// Where it does not get it, or does not answer: it may get it all the same.
     async fn take(&self, node: &NodeInfo, request: &MoveRequest) -> Result<(), NeighbourError>;
+
+    /// Has a node remove a volume.
+    ///
+    /// # Errors
+    ///
+    /// Where it refuses, or does not answer: it may be removed all the same.
+    async fn remove(&self, node: &NodeInfo, request: &RemoveRequest) -> Result<(), NeighbourError>;
 
     /// Has a node give its volumes free, or take volumes again.
     ///

@@ -2,6 +2,7 @@
 //! a new one, says that it lives, and follows the others.
 
 use std::{
+    fs, io,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -21,7 +22,10 @@ use super::{
     shared::Shared,
     wire::{ANY, Access, Code, Life, Op},
 };
-use crate::cluster::{NodeInfo, StoreHealth};
+use crate::{
+    cluster::{NodeInfo, StoreHealth},
+    sys::durable,
+};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -51,6 +55,12 @@ enum Obstacle {
         "its layout is format {0} and this hawser reads format {FORMAT}: run the same version of hawser on all nodes, or give this cluster another chroot"
     )]
     Format(String),
+    #[error(
+        "it is the store of another cluster ({found}; this node's records are of {known}): it was wiped, or cluster.zookeeper names another one. Nothing was changed. Restore it; or, to bring this node's volumes into it, delete {file} and start hawser again"
+    )]
+    OtherCluster { found: Uuid, known: String, file: String },
+    #[error("which cluster this node belongs to cannot be kept: {0}")]
+    Identity(#[from] io::Error),
 }
 
 type Events = mpsc::UnboundedReceiver<String>;
@@ -187,7 +197,7 @@ impl Membership {
                     connection.ensure(&directory, connection.access).await?;
                 }
                 // The last of all: what has a format is complete.
-                let format = FORMAT.to_string().into_bytes();
+                let format = format!("{FORMAT} {}", Uuid::new_v4()).into_bytes();
                 match connection.create(&path, &format, Life::Persistent).await {
                     Ok(()) => format,
                     Err(Failure::Refused(Code::NodeExists)) => connection
@@ -199,10 +209,30 @@ impl Membership {
                 }
             }
         };
-        if found == FORMAT.to_string().as_bytes() {
+        let found = String::from_utf8_lossy(&found);
+        let parts = found.split_once(' ').and_then(|(format, id)| Some((format, id.parse().ok()?)));
+        match parts {
+            Some((format, id)) if format == FORMAT.to_string() => self.check_cluster(id),
+            Some(_) | None => Err(Obstacle::Format(found.into_owned())),
+        }
+    }
+
+    /// Records that are not there were deleted, unless it is another store: then this node would forget
+    /// volumes that exist.
+    fn check_cluster(&self, found: Uuid) -> Result<(), Obstacle> {
+        let file = self.config.state_dir.join("cluster-id");
+        let known = match fs::read_to_string(&file) {
+            Ok(known) => known,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                durable::create(&file, found.to_string().as_bytes(), 0o600)?;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if known == found.to_string() {
             return Ok(());
         }
-        Err(Obstacle::Format(String::from_utf8_lossy(&found).into_owned()))
+        Err(Obstacle::OtherCluster { found, known, file: file.display().to_string() })
     }
 
     /// Says that this node lives. While another session has its name, it waits: that one may be another

@@ -1,7 +1,8 @@
 //! The cluster's store: records and nodes in a ZooKeeper ensemble, of version 3.4 or later.
 //!
 //! ```text
-//! /format                        "1": the layout below; another number is refused
+//! /format                        "1 <uuid>": the layout below, and which cluster this is; another
+//!                                number is refused, and so is another cluster than before
 //! /volumes/<uuid>                {"write": <id of the write>, "record": Record::shared()}
 //! /names/<name>                  the uuid of the volume that has it
 //! /nodes/<name>                  NodeInfo, as JSON; stays when the node is gone

@@ -10,7 +10,7 @@ use crate::{
     cluster::NodeInfo,
     engine::{
         DrainRequest, Drained, MoveRequest, NeighbourError, Neighbours, Presence, ReleaseRequest,
-        Released,
+        Released, RemoveRequest,
     },
     peer::{PeerError, Peers},
     volume::VolumeId,
@@ -81,6 +81,10 @@ impl Neighbours for PeerPort {
 
     async fn take(&self, node: &NodeInfo, request: &MoveRequest) -> Result<(), NeighbourError> {
         self.call(node, "/take", request, LONG).await
+    }
+
+    async fn remove(&self, node: &NodeInfo, request: &RemoveRequest) -> Result<(), NeighbourError> {
+        self.call(node, "/remove", request, LONG).await
     }
 
     async fn drain(

@@ -5,6 +5,7 @@
 //! | `POST /release` | lets go of a volume that nobody uses here |
 //! | `POST /presence` | what this node has of a volume |
 //! | `POST /take` | gets a volume to this node |
+//! | `POST /remove` | removes a volume that is on this node's own disk |
 //! | `POST /drain` | gives this node's volumes free, and takes no more |
 
 mod client;
@@ -22,7 +23,8 @@ pub use client::PeerPort;
 
 use crate::{
     engine::{
-        DrainRequest, Drained, Engine, EngineError, MoveRequest, Presence, ReleaseRequest, Released,
+        DrainRequest, Drained, Engine, EngineError, MoveRequest, Presence, ReleaseRequest,
+        Released, RemoveRequest,
     },
     peer::{PeerNode, RefusalResponse},
     volume::VolumeId,
@@ -40,6 +42,7 @@ pub fn router(engine: Engine) -> Router {
         .route("/release", post(release))
         .route("/presence", post(presence))
         .route("/take", post(take))
+        .route("/remove", post(remove))
         .route("/drain", post(drain))
         .with_state(engine)
 }
@@ -84,6 +87,10 @@ async fn presence(
 
 async fn take(State(engine): State<Engine>, Json(request): Json<MoveRequest>) -> Answer<()> {
     Ok(Json(engine.take(&request.volume, request.effort).await?))
+}
+
+async fn remove(State(engine): State<Engine>, Json(request): Json<RemoveRequest>) -> Answer<()> {
+    Ok(Json(engine.remove(&request.volume, request.when).await?))
 }
 
 async fn drain(State(engine): State<Engine>, Json(request): Json<DrainRequest>) -> Answer<Drained> {

@@ -121,14 +121,27 @@ async fn a_record_that_zookeeper_would_not_take_is_refused_before_it_is_sent() {
     assert_eq!(*a.health().borrow(), StoreHealth::Answers);
 }
 
-/// It knows less than the nodes have seen, and they come in all the same.
+/// Else every node would forget its volumes.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ensemble_that_was_made_anew_is_used() {
+async fn an_ensemble_that_lost_its_data_is_another_cluster_until_an_operator_says_otherwise() {
     let mut world = World::new();
     let a = world.join("a").await;
     let lost = created(&*a, &volume()).await;
     world.lose_the_data();
     eventually("it is away", async || *a.health().borrow() != StoreHealth::Answers).await;
+    let mut reason = String::new();
+    for _ in 0..600 {
+        let error = a.create(&volume(), Urgency::NewWork).await.unwrap_err();
+        reason = error.to_string();
+        if reason.contains("the store of another cluster") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let file = world.config("a").state_dir.join("cluster-id");
+    assert!(reason.contains(&file.display().to_string()), "{reason}");
+
+    std::fs::remove_file(file).unwrap();
     answers(&*a).await;
     assert_eq!(a.read(lost.id).await.unwrap(), None);
     created(&*a, &volume()).await;
