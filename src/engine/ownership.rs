@@ -72,6 +72,7 @@ impl Shared {
         let deadline = Instant::now() + PATIENCE;
         let mut pause = FIRST_PAUSE;
         let mut facts = None;
+        let mut said = None;
         loop {
             let record = match self.store.read(known.id).await {
                 Ok(Some(record)) => record,
@@ -104,8 +105,9 @@ impl Shared {
                 if Instant::now() + pause > deadline {
                     return Err(NotHad(obstacle).into());
                 }
-                if pause == FIRST_PAUSE {
+                if said.as_ref() != Some(&obstacle) {
                     tracing::info!(volume = %record.name, %obstacle, "waiting for the volume");
+                    said = Some(obstacle);
                 }
             }
             sleep(pause).await;

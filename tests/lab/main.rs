@@ -14,6 +14,7 @@
     reason = "test code runs programs, writes scratch files, and fails by panicking"
 )]
 
+mod cluster;
 mod docker;
 mod ebs;
 mod harness;

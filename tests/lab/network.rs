@@ -1,6 +1,6 @@
 //! The lab's own promises of the network: each cut cuts what it says and nothing else.
 
-use crate::harness::{Cloud, Lab, Machine, Service, ZooKeeper};
+use crate::harness::{Cloud, Lab, Machine, Service};
 
 #[test]
 #[ignore = "a part of `make lab`"]
@@ -8,7 +8,7 @@ fn each_cut_of_the_network_cuts_what_it_says_and_nothing_else() {
     let (lab, [a, b, c]) = Lab::start("network", ["a", "b", "c"]);
     let machines = [&a, &b, &c];
     let _cloud = Cloud::start(&lab, machines);
-    let _zookeeper = ZooKeeper::start(&lab, machines);
+    let _zookeeper = lab.zookeeper(machines);
 
     lab.step("all reach all");
     for machine in machines {

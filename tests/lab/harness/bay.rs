@@ -90,6 +90,13 @@ impl Bay {
         state.slots = Default::default();
     }
 
+    /// Through which servers this machine can write now, and to which volumes.
+    pub(super) fn served(&self) -> Vec<(String, String)> {
+        let state = self.state();
+        let serves = state.slots.iter().flatten().filter(|plugged| plugged.server.is_some());
+        serves.map(|plugged| (plugged.volume.clone(), plugged.id.clone())).collect()
+    }
+
     /// A volume is attached.
     pub(super) fn plug(&self, volume: &str, serial: &str, image: &Path) -> io::Result<()> {
         let source = Source { serial: serial.to_owned(), image: image.to_owned() };

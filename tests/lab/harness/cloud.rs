@@ -14,7 +14,7 @@ use ec2_fake::{
     Attach, Controls, Fake, FakeConfig, InstanceSpec, InstanceState, Machines, Plug, Unplugged,
 };
 
-use super::{Lab, Machine, PATIENCE, Service, bay::Bay, eventually};
+use super::{Lab, Machine, PATIENCE, Service, bay::Bay, eventually, witness::Witness};
 
 /// All machines are there.
 const ZONE: &str = "us-east-1a";
@@ -22,6 +22,7 @@ const ZONE: &str = "us-east-1a";
 /// A running EC2.
 pub(crate) struct Cloud {
     fake: Fake,
+    bays: Bays,
 }
 
 impl Cloud {
@@ -30,19 +31,20 @@ impl Cloud {
     #[track_caller]
     pub(crate) fn start<const N: usize>(lab: &Lab, machines: [&Machine; N]) -> Self {
         let bays = machines.map(|machine| (instance(machine), Arc::clone(&machine.bay)));
+        let bays = Bays(bays.into());
         let specs = machines.map(|machine| {
             let id = instance(machine);
             // Less than a bay has places: one that is still held does not refuse the next volume.
             InstanceSpec { id, max_attachments: 6, ..InstanceSpec::new(ZONE) }
         });
         let mut config = FakeConfig::new(lab.dir.join("ec2"));
-        config.attach = Attach::Machines(Arc::new(Bays(bays.into())));
+        config.attach = Attach::Machines(Arc::new(bays.clone()));
         config.instance = specs[0].clone();
         let fake = Fake::start(config);
         for spec in specs.into_iter().skip(1) {
             fake.add_instance(spec).unwrap();
         }
-        let cloud = Self { fake };
+        let cloud = Self { fake, bays };
         machines.iter().for_each(|machine| cloud.offer_to(machine));
         cloud
     }
@@ -65,6 +67,11 @@ impl Cloud {
     /// says so here, when EC2 is to know.
     pub(crate) fn says(&self, machine: &Machine, state: InstanceState) {
         self.instance_state(&instance(machine), state);
+    }
+
+    /// Looks at it from a thread of its own.
+    pub(super) fn watch(&self) -> Witness {
+        Witness::start((*self.fake).clone(), self.bays.0.clone())
     }
 
     /// Attaches a volume, as `aws ec2 attach-volume` does.
@@ -126,7 +133,7 @@ impl Deref for Cloud {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Bays(BTreeMap<String, Arc<Bay>>);
 
 impl Bays {

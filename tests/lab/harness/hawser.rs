@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Machine, Outcome, PATIENCE};
+use super::{Job, Machine, Outcome, PATIENCE};
 
 /// Docker waits this long for an answer to Create and Mount.
 const DOCKER_WAITS: Duration = Duration::from_secs(120);
@@ -20,6 +20,12 @@ impl Machine {
     /// Writes the configuration file and starts the daemon; it logs to the machine's console.
     #[track_caller]
     pub(crate) fn start_hawser(&self, configuration: &str) {
+        self.wait(&self.begin_hawser(configuration), PATIENCE).ok();
+    }
+
+    /// The same, without waiting: several machines start it at once.
+    #[track_caller]
+    pub(super) fn begin_hawser(&self, configuration: &str) -> Job {
         let write = "mkdir -p /etc/hawser; printf '%s' \"$1\" >/etc/hawser/hawser.toml";
         self.sh_with(write, &[configuration]).ok();
         let serve = "socket=$1; shift
@@ -33,7 +39,7 @@ impl Machine {
         let environment = self.environment.borrow();
         let parameters: Vec<_> =
             [SOCKET].into_iter().chain(environment.iter().map(|it| &**it)).collect();
-        self.sh_with(serve, &parameters).ok();
+        self.spawn(&[&["/bin/sh", "-c", serve, "sh"], &*parameters].concat())
     }
 
     /// Kills the daemon, which can do nothing about it.
@@ -80,6 +86,12 @@ impl Machine {
     /// One call of Docker's that has to be answered within this time, whatever the answer.
     #[track_caller]
     pub(crate) fn try_plugin(&self, method: &str, body: &Value, limit: Duration) -> Value {
+        self.answer(&self.call(method, body, limit))
+    }
+
+    /// Begins a call of Docker's; [`Machine::answer`] has the answer.
+    #[track_caller]
+    pub(crate) fn call(&self, method: &str, body: &Value, limit: Duration) -> Job {
         let url = format!("http://plugin/{method}");
         let (limit, body) = (limit.as_secs().to_string(), body.to_string());
         let argv = [
@@ -93,8 +105,14 @@ impl Machine {
             &body,
             &url,
         ];
-        let answer = self.wait(&self.spawn(&argv), DOCKER_WAITS + PATIENCE).ok();
-        serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{method}: no JSON: {answer}"))
+        self.spawn(&argv)
+    }
+
+    /// The answer to a call that was begun.
+    #[track_caller]
+    pub(crate) fn answer(&self, call: &Job) -> Value {
+        let answer = self.wait(call, DOCKER_WAITS + PATIENCE).ok();
+        serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{}: no JSON: {answer}", call.what))
     }
 
     /// `VolumeDriver.Create` with options.
@@ -106,8 +124,27 @@ impl Machine {
     /// `VolumeDriver.Mount` for the task of this id: the path.
     #[track_caller]
     pub(crate) fn mount_volume(&self, name: &str, id: &str) -> String {
-        let answer = self.plugin("VolumeDriver.Mount", &json!({"Name": name, "ID": id}));
+        self.mounted(&self.begin_mount(name, id))
+    }
+
+    /// Begins `VolumeDriver.Mount`, which [`Machine::mounted`] waits for.
+    #[track_caller]
+    pub(crate) fn begin_mount(&self, name: &str, id: &str) -> Job {
+        self.call("VolumeDriver.Mount", &json!({"Name": name, "ID": id}), DOCKER_WAITS)
+    }
+
+    /// The path, once a mount that was begun has succeeded.
+    #[track_caller]
+    pub(crate) fn mounted(&self, mount: &Job) -> String {
+        let answer = self.answer(mount);
+        assert!(is_success(&answer), "a mount on {}: {answer}", self.name);
         answer["Mountpoint"].as_str().expect("Mount answers with a path").to_owned()
+    }
+
+    /// Why a mount has to be refused.
+    #[track_caller]
+    pub(crate) fn mount_err(&self, name: &str, id: &str) -> String {
+        self.plugin_err("VolumeDriver.Mount", &json!({"Name": name, "ID": id}))
     }
 
     /// `VolumeDriver.Unmount` for the task of this id.

@@ -3,6 +3,7 @@
 mod agent;
 mod bay;
 mod cloud;
+mod cluster;
 mod disk;
 mod docker;
 mod filer;
@@ -18,8 +19,8 @@ mod power;
 mod proxy;
 mod stamps;
 mod switch;
+mod witness;
 mod writer;
-mod zookeeper;
 
 use std::{
     cell::RefCell,
@@ -31,15 +32,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent::{Job, Outcome};
+pub(crate) use agent::{Job, Outcome};
 pub(crate) use cloud::{Cloud, Detach};
+pub(crate) use cluster::{Cluster, SESSION};
 pub(crate) use disk::Disk;
 pub(crate) use docker::SLOW;
 pub(crate) use machine::Machine;
 pub(crate) use power::Link;
 pub(crate) use proxy::Service;
 pub(crate) use stamps::Stamps;
-pub(crate) use zookeeper::ZooKeeper;
 
 /// How long anything that goes well may take on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -140,6 +141,9 @@ impl Drop for Lab {
 /// The last lines of each log, and where the rest is.
 fn print_ends(logs: &Path) {
     for log in fs::read_dir(logs).into_iter().flatten().flatten() {
+        if log.path().is_dir() {
+            continue;
+        }
         let text = fs::read(log.path()).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let skipped = text.lines().count().saturating_sub(60);

@@ -9,15 +9,21 @@ impl Machine {
     /// EBS volumes keep what they acknowledged, and EC2 does not know of it before it is told.
     #[track_caller]
     pub(crate) fn lose_power(&self, disks: &[&Disk]) {
-        let mut live = self.live.borrow_mut().take().expect("the machine is on");
-        let mut attached: Vec<_> = live.slots.iter().flatten().cloned().collect();
+        let mut attached: Vec<_> = self.live().slots.iter().flatten().cloned().collect();
         let mut given: Vec<_> = disks.iter().map(|disk| disk.serial.clone()).collect();
         attached.sort();
         given.sort();
         assert_eq!(given, attached, "the disks that {} has", self.name);
+        self.crash();
+        disks.iter().for_each(|disk| disk.lose_cache());
+    }
+
+    /// It ends in the middle of everything: its memory is lost, and its disks have what they were given.
+    #[track_caller]
+    pub(crate) fn crash(&self) {
+        let mut live = self.live.borrow_mut().take().expect("the machine is on");
         live.qemu.kill().unwrap();
         live.qemu.wait().unwrap();
-        disks.iter().for_each(|disk| disk.lose_cache());
         self.bay.power_off();
     }
 

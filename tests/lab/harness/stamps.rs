@@ -1,7 +1,7 @@
 //! Stamps: who wrote, at which epoch, and the how manieth it was (tests/lab/guest/stamp.py). They show,
 //! on the disk itself, that nothing acknowledged is lost and that there are never two writers.
 
-use std::{fmt, fs::File, os::unix::fs::FileExt, path::Path};
+use std::{fmt, fs::File, os::unix::fs::FileExt, path::Path, process::Command};
 
 use super::{Job, Machine};
 
@@ -45,6 +45,17 @@ impl Stamps {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let stamp = |line| Stamp::parse(line).unwrap_or_else(|| panic!("no stamp: {line:?}"));
         Self(whole.lines().map(stamp).collect())
+    }
+
+    /// Those of the file in a volume's directory, by looking into the image, which no machine has mounted.
+    #[track_caller]
+    pub(crate) fn in_image(image: &Path) -> Self {
+        let mut command = Command::new("debugfs");
+        let output = command.args(["-R", "cat /data/stamps"]).arg(image).output();
+        let output = output.expect("e2fsprogs are there");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(!text.is_empty(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Self::parse(&text)
     }
 
     /// Those of an epoch on a disk, by looking into its image.

@@ -51,6 +51,11 @@ impl Machine {
         acknowledged
     }
 
+    /// How often it has printed this; hawser's log is among what it prints.
+    pub(crate) fn said(&self, text: &str) -> usize {
+        self.printed().matches(text).count()
+    }
+
     fn printed(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.console()).unwrap()).into_owned()
     }
