@@ -19,7 +19,7 @@ impl World {
     #[track_caller]
     pub(crate) fn on(mut self, config: FakeConfig) -> Self {
         let fake = Fake::start(config);
-        for (key, value) in on_ebs::settings(&fake) {
+        for (key, value) in on_ebs::settings(&fake, &fake.first_instance()) {
             self.set(key, &value);
         }
         self.cloud = Some(fake);

@@ -102,6 +102,19 @@ impl World {
         }
     }
 
+    /// Whether the daemon was started and not ended since.
+    #[allow(dead_code, reason = "by the suite of clusters, which shares this harness")]
+    pub(crate) const fn runs(&self) -> bool {
+        self.daemon.is_some()
+    }
+
+    /// Has the daemon stand still, or go on.
+    #[track_caller]
+    #[allow(dead_code, reason = "by the suite of clusters, which shares this harness")]
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(pid_of(self.daemon.as_ref().expect("the daemon runs")), signal).unwrap();
+    }
+
     /// SIGKILL.
     #[track_caller]
     pub(crate) fn kill9(&mut self) {

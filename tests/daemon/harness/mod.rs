@@ -38,6 +38,8 @@ pub(crate) use daemon::Start;
 pub(crate) use http::{Connection, Reply};
 #[allow(unused_imports, reason = "not by the crash suite, which shares this harness")]
 pub(crate) use kernel::is_mount_point;
+#[allow(unused_imports, reason = "by the suite of clusters, which shares this harness")]
+pub(crate) use on_ebs::settings as cloud_settings;
 #[allow(unused_imports, reason = "by the NFS suites, which share this harness")]
 pub(crate) use on_nfs::settings as filer_settings;
 

@@ -1,10 +1,9 @@
 //! The settings that put a daemon on an instance of the EC2 fake, for all suites that have one.
 
-use ec2_fake::Fake;
+use ec2_fake::{Fake, InstanceSpec};
 
 /// Keys and values; EBS is the default backend.
-pub(crate) fn settings(fake: &Fake) -> Vec<(&'static str, String)> {
-    let instance = fake.first_instance();
+pub(crate) fn settings(fake: &Fake, instance: &InstanceSpec) -> Vec<(&'static str, String)> {
     let play = fake.play_dir(&instance.id);
     vec![
         ("daemon.cluster", "test".to_owned()),
@@ -13,8 +12,8 @@ pub(crate) fn settings(fake: &Fake) -> Vec<(&'static str, String)> {
         ("backends.ebs.endpoint", fake.endpoint()),
         ("backends.ebs.access_key", "AKIATEST".to_owned()),
         ("backends.ebs.secret_key", "secret".to_owned()),
-        ("backends.ebs.instance_id", instance.id),
-        ("backends.ebs.zone", instance.zone),
+        ("backends.ebs.instance_id", instance.id.clone()),
+        ("backends.ebs.zone", instance.zone.clone()),
         ("backends.ebs.dev_dir", play.join("dev").display().to_string()),
         ("backends.ebs.sys_dir", play.join("sys").display().to_string()),
         ("volumes.default_backend", "ebs".to_owned()),

@@ -14,4 +14,7 @@
 mod link;
 mod server;
 
-pub use self::{link::Link, server::ZooKeeper};
+pub use self::{
+    link::Link,
+    server::{ZooKeeper, free_port},
+};

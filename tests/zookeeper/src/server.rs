@@ -229,9 +229,14 @@ fn class_path() -> std::io::Result<String> {
     Ok(jars.join(":"))
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, and that the kernel gives to no client: it is still free when what
+/// listened on it is started again.
+///
+/// # Panics
+///
+/// Where there is none.
 #[track_caller]
-fn free_port(address: Ipv4Addr) -> SocketAddr {
+pub fn free_port(address: Ipv4Addr) -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Tests of several processes begin at places of their own.
     let start = std::process::id().wrapping_mul(97);

@@ -1,0 +1,26 @@
+//! Several daemons as the nodes of one cluster: a real ZooKeeper, an EC2 fake with real devices, real
+//! certificates, and wires between all of them that can be cut.
+//!
+//! Needs root, java and ZooKeeper's jars, and fails without them. All nodes share the machine's kernel:
+//! what a node has mounted outlives its daemon, as it does in life; what it does not outlive is its
+//! machine, which the tests end by EC2's word ([`ec2_fake::InstanceState`]).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking, and start programs of their own"
+)]
+
+#[path = "../daemon/harness/mod.rs"]
+#[allow(dead_code, reason = "shared with the tests of the daemon, which use the rest")]
+mod harness;
+
+mod cloud;
+mod death;
+mod life;
+mod local;
+mod moves;
+mod network;
+mod nodes;
+mod store;

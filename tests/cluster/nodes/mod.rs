@@ -1,0 +1,218 @@
+//! A cluster for a test.
+//!
+//! ```text
+//! Cluster ─▶ ZooKeeper ◀── Link ── node ── Link ──▶ the others' peer ports
+//!        ├▶ Fake (EC2), in a world without a daemon: an instance for each node
+//!        └▶ Checker: looks all the time for a volume that two nodes have
+//! ```
+
+mod checker;
+mod node;
+
+use std::{
+    fs,
+    net::Ipv4Addr,
+    ops::{Index, IndexMut},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ec2_fake::{Fake, InstanceSpec};
+use serde_json::Value;
+use zookeeper::{Link, ZooKeeper, free_port};
+
+use crate::harness::{World, cloud_settings, until};
+use checker::Checker;
+pub(crate) use node::Node;
+
+/// The first node.
+pub(crate) const A: usize = 0;
+/// The second.
+pub(crate) const B: usize = 1;
+/// The third, where there is one.
+pub(crate) const C: usize = 2;
+
+/// The least that there is.
+pub(crate) const SESSION: Duration = Duration::from_secs(4);
+
+/// Nodes, called `n1`, `n2`, …, and what they share. That no two of them ever had a volume is asserted
+/// when it is dropped.
+pub(crate) struct Cluster {
+    checker: Option<Checker>,
+    nodes: Vec<Node>,
+    pub(crate) zookeeper: ZooKeeper,
+    /// What is no node's: EC2, the CA, ZooKeeper's data.
+    home: World,
+}
+
+impl Cluster {
+    /// So many nodes, none of them started.
+    #[track_caller]
+    pub(crate) fn of(count: usize) -> Self {
+        let home = World::on_ebs();
+        // Each of these has a mount namespace of its own, and the last one's is everybody's.
+        let worlds: Vec<_> = (0..count).map(|_| World::new()).collect();
+        let zookeeper = ZooKeeper::start(&home.path("zookeeper"));
+        let mut nodes = Vec::new();
+        for (at, mut world) in worlds.into_iter().enumerate() {
+            let instance = InstanceSpec::new("us-east-1a");
+            home.ec2().add_instance(instance.clone()).unwrap();
+            for (key, value) in cloud_settings(home.ec2(), &instance) {
+                world.set(key, &value);
+            }
+            let listen = free_port(Ipv4Addr::LOCALHOST).to_string();
+            nodes.push(Node {
+                name: format!("n{}", at + 1),
+                instance: instance.id,
+                peers: Link::to(&listen),
+                store: Link::to(&zookeeper.address()),
+                listen,
+                world,
+            });
+        }
+        let stages = nodes.iter().map(|node| (node.name.clone(), node.path("mnt/stage")));
+        let checker = Checker::start(home.path("ec2"), stages.collect());
+        let mut cluster = Self { checker: Some(checker), nodes, zookeeper, home };
+        cluster.make_certificates();
+        cluster.nodes.iter_mut().for_each(Node::join);
+        cluster
+    }
+
+    /// So many nodes, which know each other.
+    #[track_caller]
+    pub(crate) fn started(count: usize) -> Self {
+        let mut cluster = Self::of(count);
+        cluster.start();
+        cluster
+    }
+
+    /// Starts all of them, and waits until they know each other.
+    #[track_caller]
+    pub(crate) fn start(&mut self) {
+        for node in &mut self.nodes {
+            node.start();
+        }
+        self.until_all_live();
+    }
+
+    /// Waits until each node says that all of them live.
+    #[track_caller]
+    pub(crate) fn until_all_live(&self) {
+        let count = self.nodes.len();
+        for node in &self.nodes {
+            until("all nodes are known", || node.live_nodes().len() == count);
+        }
+    }
+
+    fn make_certificates(&self) {
+        let ca = self.make_authority("ca");
+        self.nodes.iter().for_each(|node| self.certify(node, &ca));
+    }
+
+    /// Gives a node a certificate of an authority that the others do not know.
+    #[track_caller]
+    pub(crate) fn certify_by_a_stranger(&self, node: usize) {
+        let node = &self.nodes[node];
+        fs::remove_dir_all(node.path("pki")).unwrap();
+        self.certify(node, &self.make_authority("stranger"));
+    }
+
+    fn make_authority(&self, dir: &str) -> PathBuf {
+        let dir = self.home.path(dir);
+        self.home.write_configuration();
+        self.home.hawser(["pki", "init", "--dir", &dir.display().to_string(), "--cluster", "test"]);
+        dir
+    }
+
+    fn certify(&self, node: &Node, ca: &Path) {
+        let out = node.path("pki");
+        fs::create_dir_all(&out).unwrap();
+        fs::copy(ca.join("ca.pem"), out.join("ca.pem")).unwrap();
+        let (ca, out, name) = (ca.display().to_string(), out.display().to_string(), &*node.name);
+        let make = ["pki", "node", name, "--dir", &ca, "--cluster", "test", "--out", &out];
+        self.home.hawser(make);
+    }
+
+    /// The EC2 of all of them.
+    pub(crate) fn ec2(&self) -> &Fake {
+        self.home.ec2()
+    }
+
+    /// What EC2 calls the instance that has a volume.
+    pub(crate) fn instance_with(&self, vol: &str) -> Option<String> {
+        Some(self.ec2().volume(vol)?.attachment?.instance)
+    }
+
+    /// Waits until a node knows a volume.
+    #[track_caller]
+    pub(crate) fn until_known(&self, node: usize, name: &str) {
+        until("the volume is known there", || self[node].knows(name));
+    }
+}
+
+impl Cluster {
+    /// The first two, each by itself.
+    pub(crate) fn pair(&mut self) -> (&mut Node, &Node) {
+        let [first, second, ..] = self.nodes.as_mut_slice() else { panic!("there is but one") };
+        (first, second)
+    }
+
+    /// Waits until nothing of any volume is left: on the nodes, in EC2, in ZooKeeper.
+    #[track_caller]
+    pub(crate) fn until_nothing_is_left(&self) {
+        let left = || -> Vec<String> {
+            let of = |node: &Node| {
+                let listed = [node.volumes(), node.removed_volumes()].concat();
+                let listed = listed.into_iter().map(|volume| volume.to_string());
+                let there = node.leftovers().into_iter().map(|path| path.display().to_string());
+                listed.chain(there).collect::<Vec<_>>()
+            };
+            let running = self.nodes.iter().filter(|node| node.runs());
+            let storage = self.ec2().volumes().into_iter().map(|volume| volume.id);
+            running.flat_map(of).chain(storage).collect()
+        };
+        let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
+        while !left().is_empty() {
+            let late = std::time::Instant::now() > deadline;
+            assert!(!late, "left behind: {:#?}", left());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Index<usize> for Cluster {
+    type Output = Node;
+
+    fn index(&self, at: usize) -> &Node {
+        &self.nodes[at]
+    }
+}
+
+impl IndexMut<usize> for Cluster {
+    fn index_mut(&mut self, at: usize) -> &mut Node {
+        &mut self.nodes[at]
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let seen = self.checker.take().map(Checker::end);
+        // Before the devices that they have mounted.
+        self.nodes.clear();
+        let Some(seen) = seen else { return };
+        if !std::thread::panicking() {
+            assert!(seen.looks > 0, "nobody looked");
+            assert!(seen.wrong.is_empty(), "two nodes had a volume: {:#?}", seen.wrong);
+        }
+    }
+}
+
+/// A figure that a test measured, for the documentation. Nothing is judged by it.
+pub(crate) fn measured(what: &str, took: Duration) {
+    println!("measured: {what}: {:.1} s", took.as_secs_f64());
+}
+
+/// A field of JSON as text; empty where there is none.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
