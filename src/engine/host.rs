@@ -38,7 +38,8 @@ use crate::{
     sys::{
         beneath::Beneath,
         format::{self, GrowError},
-        freeze, guard, mount,
+        freeze, guard,
+        mount::{self, UnmountError},
         mountinfo::MountTable,
         probe::{self, Content},
         shutdown,
@@ -234,8 +235,8 @@ impl Host {
                 spawn_blocking(move || freeze::thaw(&stage)).await??;
             }
             Effect::Publish => self.publish(record, None).await?,
-            Effect::Unpublish => self.unpublish(&record.name).await?,
-            Effect::Unstage => self.unstage(record.id).await?,
+            Effect::Unpublish => self.unpublish(subject).await?,
+            Effect::Unstage => self.unstage(subject).await?,
             Effect::Detach => backend.detach(&volume).await?,
             Effect::ShutDown => self.shut_down(record).await?,
             // The engine's own: it has the store and the other nodes.
@@ -313,7 +314,7 @@ impl Host {
         match spawn_blocking(move || Beneath::open(&top, &data)).await? {
             Ok(_) => Ok(()),
             Err(source) => {
-                self.unstage(record.id).await?;
+                self.unstage(&Subject::new(record.clone())).await?;
                 let (device, data) = (device.path.clone(), data_dir(record));
                 Err(PathError::NoData { device, data, source }.into())
             }
@@ -337,12 +338,27 @@ impl Host {
         Ok(stage)
     }
 
-    async fn unstage(&self, id: VolumeId) -> Result<(), Cause> {
-        let stage = self.stage_path(id);
-        mount::unmount(&stage).await?;
+    async fn unstage(&self, subject: &Subject) -> Result<(), Cause> {
+        let stage = self.stage_path(subject.record.id);
+        self.unmount(&stage, subject).await?;
         fault::point("unstage.unmounted");
         spawn_blocking(move || remove_dir(&stage)).await??;
         Ok(())
+    }
+
+    /// Unmounts. What is another node's goes also from under its tasks: it was shut down, and the way
+    /// to it must not stay open to the next ones.
+    async fn unmount(&self, target: &Path, subject: &Subject) -> Result<(), Cause> {
+        let Subject { record, standing, .. } = subject;
+        let lost = *standing == Standing::Other && !record.spec.backend.is_directory();
+        match mount::unmount(target).await {
+            Err(UnmountError::Busy { .. }) if lost => {
+                // For certain: afterwards nobody could.
+                self.shut_down(record).await?;
+                Ok(mount::unmount_lazily(target).await?)
+            }
+            unmounted => Ok(unmounted?),
+        }
     }
 
     /// What tasks still write goes nowhere, and they are told so: the storage is another node's.
@@ -393,9 +409,9 @@ impl Host {
         Ok(())
     }
 
-    async fn unpublish(&self, name: &VolumeName) -> Result<(), Cause> {
-        let path = self.published_path(name);
-        mount::unmount(&path).await?;
+    async fn unpublish(&self, subject: &Subject) -> Result<(), Cause> {
+        let path = self.published_path(&subject.record.name);
+        self.unmount(&path, subject).await?;
         fault::point("unpublish.unmounted");
         spawn_blocking(move || remove_published(&path)).await??;
         Ok(())

@@ -157,9 +157,9 @@ impl Registry {
 
     /// A volume's name, or that it has one, was changed in the cluster's store.
     pub(super) fn renamed(&self, before: &Record, after: &Record) {
-        if (before.is_removed() || before.name != after.name || after.is_removed())
-            && before.id == after.id
-        {
+        // A removed volume had none: what it has is reserved for its undelete.
+        let gave_up = !before.is_removed() && (before.name != after.name || after.is_removed());
+        if gave_up && before.id == after.id {
             self.release(&before.name, before.id);
         }
         if !after.is_removed() {

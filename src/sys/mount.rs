@@ -89,7 +89,7 @@ pub fn bind(source: &Path, target: &Path) -> io::Result<()> {
 pub async fn unmount(target: &Path) -> Result<(), UnmountError> {
     let deadline = Instant::now() + BUSY_LIMIT;
     loop {
-        match unmount_once(target).await {
+        match unmount_once(target, UnmountFlags::NOFOLLOW).await {
             Ok(()) => return Ok(()),
             Err(error) if errno::of(&error) == Some(Errno::BUSY) => {
                 if Instant::now() >= deadline {
@@ -104,11 +104,22 @@ pub async fn unmount(target: &Path) -> Result<(), UnmountError> {
     }
 }
 
+/// Takes away what is seen at `target`, one layer, also from under those who use it: they keep what
+/// they have open, and nobody finds the mount any more. For a file system that was shut down, which
+/// nothing can be written to.
+///
+/// # Errors
+/// See [`UnmountError`]; never busy.
+pub async fn unmount_lazily(target: &Path) -> Result<(), UnmountError> {
+    let unmounted = unmount_once(target, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH).await;
+    unmounted.map_err(|source| UnmountError::Failed { path: target.to_owned(), source })
+}
+
 /// umount(2) writes back what is dirty, which can take long, hence a thread of its own.
-async fn unmount_once(target: &Path) -> io::Result<()> {
+async fn unmount_once(target: &Path, flags: UnmountFlags) -> io::Result<()> {
     let target = target.to_owned();
     let attempt = tokio::task::spawn_blocking(move || {
-        match rustix::mount::unmount(&target, UnmountFlags::NOFOLLOW) {
+        match rustix::mount::unmount(&target, flags) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             // Usually "not a mount point", but also said of a mount that is locked to an outer
             // namespace, and of a symbolic link: these stay, and must not pass for unmounted.

@@ -16,11 +16,13 @@
 #[allow(dead_code, reason = "shared with the tests of the daemon, which use the rest")]
 mod harness;
 
+mod chaos;
 mod cloud;
 mod death;
 mod life;
 mod local;
 mod moves;
 mod network;
+mod nfs;
 mod nodes;
 mod store;

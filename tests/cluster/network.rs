@@ -16,12 +16,13 @@ fn while_the_nodes_cannot_talk_nothing_is_taken_and_the_reason_is_said() {
     cluster[A].with_data("name=v,size=1GiB", "precious");
     cluster[A].until_unmounted("v");
     cluster.until_known(B, "v");
+    let epoch = cluster[B].epoch_of("v");
     cluster[A].peers.cut();
     let begun = Instant::now();
     let error = cluster[B].mount_fails("v", "task-2");
     measured("refusal while the nodes cannot talk", begun.elapsed());
     assert!(error.contains("node n1, which has it, does not answer"), "{error}");
-    assert_eq!(cluster[B].epoch_of("v"), 1);
+    assert_eq!(cluster[B].epoch_of("v"), epoch);
     assert_eq!(cluster.ec2().count("DetachVolume"), 0);
     // Its owner needs nobody.
     assert_eq!(cluster[A].data_of("v"), "precious");
@@ -49,7 +50,7 @@ fn a_node_with_another_ones_certificate_does_not_start() {
     }
     let started = cluster[B].try_start();
     assert!(matches!(started, crate::harness::Start::Ended(_)), "{started:?}");
-    assert!(cluster[B].log().contains("n1"), "{}", cluster[B].log());
+    assert!(cluster[B].logged(["certificate", "another node or another cluster"]) > 0);
 }
 
 #[test]

@@ -86,15 +86,22 @@ impl VolumeTask {
             return;
         }
         let was = self.standing();
-        let next = self.record.with_shared(stored);
+        let mut next = self.record.with_shared(stored);
+        let lost = was != Standing::Other
+            && Standing::of(self.shared.store.me(), &next) == Standing::Other;
+        if lost && !next.spec.backend.is_directory() {
+            // Their file system is shut down: they hold nothing of the volume any more, and would
+            // keep it from every node if it came back here.
+            next.holders.clear();
+            self.linger_until = None;
+        }
         if let Err(error) = self.shared.store.mirror(&next, Urgency::Release).await {
             tracing::warn!(volume = %next.name, %error, "this node's copy of the record is older");
         }
         let before = std::mem::replace(&mut self.record, next);
         self.unsaved = None;
         self.shared.registry.renamed(&before, &self.record);
-        let now = self.standing();
-        if was != Standing::Other && now == Standing::Other {
+        if lost {
             self.lost(&before.lease);
             self.settled = false;
         }

@@ -82,6 +82,8 @@ pub(super) struct VolumeTask {
     idle_since: Option<std::time::Instant>,
     /// What is written beside its storage is older than the record.
     undescribed: bool,
+    /// Until then its owner may still grow the file system for those who wait here.
+    owner_grows_until: Option<Instant>,
     /// A removed volume's next date.
     wait_until: Option<Timestamp>,
     /// The mounts as recovery read them, for the first observation.
@@ -125,6 +127,7 @@ impl VolumeTask {
             slot_wanted: Vec::new(),
             idle_since: None,
             undescribed: false,
+            owner_grows_until: None,
             wait_until: None,
             mounts,
         }
@@ -269,7 +272,8 @@ impl VolumeTask {
         let retry = self.failure.as_ref().map(|failure| failure.retry_at);
         let unsaved = self.unsaved.as_ref().map(|_| Instant::now() + FIRST_RETRY);
         let pending = |at: &Instant| self.running.is_none() || *at > Instant::now();
-        [self.linger_until, retry, date, unsaved].into_iter().flatten().filter(pending).min()
+        let grown = self.owner_grows_until;
+        [self.linger_until, retry, date, unsaved, grown].into_iter().flatten().filter(pending).min()
     }
 
     async fn alarm_rang(&mut self) {

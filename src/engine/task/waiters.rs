@@ -1,8 +1,8 @@
 //! Those who wait for a volume to get somewhere, and what each is told.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{VolumeTask, snapshot::Wanted};
 use crate::{
@@ -12,8 +12,12 @@ use crate::{
         neighbours::Released,
     },
     spec::{Bytes, VolumeName},
-    volume::{CallerEpoch, MountId, Phase},
+    volume::{CallerEpoch, MountId, Phase, plan::Standing},
 };
+
+/// How long another node may take to grow a file system that it has mounted, once its storage is
+/// grown: longer than that, it will at the next mount.
+const OWNER_GROWS: Duration = Duration::from_secs(5);
 
 /// Those who wait, by what they wait for.
 #[derive(Default)]
@@ -135,15 +139,25 @@ impl VolumeTask {
     }
 
     fn settle_grown(&mut self) {
+        if self.waiters.grown.is_empty() || self.record.changing_to.is_some() {
+            self.owner_grows_until = None;
+            return;
+        }
         let size = self.record.spec.size;
         let seen = self.observed.as_ref();
         let waits_for_mount = seen.is_some_and(|seen| !seen.staged || seen.grow_at_next_mount);
+        let is_others = self.standing() == Standing::Other;
         let grown = match (self.record.file_system_behind, waits_for_mount) {
             (false, _) => Some(Grown::Now),
             (true, true) => Some(Grown::AtNextMount),
+            (true, false) if is_others => self.grown_by_its_owner(),
             (true, false) => None,
         };
-        let Some(grown) = grown.filter(|_| self.record.changing_to.is_none()) else { return };
+        let Some(grown) = grown else {
+            self.owner_grows_until = self.owner_grows_until.filter(|_| is_others);
+            return;
+        };
+        self.owner_grows_until = None;
         let (reached, waiting) =
             std::mem::take(&mut self.waiters.grown).into_iter().partition(|(to, _)| *to <= size);
         self.waiters.grown = waiting;
@@ -151,6 +165,13 @@ impl VolumeTask {
         for (_, reply) in reached {
             tell(reply, Ok(grown));
         }
+    }
+
+    /// What its owner does not say: whether it has it mounted and can grow it so, which takes it
+    /// moments.
+    fn grown_by_its_owner(&mut self) -> Option<Grown> {
+        let until = *self.owner_grows_until.get_or_insert_with(|| Instant::now() + OWNER_GROWS);
+        (until <= Instant::now()).then_some(Grown::AtNextMount)
     }
 
     /// Tells those who asked for more that there is not more.
