@@ -21,7 +21,6 @@ mod harness;
 mod network;
 mod nfs;
 mod nfs_node;
-mod postgres;
 mod power;
 mod selftest;
 mod smoke;

@@ -5,7 +5,13 @@
 //! another one goes on elsewhere. In the end the image itself is looked at: nothing acknowledged is
 //! missing, and there is no stamp of the former task after the first one of the next.
 
+mod cuts;
+mod ec2;
+mod held_up;
 mod killed;
+mod moves;
+mod postgres;
+mod store;
 
 use std::{
     cell::{Cell, RefCell},
@@ -83,12 +89,8 @@ impl World {
     /// Starts hawser on these machines.
     #[track_caller]
     fn join(&self, nodes: &[usize]) {
-        let begin = |node: &usize| {
-            (*node, self.cluster.begin_join(&self.nodes[*node], &self.states[*node]))
-        };
-        for (node, started) in nodes.iter().map(begin).collect::<Vec<_>>() {
-            self.nodes[node].wait(&started, PATIENCE).ok();
-        }
+        let of = |node: &usize| (&self.nodes[*node], &*self.states[*node]);
+        self.cluster.join(&nodes.iter().map(of).collect::<Vec<_>>());
     }
 
     /// Waits until a node sees so many living ones.
@@ -181,6 +183,31 @@ impl World {
         self.nodes[task.node].wait_stamps(task.number, 10);
     }
 
+    /// What a mount that was begun is refused with.
+    #[track_caller]
+    fn refused(&self, node: usize, mount: &Job) -> String {
+        let answer = self.nodes[node].answer(mount);
+        let why = answer["Err"].as_str().unwrap_or_default().to_owned();
+        assert!(!why.is_empty(), "it should have been refused: {answer}");
+        eprintln!("           {}: {why}", self.nodes[node].name);
+        why
+    }
+
+    /// Waits until a node says in its log why it waits.
+    #[track_caller]
+    fn wait_said(&self, node: usize, why: &str) {
+        let machine = &self.nodes[node];
+        eventually(&format!("{} says: {why}", machine.name), PATIENCE, || machine.said(why) > 0);
+    }
+
+    /// The volume has the owner that it had.
+    #[track_caller]
+    fn assert_unmoved(&self, asked: usize, task: &Task) {
+        let found = self.whereabouts(asked, &task.volume);
+        let owner = (found["owner"].as_str(), found["epoch"].as_u64());
+        assert_eq!(owner, (Some(NAMES[task.node]), Some(task.epoch)), "{found}");
+    }
+
     /// No machine that runs has the volume mounted anywhere, but for this one.
     #[track_caller]
     fn assert_mounted_only_on(&self, node: usize, volume: &str) {
@@ -189,10 +216,10 @@ impl World {
             if machine.is_off() {
                 continue;
             }
-            // The stage, the published path, and what containers have of it.
-            let device =
-                format!("grep -h -e stage/{id} -e volumes/{volume} /proc/[0-9]*/mountinfo");
-            let found = machine.sh(&format!("{device} | sort -u"));
+            // The stage, the published path, and what is left of it with tasks.
+            let look = "disk=$(grep -ls $3 /sys/block/nvme*/device/serial | head -n 1 | cut -d/ -f4)
+                grep -h -e stage/$1 -e volumes/$2 -e \" /dev/${disk:-none} \" /proc/[0-9]*/mountinfo | sort -u";
+            let found = machine.sh_with(look, &[id, volume, &self.ec2_id(volume).replace('-', "")]);
             assert_eq!(!found.stdout.is_empty(), other == node, "{}: {found}", machine.name);
         }
     }

@@ -12,10 +12,10 @@ use ec2_fake::Delays;
 use serde_json::Value;
 use zookeeper::ZooKeeper;
 
-use super::{Cloud, Disk, Job, Lab, Machine, Service, witness::Witness};
+use super::{Cloud, Disk, Lab, Machine, PATIENCE, Service, witness::Witness};
 
 /// The nodes' session time-out. Real ones have 20 s; here each fault would wait for all of it.
-pub(crate) const SESSION: Duration = Duration::from_secs(6);
+const SESSION: Duration = Duration::from_secs(6);
 /// What EC2 takes to attach, and to detach.
 const TRANSITION: Duration = Duration::from_secs(2);
 /// The tag of everything in EC2, and a part of the certificates.
@@ -64,10 +64,26 @@ impl Cluster {
         Self { cloud, zookeeper, witness, pki }
     }
 
-    /// Starts hawser on a machine, with its state on this disk. Its end is to be waited for.
+    /// Starts hawser on these machines, each with its state on its disk: all at once, since they are slow.
     #[track_caller]
-    pub(crate) fn begin_join(&self, machine: &Machine, state: &Disk) -> Job {
-        machine.mount_state(&machine.attach(state));
+    pub(crate) fn join(&self, nodes: &[(&Machine, &Disk)]) {
+        let machines = || nodes.iter().map(|(machine, _)| *machine);
+        let mounts: Vec<_> = nodes
+            .iter()
+            .map(|(machine, state)| machine.begin_mount_state(&machine.attach(state)))
+            .collect();
+        for (machine, mount) in machines().zip(mounts) {
+            machine.wait(&mount, PATIENCE).ok();
+            self.certify(machine);
+        }
+        let started: Vec<_> = machines().map(|machine| machine.begin_hawser("")).collect();
+        for (machine, started) in machines().zip(started) {
+            machine.wait(&started, PATIENCE).ok();
+        }
+    }
+
+    #[track_caller]
+    fn certify(&self, machine: &Machine) {
         let read = |file: &str| fs::read_to_string(self.pki.join(file)).unwrap();
         let name = &machine.name;
         let files = ["ca.pem".to_owned(), format!("{name}.pem"), format!("{name}.key")];
@@ -75,7 +91,6 @@ impl Cluster {
         let install = "umask 077; mkdir -p /var/lib/hawser/pki; cd /var/lib/hawser/pki
             printf %s \"$1\" >ca.pem; printf %s \"$2\" >node.pem; printf %s \"$3\" >node.key";
         machine.sh_with(install, &[&ca, &certificate, &key]).ok();
-        machine.begin_hawser("")
     }
 }
 

@@ -13,8 +13,14 @@ impl Machine {
     /// Mounts a disk, formatted where it is blank, where hawser keeps everything.
     #[track_caller]
     pub(crate) fn mount_state(&self, device: &str) {
-        self.sh_with("blkid $1 || mkfs.ext4 -q $1; mkdir -p $2; mount $1 $2", &[device, STATE])
-            .ok();
+        self.wait(&self.begin_mount_state(device), PATIENCE).ok();
+    }
+
+    /// The same, without waiting.
+    #[track_caller]
+    pub(super) fn begin_mount_state(&self, device: &str) -> Job {
+        let script = "blkid $1 || mkfs.ext4 -q $1; mkdir -p $2; mount $1 $2";
+        self.spawn(&["/bin/sh", "-c", script, "sh", device, STATE])
     }
 
     /// Writes the configuration file and starts the daemon; it logs to the machine's console.
@@ -139,12 +145,6 @@ impl Machine {
         let answer = self.answer(mount);
         assert!(is_success(&answer), "a mount on {}: {answer}", self.name);
         answer["Mountpoint"].as_str().expect("Mount answers with a path").to_owned()
-    }
-
-    /// Why a mount has to be refused.
-    #[track_caller]
-    pub(crate) fn mount_err(&self, name: &str, id: &str) -> String {
-        self.plugin_err("VolumeDriver.Mount", &json!({"Name": name, "ID": id}))
     }
 
     /// `VolumeDriver.Unmount` for the task of this id.

@@ -34,7 +34,7 @@ use std::{
 
 pub(crate) use agent::{Job, Outcome};
 pub(crate) use cloud::{Cloud, Detach};
-pub(crate) use cluster::{Cluster, SESSION};
+pub(crate) use cluster::Cluster;
 pub(crate) use disk::Disk;
 pub(crate) use docker::SLOW;
 pub(crate) use machine::Machine;
