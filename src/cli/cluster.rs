@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use crate::{
     backend::Backend,
     cluster::{
-        Embedded, Keeper, NodeInfo,
-        zookeeper::{ZooKeeper, ZooKeeperConfig},
+        Embedded, Joining, Keeper, NodeInfo,
+        zookeeper::{CLUSTER_ID, ZooKeeper, ZooKeeperConfig},
     },
     config::{ClusterConfig, Config},
     engine::{Host, Neighbours},
@@ -47,6 +47,11 @@ pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow
     let port = PeerServer::bind(cluster.listen, identity.clone()).await?;
     let machine = machine_of(host).await;
     let marker = config.state_dir.join("drained");
+    // Made by the store's own check that it is the cluster that this node knows.
+    let joining = match config.state_dir.join(CLUSTER_ID).exists() {
+        true => Joining::Before,
+        false => Joining::Now,
+    };
     let me = node_info(cluster, machine.clone(), &marker)?;
     let store = ZooKeeper::open(
         ZooKeeperConfig {
@@ -59,7 +64,7 @@ pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow
         me,
     );
     let owner = Owner { node: cluster.node.clone(), machine };
-    let keeper = Keeper::clustered(Arc::new(store), copy, owner, marker);
+    let keeper = Keeper::clustered(Arc::new(store), copy, owner, marker, joining);
     let neighbours: Arc<dyn Neighbours> = Arc::new(PeerPort::new(Peers::new(identity)));
     Ok(Opened { keeper, neighbours: Some(neighbours), port: Some(port) })
 }

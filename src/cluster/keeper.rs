@@ -31,6 +31,16 @@ struct Membership {
     me: Owner,
     /// Is there while the node is drained: over restarts, and before the store answers.
     drained: PathBuf,
+    joining: Joining,
+}
+
+/// Whether a node was in this cluster before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joining {
+    /// It was not: what the store does not know of its records was never there, or is lost.
+    Now,
+    /// It was: what the store does not know of its records was deleted.
+    Before,
 }
 
 impl Keeper {
@@ -42,8 +52,14 @@ impl Keeper {
 
     /// Of a node of a cluster, which is called so there.
     #[must_use]
-    pub fn clustered(store: Arc<dyn Store>, copy: Embedded, me: Owner, drained: PathBuf) -> Self {
-        Self { store, cluster: Some(Membership { copy, me, drained }) }
+    pub fn clustered(
+        store: Arc<dyn Store>,
+        copy: Embedded,
+        me: Owner,
+        drained: PathBuf,
+        joining: Joining,
+    ) -> Self {
+        Self { store, cluster: Some(Membership { copy, me, drained, joining }) }
     }
 
     /// This node as an owner, where it is in a cluster.
@@ -52,16 +68,38 @@ impl Keeper {
         self.cluster.as_ref().map(|cluster| &cluster.me)
     }
 
+    /// This node was not in this cluster before it was started.
+    #[must_use]
+    pub fn is_joining(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.joining == Joining::Now)
+    }
+
     /// Stores a new volume's record. The record as it is stored comes back.
     ///
     /// # Errors
     ///
     /// As of [`Store::create`].
     pub async fn create(&self, record: &Record, urgency: Urgency) -> Result<Record, StoreError> {
-        let revision = self.store.create(record, urgency).await?;
+        // The copy first: without room for it here, nothing is made for everybody.
+        self.mirror(record, urgency).await?;
+        let revision = match self.store.create(record, urgency).await {
+            Ok(revision) => revision,
+            Err(error) => {
+                // What stays is forgotten when the store says that it has no such record.
+                let _ = self.forget(record.id).await;
+                return Err(error);
+            }
+        };
         let stored = Record { revision, ..record.clone() };
-        self.mirror(&stored, urgency).await?;
+        self.mirror_at_best(&stored, urgency).await;
         Ok(stored)
+    }
+
+    async fn mirror_at_best(&self, record: &Record, urgency: Urgency) {
+        if let Err(error) = self.mirror(record, urgency).await {
+            // The store has it, and decides.
+            tracing::warn!(volume = %record.name, %error, "this node's copy of the record is older");
+        }
     }
 
     /// Stores a record's next state. What is true of this node alone is stored without the cluster's
@@ -83,12 +121,10 @@ impl Keeper {
             self.store.replace(before, next, urgency).await?
         };
         let stored = Record { revision, ..next.clone() };
-        let mirrored = self.mirror(&stored, urgency).await;
         if here_alone {
-            mirrored?;
-        } else if let Err(error) = mirrored {
-            // The store has it, and decides.
-            tracing::warn!(volume = %next.name, %error, "this node's copy of the record is older");
+            self.mirror(&stored, urgency).await?;
+        } else {
+            self.mirror_at_best(&stored, urgency).await;
         }
         Ok(stored)
     }

@@ -25,4 +25,5 @@ mod moves;
 mod network;
 mod nfs;
 mod nodes;
+mod scale;
 mod store;

@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::sleep};
 use uuid::Uuid;
 
 use super::{
-    ZooKeeperConfig,
+    CLUSTER_ID, ZooKeeperConfig,
     connection::{Connection, Failure, Opening},
     follow::Follower,
     layout::{FORMAT, Subject},
@@ -220,7 +220,7 @@ impl Membership {
     /// Records that are not there were deleted, unless it is another store: then this node would forget
     /// volumes that exist.
     fn check_cluster(&self, found: Uuid) -> Result<(), Obstacle> {
-        let file = self.config.state_dir.join("cluster-id");
+        let file = self.config.state_dir.join(CLUSTER_ID);
         let known = match fs::read_to_string(&file) {
             Ok(known) => known,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -58,6 +58,9 @@ use crate::volume::Revision;
 /// An answer on its way.
 type Asking<'a, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'a>>;
 
+/// The file in the state directory that says which cluster a node is of.
+pub const CLUSTER_ID: &str = "cluster-id";
+
 /// A call ends within that time.
 const LIMIT: Duration = Duration::from_secs(5);
 

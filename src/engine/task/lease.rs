@@ -16,7 +16,7 @@ use crate::{
     },
     spec::BackendKind,
     volume::{
-        Epoch, Lease, NodeName, Observed, Phase, Purge, Record,
+        Epoch, Lease, NodeName, Observed, Phase, Purge, Record, Revision,
         effect::Effect,
         lease::{Preempt, Session},
         plan::Standing,
@@ -168,7 +168,8 @@ impl VolumeTask {
 
     /// The store does not have it.
     async fn missing(&mut self) {
-        if self.record.lease.is_unused() {
+        let never_there = self.record.lease.is_unused() || self.shared.store.is_joining();
+        if never_there && !self.record.is_removed() && !self.gone {
             return self.bring_in().await;
         }
         if self.gone {
@@ -192,7 +193,12 @@ impl VolumeTask {
     /// its owner.
     async fn bring_in(&mut self) {
         let Some(me) = self.shared.store.me() else { return };
-        let mut record = Record { lease: Lease::first(me.clone()), ..self.record.clone() };
+        let mut record = self.record.clone();
+        record.revision = Revision::default();
+        // Of a cluster whose store was lost, owners and epochs are known from before.
+        if record.lease.is_unused() {
+            record.lease = Lease::first(me.clone());
+        }
         if record.spec.backend.is_directory() {
             record.users.insert(me.node.clone());
         }
@@ -201,6 +207,13 @@ impl VolumeTask {
                 tracing::info!(volume = %stored.name, id = %stored.id, "brought into the cluster");
                 self.record = stored;
                 self.look = true;
+            }
+            // Another node was faster.
+            Err(StoreError::Conflict(_)) => {
+                self.record.revision = Revision::default();
+                if let Ok(Some(stored)) = self.shared.store.read(self.record.id).await {
+                    self.adopt(stored).await;
+                }
             }
             Err(error) => tracing::error!(
                 volume = %self.record.name, id = %self.record.id, %error,

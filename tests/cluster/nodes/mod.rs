@@ -133,6 +133,11 @@ impl Cluster {
         self.home.hawser(make);
     }
 
+    /// How many nodes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// The EC2 of all of them.
     pub(crate) fn ec2(&self) -> &Fake {
         self.home.ec2()

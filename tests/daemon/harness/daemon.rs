@@ -50,6 +50,12 @@ impl World {
         }
     }
 
+    /// The daemon's process.
+    #[allow(dead_code, reason = "by the suite of clusters, which shares this harness")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.daemon.as_ref().expect("the daemon runs").id()
+    }
+
     /// Starts a daemon that must end by itself, on a socket that somebody else has.
     #[track_caller]
     pub(crate) fn try_start_blind(&mut self) -> Start {
