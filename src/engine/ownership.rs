@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -72,6 +72,7 @@ impl Shared {
         let deadline = Instant::now() + PATIENCE;
         let mut pause = FIRST_PAUSE;
         let mut facts = None;
+        let mut nodes = self.store.watch_nodes();
         loop {
             let record = match self.store.read(known.id).await {
                 Ok(Some(record)) => record,
@@ -108,7 +109,11 @@ impl Shared {
                     tracing::info!(volume = %record.name, %obstacle, "waiting for the volume");
                 }
             }
-            sleep(pause).await;
+            // A session that ends, or a node that comes back, is news.
+            tokio::select! {
+                Ok(()) = nodes.changed() => {}
+                () = sleep(pause) => {}
+            }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -155,7 +160,7 @@ impl Shared {
         let fencing = backend.and_then(|backend| backend.fencing());
         let machine = record.lease.owner.as_ref().and_then(|owner| owner.machine.as_deref());
         let (Some(fencing), Some(machine)) = (fencing, machine) else { return Machine::Unknown };
-        match tokio::time::timeout(CLOUD, fencing.state(machine)).await {
+        match timeout(CLOUD, fencing.state(machine)).await {
             Ok(Ok(MachineState::Runs)) => Machine::Runs,
             Ok(Ok(MachineState::Gone)) => Machine::Gone,
             Ok(Err(error)) => {
