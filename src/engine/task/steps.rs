@@ -12,7 +12,7 @@ use crate::{
     cluster::StoreError,
     engine::{error::StepError, host::Subject},
     volume::{
-        Contents, Lease, Phase,
+        Contents, Lease, Phase, Revision,
         effect::{self, Effect, Outcome},
         plan::Want,
         transition::Event,
@@ -123,7 +123,10 @@ impl VolumeTask {
         let Some(Running { work: Work::Step(effect), cancel, .. }) = &self.running else { return };
         let unwanted = match effect {
             Effect::Attach => self.want() != Want::Mounted,
-            Effect::Own => matches!(self.want(), Want::Released | Want::Detached),
+            // A removed volume is owned to be deleted, which nobody asks for any more.
+            Effect::Own => {
+                !self.record.is_removed() && matches!(self.want(), Want::Released | Want::Detached)
+            }
             _ => false,
         };
         if unwanted {
@@ -185,9 +188,14 @@ impl VolumeTask {
             }
             return;
         }
+        let revision = self.record.revision;
         let error = match result {
             Ok(outcome) => match self.absorb(effect, outcome).await {
                 Ok(()) => return,
+                Err(StoreError::Conflict(_)) if self.is_news(revision) => {
+                    self.observed = None;
+                    return;
+                }
                 Err(error) => StepError::Step { step: "store", source: error.into() },
             },
             Err(error) => {
@@ -220,6 +228,15 @@ impl VolumeTask {
             Creation::GivenUp => self.creation_failed(error),
             Creation::Done => self.failed(error),
         }
+    }
+
+    /// Another node was faster: what is to be done now is decided anew.
+    pub(super) fn is_news(&self, before: Revision) -> bool {
+        let news = self.gone || self.record.revision != before;
+        if news {
+            tracing::debug!(volume = %self.record.name, "the record was changed meanwhile: once more");
+        }
+        news
     }
 
     /// A volume that could not be created never existed: its name is free, and what was made of it
