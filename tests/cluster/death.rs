@@ -141,6 +141,37 @@ fn from_a_machine_that_runs_nothing_is_taken_while_its_daemon_is_down() {
     cluster.until_nothing_is_left();
 }
 
+/// What an operator may do with a machine that runs, and what its daemon finds when it starts again,
+/// at first without its store.
+#[test]
+fn a_volume_that_was_moved_by_force_is_cleared_away_when_its_former_node_starts_again() {
+    let mut cluster = Cluster::started(2);
+    let path = cluster[A].mount("name=v,size=1GiB", "task-1");
+    write_synced(&path.join("file"), "precious");
+    cluster.until_known(B, "v");
+    cluster[A].kill9();
+    let begun = Instant::now();
+    cluster[B].hawser(["volume", "move", "v", "--to", "n2", "--force"]);
+    measured("move by force from a machine that runs (session 4 s)", begun.elapsed());
+    let there = cluster[B].mount("v", "task-2");
+    assert_eq!(fs::read_to_string(there.join("file")).unwrap(), "precious");
+    write_synced(&there.join("file"), "newer");
+
+    cluster[A].store.cut();
+    cluster[A].start();
+    let _ = cluster[A].call("Mount", &json!({ "Name": "v", "ID": "task-3" }));
+    let _ = fs::write(path.join("file"), "stale");
+    cluster[A].store.heal();
+    cluster.until_all_live();
+    until("its mounts are cleared away", || cluster[A].mounts().is_empty());
+    assert_eq!(cluster[A].holders("v"), []);
+    assert_eq!(fs::read_to_string(there.join("file")).unwrap(), "newer");
+    cluster[B].unmount("v", "task-2");
+    assert_eq!(cluster[A].data_of("v"), "newer");
+    cluster[B].remove("v");
+    cluster.until_nothing_is_left();
+}
+
 /// Who waits gets it as soon as the owner lets go.
 #[test]
 fn a_mount_that_waits_for_a_daemon_that_is_down_succeeds_when_it_is_back() {
