@@ -10,7 +10,7 @@ use super::VolumeTask;
 use crate::{
     backend::{ErrorKind, VolumeRef},
     cluster::StoreError,
-    engine::{error::StepError, host::Subject},
+    engine::{error::StepError, host::Subject, ownership::NotThere},
     volume::{
         Contents, Lease, Phase, Revision,
         effect::{self, Effect, Outcome},
@@ -183,8 +183,9 @@ impl VolumeTask {
             return;
         }
         if let Ok(Outcome::Outdated) = result {
-            if !self.refresh().await {
-                tracing::debug!(volume = %self.record.name, "the record was not changed after all");
+            if !self.refresh().await && !self.gone {
+                self.observed = None;
+                self.failed(StepError::Step { step: effect.name(), source: NotThere.into() });
             }
             return;
         }
