@@ -93,9 +93,7 @@ fn a_node_that_stood_still_while_its_volume_was_taken_by_force_writes_nothing_af
     cluster[A].signal(Signal::CONT);
     let begun = Instant::now();
     let stage = cluster[A].path("mnt/stage").join(cluster[B].inspect("v")["id"].as_str().unwrap());
-    until("its mounts are cleared away", || {
-        !is_mount_point(&stage) && !is_mount_point(&path)
-    });
+    until("its mounts are cleared away", || !is_mount_point(&stage) && !is_mount_point(&path));
     measured("clean-up of a node that went on after a takeover", begun.elapsed());
     let failed = open.write_all(b"stale").and_then(|()| open.sync_all());
     assert!(failed.is_err(), "a task of the former owner still writes");

@@ -39,7 +39,7 @@ impl World {
     pub(crate) fn on_ebs(live_restore: LiveRestore) -> Self {
         let dir = TestDir::new();
         let fake = Fake::start(FakeConfig::new(dir.path().join("ec2")));
-        let settings = on_ebs::settings(&fake);
+        let settings = on_ebs::settings(&fake, &fake.first_instance());
         let settings: Vec<_> =
             settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let settings: Vec<_> = settings.iter().map(String::as_str).collect();
