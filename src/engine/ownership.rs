@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -46,6 +46,13 @@ pub(super) struct NotHad(#[from] Obstacle);
 #[error("another node took the volume over meanwhile: nothing was done to it here")]
 pub(super) struct Stale;
 
+/// The cluster's store does not have it, and nobody deleted it there.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the cluster does not know it, and could not be told of it (another volume may have its name there; the log of hawser says why): its data is as it was"
+)]
+pub(super) struct NotThere;
+
 impl Shared {
     /// Finds out what has to be done to own the volume.
     pub(super) async fn own(
@@ -73,6 +80,7 @@ impl Shared {
         let mut pause = FIRST_PAUSE;
         let mut facts = None;
         let mut said = None;
+        let mut nodes = self.store.watch_nodes();
         loop {
             let record = match self.store.read(known.id).await {
                 Ok(Some(record)) => record,
@@ -110,7 +118,11 @@ impl Shared {
                     said = Some(obstacle);
                 }
             }
-            sleep(pause).await;
+            // A session that ends, or a node that comes back, is news.
+            tokio::select! {
+                Ok(()) = nodes.changed() => {}
+                () = sleep(pause) => {}
+            }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -157,7 +169,7 @@ impl Shared {
         let fencing = backend.and_then(|backend| backend.fencing());
         let machine = record.lease.owner.as_ref().and_then(|owner| owner.machine.as_deref());
         let (Some(fencing), Some(machine)) = (fencing, machine) else { return Machine::Unknown };
-        match tokio::time::timeout(CLOUD, fencing.state(machine)).await {
+        match timeout(CLOUD, fencing.state(machine)).await {
             Ok(Ok(MachineState::Runs)) => Machine::Runs,
             Ok(Ok(MachineState::Gone)) => Machine::Gone,
             Ok(Err(error)) => {

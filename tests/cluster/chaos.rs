@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::{
@@ -91,17 +92,22 @@ fn make_trouble(cluster: &mut Cluster) {
             return;
         }
         let node = [A, B, C][round % 3];
-        match round % 4 {
+        match round % 5 {
             0 => cluster[node].crash(),
             1 => {
                 cluster[node].store.cut();
-                sleep(Duration::from_secs(if round % 8 == 1 { 1 } else { 6 }));
+                sleep(Duration::from_secs(if round % 2 == 1 { 1 } else { 6 }));
                 cluster[node].store.heal();
             }
             2 => {
                 cluster[node].peers.refuse();
                 sleep(Duration::from_secs(2));
                 cluster[node].peers.heal();
+            }
+            3 => {
+                cluster[node].signal(Signal::STOP);
+                sleep(Duration::from_secs(6));
+                cluster[node].signal(Signal::CONT);
             }
             _ => {
                 cluster.zookeeper.freeze();

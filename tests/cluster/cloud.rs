@@ -9,7 +9,7 @@ use ec2_fake::{InstanceState, Transition};
 
 use crate::{
     harness::until,
-    nodes::{A, B, Cluster, measured},
+    nodes::{A, B, C, Cluster, measured},
 };
 
 #[test]
@@ -98,12 +98,11 @@ fn while_ec2_is_away_a_dead_nodes_volume_waits_for_it() {
 #[test]
 fn a_claim_whose_claimer_dies_before_it_has_fenced_is_taken_on_by_the_next() {
     let mut cluster = Cluster::started(3);
-    let c = 2;
     cluster[A].with_data("name=v,size=1GiB", "precious");
     cluster[A].until_unmounted("v");
     cluster.until_known(B, "v");
-    cluster.until_known(c, "v");
-    let epoch = cluster[c].epoch_of("v");
+    cluster.until_known(C, "v");
+    let epoch = cluster[C].epoch_of("v");
     cluster[A].kill9();
     cluster.ec2().instance_state(&cluster[A].instance, InstanceState::Stopped);
     cluster.ec2().stick(&cluster[B].vol("v"), Transition::DetachEvenForced);
@@ -113,17 +112,17 @@ fn a_claim_whose_claimer_dies_before_it_has_fenced_is_taken_on_by_the_next() {
             let body = serde_json::json!({ "Name": "v", "ID": "task-1" });
             let _ = node.try_call("VolumeDriver.Mount", &body);
         });
-        until("it is claimed", || cluster[c].owner_of("v") == "n2");
-        assert_eq!(cluster[c].whereabouts("v")["fencing"], "n1");
+        until("it is claimed", || cluster[C].owner_of("v") == "n2");
+        assert_eq!(cluster[C].whereabouts("v")["fencing"], "n1");
         node.signal(rustix::process::Signal::KILL);
     });
     cluster.ec2().instance_state(&cluster[B].instance, InstanceState::Terminated);
-    cluster.ec2().unstick(&cluster[c].inspect("v")["storage"].as_str().unwrap().to_owned());
-    let path = cluster[c].mount_at_last("v", "task-2");
+    cluster.ec2().unstick(&cluster[C].vol("v"));
+    let path = cluster[C].mount_at_last("v", "task-2");
     assert_eq!(fs::read_to_string(path.join("file")).unwrap(), "precious");
-    assert_eq!(cluster[c].epoch_of("v"), epoch + 2);
-    cluster[c].unmount("v", "task-2");
+    assert_eq!(cluster[C].epoch_of("v"), epoch + 2);
+    cluster[C].unmount("v", "task-2");
     cluster[B].kill9();
-    cluster[c].remove("v");
+    cluster[C].remove("v");
     cluster.until_nothing_is_left();
 }

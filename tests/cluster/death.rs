@@ -93,9 +93,7 @@ fn a_node_that_stood_still_while_its_volume_was_taken_by_force_writes_nothing_af
     cluster[A].signal(Signal::CONT);
     let begun = Instant::now();
     let stage = cluster[A].path("mnt/stage").join(cluster[B].inspect("v")["id"].as_str().unwrap());
-    until("its mounts are cleared away", || {
-        !is_mount_point(&stage) && !is_mount_point(&path)
-    });
+    until("its mounts are cleared away", || !is_mount_point(&stage) && !is_mount_point(&path));
     measured("clean-up of a node that went on after a takeover", begun.elapsed());
     let failed = open.write_all(b"stale").and_then(|()| open.sync_all());
     assert!(failed.is_err(), "a task of the former owner still writes");
@@ -137,6 +135,37 @@ fn from_a_machine_that_runs_nothing_is_taken_while_its_daemon_is_down() {
     assert!(error.contains("in use on node n1 by mount task-1"), "{error}");
     cluster[A].unmount("v", "task-1");
     assert_eq!(cluster[B].data_of("v"), "its task goes on");
+    cluster[B].remove("v");
+    cluster.until_nothing_is_left();
+}
+
+/// What an operator may do with a machine that runs, and what its daemon finds when it starts again,
+/// at first without its store.
+#[test]
+fn a_volume_that_was_moved_by_force_is_cleared_away_when_its_former_node_starts_again() {
+    let mut cluster = Cluster::started(2);
+    let path = cluster[A].mount("name=v,size=1GiB", "task-1");
+    write_synced(&path.join("file"), "precious");
+    cluster.until_known(B, "v");
+    cluster[A].kill9();
+    let begun = Instant::now();
+    cluster[B].hawser(["volume", "move", "v", "--to", "n2", "--force"]);
+    measured("move by force from a machine that runs (session 4 s)", begun.elapsed());
+    let there = cluster[B].mount("v", "task-2");
+    assert_eq!(fs::read_to_string(there.join("file")).unwrap(), "precious");
+    write_synced(&there.join("file"), "newer");
+
+    cluster[A].store.cut();
+    cluster[A].start();
+    let _ = cluster[A].call("Mount", &json!({ "Name": "v", "ID": "task-3" }));
+    let _ = fs::write(path.join("file"), "stale");
+    cluster[A].store.heal();
+    cluster.until_all_live();
+    until("its mounts are cleared away", || cluster[A].mounts().is_empty());
+    assert_eq!(cluster[A].holders("v"), []);
+    assert_eq!(fs::read_to_string(there.join("file")).unwrap(), "newer");
+    cluster[B].unmount("v", "task-2");
+    assert_eq!(cluster[A].data_of("v"), "newer");
     cluster[B].remove("v");
     cluster.until_nothing_is_left();
 }

@@ -68,6 +68,7 @@ fn what_one_node_removed_another_one_brings_back() {
     until("the new name is known there", || cluster[B].knows("w") && !cluster[B].knows("v"));
     assert_eq!(cluster[B].data_of("w"), "precious");
     cluster[A].remove("w");
+    until("the removal is known there", || !cluster[B].removed_volumes().is_empty());
     cluster[B].hawser(["volume", "purge", "w", "--yes"]);
     cluster.until_nothing_is_left();
 }

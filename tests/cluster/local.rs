@@ -1,11 +1,11 @@
 //! Volumes on a node's own disk, nodes that come from elsewhere, and nodes that go for good.
 
-use std::{fs, path::Path};
+use std::time::Duration;
 
 use ec2_fake::InstanceState;
 
 use crate::{
-    harness::{HAWSER, until},
+    harness::until,
     nodes::{A, B, Cluster},
 };
 
@@ -104,9 +104,27 @@ fn what_a_node_brings_in_under_a_name_that_is_taken_stays_its_own_and_is_said() 
     cluster[A].start();
     cluster.until_all_live();
     until("it is said", || cluster[A].logged(["cannot be brought into the cluster", "v"]) > 0);
+    let error = cluster[A].mount_fails("v", "x");
+    assert!(error.contains("the cluster does not know it"), "{error}");
+    std::thread::sleep(Duration::from_secs(2));
+    let said = cluster[A].logged(["cannot be brought into the cluster"]);
+    assert!(said < 10, "it is tried again and again: {said} times");
     assert_eq!(cluster[B].data_of("v"), "of n2");
     assert_eq!(cluster.ec2().volumes().len(), 2, "nothing was deleted");
-    let doctor = cluster[A].command(HAWSER).arg("doctor").output().unwrap();
-    assert!(!doctor.stdout.is_empty());
-    assert!(fs::exists(Path::new(&cluster[A].path("state"))).unwrap());
+
+    // As the log says: alone, it is given another name.
+    cluster[A].stop();
+    cluster[A].leave();
+    cluster[A].start();
+    cluster[A].hawser(["volume", "rename", "v", "w"]);
+    cluster[A].stop();
+    cluster[A].join();
+    cluster[A].start();
+    cluster.until_known(B, "w");
+    assert_eq!(cluster[B].data_of("w"), "of n1");
+    for name in ["v", "w"] {
+        cluster.until_known(A, name);
+        cluster[A].remove(name);
+    }
+    cluster.until_nothing_is_left();
 }

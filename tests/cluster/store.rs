@@ -31,11 +31,7 @@ fn serves(cluster: &Cluster, node: usize, name: &str) {
 /// What is mounted goes on, what needs a new owner is refused with the reason, and afterwards
 /// everything goes on by itself.
 #[track_caller]
-fn lives_without_its_store(
-    how: &str,
-    go: impl Fn(&mut Cluster),
-    come_back: impl Fn(&mut Cluster),
-) {
+fn lives_without_its_store(how: &str, go: impl Fn(&mut Cluster), come_back: impl Fn(&mut Cluster)) {
     let mut cluster = Cluster::started(2);
     let path = cluster[A].mount("name=v,size=1GiB", "task-1");
     cluster[A].with_data("name=free,size=1GiB", "precious");
@@ -126,7 +122,10 @@ fn an_owner_that_is_cut_off_from_zookeeper_keeps_its_volume_and_serves_it() {
     let begun = Instant::now();
     let error = cluster[B].mount_fails("v", "task-2");
     measured("refusal while the owner is cut off from ZooKeeper alone", begun.elapsed());
-    assert!(error.contains("node n1, which has it, is cut off from the cluster's store"), "{error}");
+    assert!(
+        error.contains("node n1, which has it, is cut off from the cluster's store"),
+        "{error}"
+    );
     assert_eq!(cluster[B].epoch_of("v"), epoch);
     assert_eq!(cluster.ec2().count("DetachVolume"), 0);
     serves(&cluster, A, "v");

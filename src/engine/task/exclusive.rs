@@ -123,6 +123,18 @@ impl VolumeTask {
         true
     }
 
+    /// Another node was faster: it is removed, and that is what they want.
+    pub(super) fn answer_removals(&mut self) {
+        for exclusive in std::mem::take(&mut self.exclusive) {
+            match exclusive {
+                Exclusive::Remove { reply, .. } => tell(reply, Ok(())),
+                other @ (Exclusive::Rename { .. }
+                | Exclusive::Undelete { .. }
+                | Exclusive::Check { .. }) => self.exclusive.push_back(other),
+            }
+        }
+    }
+
     /// Stores a change of what the volume is called, if anything: the old name is free then, and
     /// the reserved one is its own. Nothing changes where that fails.
     async fn rename_to(

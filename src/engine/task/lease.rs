@@ -186,6 +186,8 @@ impl VolumeTask {
         self.record.users.clear();
         self.shared.registry.renamed(&before, &self.record);
         self.observed = nothing.then(Observed::default);
+        self.waiters.answer_gone();
+        self.answer_removals();
         self.fail_waiters(&Arc::new(StepError::Removed));
     }
 

@@ -205,7 +205,12 @@ impl VolumeTask {
             };
             match plan::next(&self.record, self.observed.as_ref(), self.want(), &here) {
                 Step::Record(event) => {
+                    let revision = self.record.revision;
                     if let Err(error) = self.store_event(event).await {
+                        if matches!(error, StoreError::Conflict(_)) && self.is_news(revision) {
+                            self.observed = None;
+                            continue;
+                        }
                         let error = StepError::Step { step: "store", source: error.into() };
                         match self.give_up_creation().await {
                             Creation::GivenUp => self.creation_failed(error),

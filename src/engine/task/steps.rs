@@ -10,9 +10,9 @@ use super::VolumeTask;
 use crate::{
     backend::{ErrorKind, VolumeRef},
     cluster::StoreError,
-    engine::{error::StepError, host::Subject},
+    engine::{error::StepError, host::Subject, ownership::NotThere},
     volume::{
-        Contents, Lease, Phase,
+        Contents, Lease, Phase, Revision,
         effect::{self, Effect, Outcome},
         plan::Want,
         transition::Event,
@@ -128,7 +128,10 @@ impl VolumeTask {
         let Some(Running { work: Work::Step(effect), cancel, .. }) = &self.running else { return };
         let unwanted = match effect {
             Effect::Attach => self.want() != Want::Mounted,
-            Effect::Own => matches!(self.want(), Want::Released | Want::Detached),
+            // A removed volume is owned to be deleted, which nobody asks for any more.
+            Effect::Own => {
+                !self.record.is_removed() && matches!(self.want(), Want::Released | Want::Detached)
+            }
             _ => false,
         };
         if unwanted {
@@ -185,14 +188,20 @@ impl VolumeTask {
             return;
         }
         if let Ok(Outcome::Outdated) = result {
-            if !self.refresh().await {
-                tracing::debug!(volume = %self.record.name, "the record was not changed after all");
+            if !self.refresh().await && !self.gone {
+                self.observed = None;
+                self.failed(StepError::Step { step: effect.name(), source: NotThere.into() });
             }
             return;
         }
+        let revision = self.record.revision;
         let error = match result {
             Ok(outcome) => match self.absorb(effect, outcome).await {
                 Ok(()) => return,
+                Err(StoreError::Conflict(_)) if self.is_news(revision) => {
+                    self.observed = None;
+                    return;
+                }
                 Err(error) => StepError::Step { step: "store", source: error.into() },
             },
             Err(error) => {
@@ -225,6 +234,15 @@ impl VolumeTask {
             Creation::GivenUp => self.creation_failed(error),
             Creation::Done => self.failed(error),
         }
+    }
+
+    /// Another node was faster: what is to be done now is decided anew.
+    pub(super) fn is_news(&self, before: Revision) -> bool {
+        let news = self.gone || self.record.revision != before;
+        if news {
+            tracing::debug!(volume = %self.record.name, "the record was changed meanwhile: once more");
+        }
+        news
     }
 
     /// A volume that could not be created never existed: its name is free, and what was made of it

@@ -74,8 +74,7 @@ fn look(images: &Path, stages: &[(String, PathBuf)]) -> BTreeSet<String> {
     }
     let mut devices: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
     for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
-        if let Some(image) = image_of(&entry.path()).filter(|image| image.starts_with(images))
-        {
+        if let Some(image) = image_of(&entry.path()).filter(|image| image.starts_with(images)) {
             devices.entry(image).or_default().push(entry.file_name().display().to_string());
         }
     }

@@ -18,10 +18,11 @@ use std::{
 };
 
 use ec2_fake::{Fake, InstanceSpec};
+use ganesha::{Filesystem, Options};
 use serde_json::Value;
 use zookeeper::{Link, ZooKeeper, free_port};
 
-use crate::harness::{World, cloud_settings, until};
+use crate::harness::{World, cloud_settings, filer_settings, until};
 use checker::Checker;
 pub(crate) use node::Node;
 
@@ -41,8 +42,8 @@ pub(crate) struct Cluster {
     checker: Option<Checker>,
     nodes: Vec<Node>,
     pub(crate) zookeeper: ZooKeeper,
-    /// What is no node's: EC2, the CA, ZooKeeper's data.
-    home: World,
+    /// What is no node's: EC2, the CA, the NFS server, ZooKeeper's data.
+    pub(crate) home: World,
 }
 
 impl Cluster {
@@ -83,6 +84,21 @@ impl Cluster {
     pub(crate) fn started(count: usize) -> Self {
         let mut cluster = Self::of(count);
         cluster.start();
+        cluster
+    }
+
+    /// So many nodes that have an NFS export in common, which is their default; none of them started.
+    #[track_caller]
+    pub(crate) fn on_filer(count: usize) -> Self {
+        let mut cluster = Self::of(count);
+        // Sparse: the size costs nothing.
+        let filesystem = Filesystem::Ext4(8192);
+        cluster.home.start_filer(Options { filesystem, ..Options::default() });
+        for (key, value) in filer_settings(cluster.home.filer()) {
+            for node in &mut cluster.nodes {
+                node.set(key, &value);
+            }
+        }
         cluster
     }
 

@@ -19,14 +19,20 @@ impl World {
     #[track_caller]
     pub(crate) fn on_filer(options: Options) -> Self {
         let mut world = Self::new();
-        let export = world.path("export");
+        world.start_filer(options);
+        world
+    }
+
+    /// Starts an NFS server in this world's directory.
+    #[track_caller]
+    pub(crate) fn start_filer(&mut self, options: Options) {
+        let export = self.path("export");
         fs::create_dir(&export).unwrap();
         let server = Server::start(&export, options);
         for (key, value) in on_nfs::settings(&server) {
-            world.set(key, &value);
+            self.set(key, &value);
         }
-        world.filer = Some(server);
-        world
+        self.filer = Some(server);
     }
 
     /// The NFS server.

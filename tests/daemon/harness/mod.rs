@@ -194,11 +194,11 @@ impl Drop for World {
         if std::thread::panicking() {
             self.print_log();
         }
+        drop(self.filer.take());
         if let Some(fake) = self.cloud.take() {
             self.undo_mounts();
             drop(fake);
         }
-        drop(self.filer.take());
         kernel::undo_everything(&self.dir);
     }
 }
