@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use jiff::Timestamp;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     backend::Backend,
@@ -21,6 +22,8 @@ use crate::{
 
 /// How long a start waits for the cloud to say what it calls this machine.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// The pause before it is asked again: longer than a failed answer is kept.
+const PAUSE: Duration = Duration::from_secs(4);
 
 /// The records, and what goes with them.
 pub(super) struct Opened {
@@ -104,11 +107,19 @@ fn made_id(path: &Path) -> anyhow::Result<String> {
 async fn machine_of(host: &Host) -> Option<String> {
     let fencing = |backend: &Arc<dyn Backend>| backend.fencing().is_some();
     let backend = host.backends().find(|backend| fencing(backend))?;
-    let asked = tokio::time::timeout(PATIENCE, backend.fencing()?.machine()).await;
-    let why = match asked {
-        Ok(Ok(machine)) => return Some(machine),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+    let fencing = backend.fencing()?;
+    let deadline = Instant::now() + PATIENCE;
+    let why = loop {
+        let why = match timeout_at(deadline, fencing.machine()).await {
+            Ok(Ok(machine)) => return Some(machine),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+        };
+        // A machine that is just starting is busy, and an answer may come too late.
+        if Instant::now() + PAUSE >= deadline {
+            break why;
+        }
+        sleep(PAUSE).await;
     };
     tracing::error!(
         why,
