@@ -21,6 +21,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Keeper {
     store: Arc<dyn Store>,
+    /// The store itself, where it is this node's alone.
+    alone: Option<Embedded>,
     cluster: Option<Membership>,
 }
 
@@ -47,7 +49,7 @@ impl Keeper {
     /// Of a node that is in no cluster: the embedded store decides.
     #[must_use]
     pub fn alone(store: Embedded) -> Self {
-        Self { store: Arc::new(store), cluster: None }
+        Self { store: Arc::new(store.clone()), alone: Some(store), cluster: None }
     }
 
     /// Of a node of a cluster, which is called so there.
@@ -59,7 +61,8 @@ impl Keeper {
         drained: PathBuf,
         joining: Joining,
     ) -> Self {
-        Self { store, cluster: Some(Membership { copy, me, drained, joining }) }
+        let cluster = Membership { copy, me, drained, joining };
+        Self { store, alone: None, cluster: Some(cluster) }
     }
 
     /// This node as an owner, where it is in a cluster.
@@ -114,7 +117,9 @@ impl Keeper {
         next: &Record,
         urgency: Urgency,
     ) -> Result<Record, StoreError> {
-        let here_alone = self.cluster.is_some() && before.shared() == next.shared();
+        // What the cluster does not know yet is this node's alone, all of it.
+        let unknown = before.lease.is_unused() && next.lease.is_unused();
+        let here_alone = self.cluster.is_some() && (unknown || before.shared() == next.shared());
         let revision = if here_alone {
             before.revision
         } else {
@@ -135,8 +140,25 @@ impl Keeper {
     ///
     /// As of [`Store::delete`].
     pub async fn delete(&self, record: &Record) -> Result<(), StoreError> {
-        self.store.delete(record).await?;
+        if self.cluster.is_none() || !record.lease.is_unused() {
+            self.store.delete(record).await?;
+        }
         self.forget(record.id).await
+    }
+
+    /// Takes back a creation of which it is not known whether it was stored.
+    ///
+    /// # Errors
+    ///
+    /// It may still be there.
+    pub async fn discard(&self, id: VolumeId) -> Result<(), StoreError> {
+        if let Some(alone) = &self.alone {
+            return alone.delete(id).await;
+        }
+        if let Some(stored) = self.store.read(id).await? {
+            self.store.delete(&stored).await?;
+        }
+        self.forget(id).await
     }
 
     /// Keeps this node's copy of what the store has.

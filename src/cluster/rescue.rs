@@ -11,7 +11,7 @@ use super::{
     StoreError,
     embedded::{self, FORMAT},
 };
-use crate::volume::{Contents, Phase, Purge, Record};
+use crate::volume::{Contents, Lease, Phase, Purge, Record, Revision};
 
 /// Every record of a store.
 #[derive(Debug, Serialize, Deserialize)]
@@ -127,6 +127,10 @@ fn harmless(mut record: Record) -> Record {
     }
     // They counted for a Docker engine of another time, or of another node.
     record.holders.clear();
+    // Of a cluster of another time: a node that is in one brings it in anew.
+    record.lease = Lease::default();
+    record.users.clear();
+    record.revision = Revision::default();
     record
 }
 

@@ -15,7 +15,7 @@ use crate::{
     backend::{Accounting, Backend, VolumeRef},
     spec::Bytes,
     sys::usage,
-    volume::VolumeId,
+    volume::{Record, VolumeId},
 };
 
 /// How often it is looked whether a volume is due, at least: in the table of volumes, which is cheap.
@@ -83,9 +83,15 @@ impl Engine {
         let view = handle.view();
         let record = &view.record;
         let server = self.shared.host.server_of(record)?;
-        let there = !record.is_removed() && record.handle.is_some();
+        let there = !record.is_removed() && record.handle.is_some() && self.measures(record);
         let Accounting { every, .. } = server.directories()?.accounting(&VolumeRef::from(record));
         every.filter(|_| there).map(|every| (server, every))
+    }
+
+    /// One node measures for all: the first of those that have it mounted.
+    fn measures(&self, record: &Record) -> bool {
+        let me = self.shared.store.me();
+        me.is_none_or(|me| record.users.first() == Some(&me.node))
     }
 
     async fn measure(&self, handle: &Handle, server: &dyn Backend, view: &View) {

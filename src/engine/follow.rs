@@ -52,7 +52,10 @@ impl Shared {
     /// The task of a volume that another node made.
     pub(super) fn start_task(self: &Arc<Self>, record: Record) -> Handle {
         let (handle, inbox) = new_handle(&record);
-        self.registry.insert_known(&record, &handle);
+        if let Err(present) = self.registry.insert_known(&record, &handle) {
+            present.tell(Message::Stored(Box::new(record)));
+            return present;
+        }
         let task = VolumeTask::new(Arc::clone(self), handle.clone(), inbox, record, None);
         tokio::spawn(task.run());
         handle.tell(Message::Mirror);

@@ -19,7 +19,7 @@ use crate::{
     cluster::StoreError,
     spec::{BackendKind, BackendSpec},
     volume::{
-        Record,
+        Owner, Record,
         effect::{Effect, Outcome},
         lease::{Answer, Decision, Facts, Machine, Mobility, Obstacle, Preempt, Session, decide},
     },
@@ -105,7 +105,11 @@ impl Shared {
                     facts = Some(Facts { machine: self.ask_cloud(&record).await, ..seen });
                     continue;
                 }
-                Decision::LookAgain => None,
+                // It says that it has nothing, and the record says that it has.
+                Decision::LookAgain => record.lease.owner.as_ref().map(|owner| Obstacle::Busy {
+                    node: owner.node.clone(),
+                    why: "it lets go, and the record does not say so yet".to_owned(),
+                }),
                 Decision::Wait(obstacle) => Some(obstacle),
                 Decision::Refuse(obstacle) => return Err(NotHad(obstacle).into()),
             };
@@ -129,9 +133,16 @@ impl Shared {
 
     fn session_of(&self, record: &Record) -> Session {
         match &record.lease.owner {
-            Some(owner) => self.store.session(&owner.node),
-            None => Session::Over,
+            Some(owner) if !self.is_another_machine(owner) => self.store.session(&owner.node),
+            Some(_) | None => Session::Over,
         }
+    }
+
+    /// The owner's name is another machine's by now: who answers to it is not the owner.
+    fn is_another_machine(&self, owner: &Owner) -> bool {
+        let nodes = self.store.nodes();
+        let present = nodes.get(&owner.node).and_then(|state| state.info.machine.as_ref());
+        owner.machine.as_ref().zip(present).is_some_and(|(owners, present)| owners != present)
     }
 
     /// What can be done about a volume's owner.
@@ -148,6 +159,9 @@ impl Shared {
 
     async fn ask_owner(&self, record: &Record) -> Answer {
         let Some(owner) = &record.lease.owner else { return Answer::Released };
+        if self.is_another_machine(owner) {
+            return Answer::Silent;
+        }
         let nodes = self.store.nodes();
         let (Some(neighbours), Some(node)) = (&self.neighbours, nodes.get(&owner.node)) else {
             return Answer::Silent;
@@ -165,8 +179,8 @@ impl Shared {
     }
 
     async fn ask_cloud(&self, record: &Record) -> Machine {
-        let backend = self.host.backend(record.spec.backend.kind());
-        let fencing = backend.and_then(|backend| backend.fencing());
+        // Whichever backend knows machines: the volume's own may know none (an image on NFS).
+        let fencing = self.host.backends().find_map(|backend| backend.fencing());
         let machine = record.lease.owner.as_ref().and_then(|owner| owner.machine.as_deref());
         let (Some(fencing), Some(machine)) = (fencing, machine) else { return Machine::Unknown };
         match timeout(CLOUD, fencing.state(machine)).await {
@@ -205,6 +219,7 @@ impl Shared {
             | Effect::Attach
             | Effect::Format
             | Effect::Destroy
+            | Effect::SetAside
             | Effect::Fence => true,
             Effect::Observe
             | Effect::Own
@@ -218,8 +233,7 @@ impl Shared {
             | Effect::Publish
             | Effect::Unpublish
             | Effect::Unstage
-            | Effect::Detach
-            | Effect::SetAside => false,
+            | Effect::Detach => false,
         };
         // What is on this node's own disk is nobody else's, whatever the store says.
         let local = record.spec.backend.kind() == BackendKind::Local;

@@ -44,6 +44,11 @@ pub enum StartError {
         "two volumes are called `{0}`: the store was changed by something else than hawser; nothing was changed (`hawser store export` shows the records)"
     )]
     DoubleName(String),
+    /// The records are those of a cluster.
+    #[error(
+        "{0} of the records here are a copy of a cluster's, and cluster.zookeeper is not set: set it again; to take this node out of its cluster for good, bring the records out and in again (`hawser store export`, move records.redb away, `hawser store import`) and remove those that are other nodes'; nothing was changed"
+    )]
+    Cluster(usize),
     /// The node cannot be looked at.
     #[error("cannot look at this node: {0}")]
     Io(#[from] io::Error),
@@ -62,7 +67,10 @@ impl Engine {
         host: Host,
         neighbours: Option<Arc<dyn Neighbours>>,
     ) -> Result<Self, StartError> {
-        refuse_double_names(&records)?;
+        if store.me().is_none() {
+            refuse_double_names(&records)?;
+            refuse_a_clusters(&records)?;
+        }
         let callers = Callers::new()?;
         let registry = Registry::default();
         let drained = store.is_drained();
@@ -92,7 +100,10 @@ impl Engine {
         }
         let (attached, late) = attached_volumes(&shared, &records).await;
         let mut woken = 0_usize;
-        for record in records {
+        // Those that the cluster knows first: their names are theirs.
+        let (unknown, known): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|record| record.lease.is_unused());
+        for record in known.into_iter().chain(unknown) {
             let awake = needs_attention(&record, &attached, &mounts, &shared);
             woken += usize::from(awake);
             start_task(&shared, record, awake.then(|| Arc::clone(&mounts)));
@@ -143,7 +154,9 @@ async fn attached_volumes(
     records: &[Record],
 ) -> (HashSet<VolumeId>, Vec<Look>) {
     let deadline = Instant::now() + PATIENCE;
-    let looks: Vec<_> = shared.host.backends().map(|backend| look(backend, records)).collect();
+    let mine = |record: &&Record| Standing::of(shared.store.me(), record) != Standing::Other;
+    let mine: Vec<_> = records.iter().filter(mine).collect();
+    let looks: Vec<_> = shared.host.backends().map(|backend| look(backend, &mine)).collect();
     let (mut attached, mut late) = (HashSet::new(), Vec::new());
     for mut look in looks {
         match tokio::time::timeout_at(deadline, &mut look).await {
@@ -154,9 +167,9 @@ async fn attached_volumes(
     (attached, late)
 }
 
-fn look(backend: &Arc<dyn Backend>, records: &[Record]) -> Look {
+fn look(backend: &Arc<dyn Backend>, records: &[&Record]) -> Look {
     let backend = Arc::clone(backend);
-    let of_kind = |record: &&Record| record.spec.backend.kind() == backend.kind();
+    let of_kind = |record: &&&Record| record.spec.backend.kind() == backend.kind();
     let all: HashSet<_> = records.iter().filter(of_kind).map(|record| record.id).collect();
     tokio::spawn(async move {
         if all.is_empty() {
@@ -206,6 +219,13 @@ fn turn_of(node: &NodeName) -> SignedDuration {
     SignedDuration::from_millis(i64::from(sum % 5_000))
 }
 
+/// A copy of a cluster's records decides nothing: others may have brought back, or formatted, what it
+/// calls removed or half-made.
+fn refuse_a_clusters(records: &[Record]) -> Result<(), StartError> {
+    let theirs = records.iter().filter(|record| !record.lease.is_unused()).count();
+    if theirs == 0 { Ok(()) } else { Err(StartError::Cluster(theirs)) }
+}
+
 /// Before anything is started: one of the two would serve the other's name.
 fn refuse_double_names(records: &[Record]) -> Result<(), StartError> {
     let mut names = HashSet::new();
@@ -221,7 +241,10 @@ fn start_task(shared: &Arc<Shared>, record: Record, wake: Option<Arc<MountTable>
     let record =
         transition::apply(&record, Event::Booted { boot_id }, Timestamp::now()).unwrap_or(record);
     let (handle, inbox) = new_handle(&record);
-    if record.is_removed() {
+    if shared.store.me().is_some() {
+        // Two may have one name for now: the cluster's store knows whose it is.
+        let _ = shared.registry.insert_known(&record, &handle);
+    } else if record.is_removed() {
         shared.registry.insert_removed(record.id, handle.clone());
     } else {
         // The names were found to be different before.

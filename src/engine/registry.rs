@@ -147,12 +147,17 @@ impl Registry {
 
     /// Adds the task of a volume that is in the cluster's store; a name that another volume has here
     /// is left to it: that one is just being made, and will find its name taken.
-    pub(super) fn insert_known(&self, record: &Record, handle: &Handle) {
+    /// The handle that is there already comes back, and nothing was added.
+    pub(super) fn insert_known(&self, record: &Record, handle: &Handle) -> Result<(), Handle> {
         let mut tables = self.write();
+        if let Some(present) = tables.handles.get(&record.id) {
+            return Err(present.clone());
+        }
         tables.handles.insert(record.id, handle.clone());
         if !record.is_removed() {
             tables.names.entry(record.name.clone()).or_insert(record.id);
         }
+        Ok(())
     }
 
     /// A volume's name, or that it has one, was changed in the cluster's store.
@@ -161,9 +166,23 @@ impl Registry {
         let gave_up = !before.is_removed() && (before.name != after.name || after.is_removed());
         if gave_up && before.id == after.id {
             self.release(&before.name, before.id);
+            self.pass_on(&before.name);
         }
         if !after.is_removed() {
             self.write().names.entry(after.name.clone()).or_insert(after.id);
+        }
+    }
+
+    /// Gives a free name to the volume that bears it in the cluster's store: its record may have come
+    /// before the one that gave the name up.
+    fn pass_on(&self, name: &VolumeName) {
+        let bears = |handle: &Handle| {
+            let record = &handle.view().record;
+            (record.name == *name && !record.is_removed()).then_some(record.id)
+        };
+        let heir = self.all().iter().find_map(bears);
+        if let Some(heir) = heir {
+            self.write().names.entry(name.clone()).or_insert(heir);
         }
     }
 

@@ -56,7 +56,7 @@ pub struct Here<'a> {
 /// What the lease lets this node do with a volume's storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Anything: it is in no cluster.
+    /// Anything: it is in no cluster, or the volume is not in the cluster yet.
     Alone,
     /// Anything: the lease is its own.
     Owner,
@@ -72,6 +72,8 @@ impl Standing {
     pub fn of(me: Option<&Owner>, record: &Record) -> Self {
         match me {
             None => Self::Alone,
+            // From before this node was in a cluster: its own, until the cluster knows it.
+            Some(_) if record.lease.is_unused() => Self::Alone,
             Some(me) if !is_of(me, record) => Self::Other,
             Some(_) if record.lease.from.is_some() => Self::Fencing,
             Some(_) => Self::Owner,
@@ -166,6 +168,8 @@ fn as_other(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> St
         return match want {
             // Whoever comes first grows it for all.
             Want::Mounted if grows(record) && record.lease.owner.is_none() => Step::Do(Effect::Own),
+            // A removal that came to nothing, or an undelete, left it out of the way.
+            Want::Mounted if seen.aside || !seen.provisioned => Step::Do(Effect::Own),
             Want::Mounted if record.phase == Phase::Ready => {
                 join(record, here).or_else(|| mount(record, seen, here.ext4)).unwrap_or(Step::Idle)
             }
@@ -191,6 +195,10 @@ fn as_other(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> St
         (_, Want::Owned) | (Phase::Creating | Phase::Ready, Want::Mounted) => Step::Do(Effect::Own),
         (Phase::Creating | Phase::Ready, Want::Released | Want::Detached) => Step::Idle,
         (Phase::Removed { purge: Purge::Never, .. }, _) => Step::Idle,
+        // Nobody else can delete what is on its node's own disk.
+        (Phase::Removed { .. }, _) if record.spec.backend.kind() == BackendKind::Local => {
+            Step::Idle
+        }
         (Phase::Removed { purge: Purge::At(at) | Purge::Condemned(at), .. }, _) => {
             let turn = at.checked_add(here.turn).unwrap_or(*at);
             if turn <= here.now { Step::Do(Effect::Own) } else { Step::Wait(turn) }
@@ -329,7 +337,7 @@ fn removal(record: &Record, purge: Purge, seen: &Observed, here: &Here<'_>) -> S
     }
     match purge {
         Purge::Never => Step::Idle,
-        Purge::At(at) if at > now && (exists || has_data) => Step::Wait(at),
+        Purge::At(at) if at > now && (exists || has_data || here.me.is_some()) => Step::Wait(at),
         // Before it is deleted, and for good: other nodes could bring it back until then.
         Purge::At(_) if here.me.is_some() => Step::Record(Event::Condemned),
         Purge::At(_) | Purge::Condemned(_) if exists => Step::Do(Effect::Destroy),

@@ -19,6 +19,7 @@ use crate::{
     sys::format::{self, Repair},
     volume::{
         Contents, Record,
+        effect::Effect,
         plan::Standing,
         transition::{Event, Refusal},
     },
@@ -149,6 +150,10 @@ impl VolumeTask {
             reserved.keep();
         }
         self.undescribed = true;
+        if self.record.lease.is_unused() && self.shared.store.me().is_some() {
+            // Its name was what kept it out of the cluster.
+            self.refresh().await;
+        }
         let gave_up = self.record.is_removed() || self.record.name != before;
         if gave_up && !was_removed {
             self.shared.registry.release(&before, self.record.id);
@@ -174,6 +179,7 @@ impl VolumeTask {
 }
 
 async fn check_device(shared: &Shared, record: &Record, repair: Repair) -> Result<Checked, Cause> {
+    shared.confirm_lease(Effect::Attach, record).await?;
     match record.contents {
         Contents::Formatted => {}
         Contents::Blank | Contents::Formatting => {

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{
     Life, VolumeTask,
     waiters::{not_stored, tell},
@@ -24,6 +26,9 @@ use crate::{
     },
 };
 
+/// How long the owner of a removed volume has to delete it, before others look after it.
+const OWNERS_TIME: SignedDuration = SignedDuration::from_secs(60);
+
 impl VolumeTask {
     pub(super) fn standing(&self) -> Standing {
         Standing::of(self.shared.store.me(), &self.record)
@@ -39,18 +44,39 @@ impl VolumeTask {
             && !self.gone
             && !self.is_wanted()
             && !self.needs_owner()
-            && !self.is_user();
+            && !self.is_user()
+            && self.waiters.snapshots.is_empty();
         if !asleep {
             return false;
         }
-        match self.record.phase {
-            Phase::Removed { purge: Purge::At(at) | Purge::Condemned(at), .. } => {
-                let turn = at.checked_add(self.shared.turn).unwrap_or(at);
-                self.wait_until = Some(turn);
-                turn > jiff::Timestamp::now()
-            }
-            Phase::Removed { purge: Purge::Never, .. } | Phase::Creating | Phase::Ready => true,
+        // What failed was asked for by somebody who has heard of it.
+        self.failure = None;
+        self.wait_until = None;
+        let Some(mut turn) = self.deletion() else { return true };
+        let now = Timestamp::now();
+        if self.owner_lives() {
+            // It deletes it itself. Should it die over it, somebody else does.
+            turn = turn.max(now.checked_add(OWNERS_TIME).unwrap_or(now));
         }
+        self.wait_until = Some(turn);
+        turn > now
+    }
+
+    /// When any node may delete the data of the removed volume.
+    fn deletion(&self) -> Option<Timestamp> {
+        match self.record.phase {
+            Phase::Removed { purge: Purge::At(at) | Purge::Condemned(at), .. }
+                if self.record.spec.backend.kind() != BackendKind::Local =>
+            {
+                Some(at.checked_add(self.shared.turn).unwrap_or(at))
+            }
+            Phase::Removed { .. } | Phase::Creating | Phase::Ready => None,
+        }
+    }
+
+    fn owner_lives(&self) -> bool {
+        let owner = self.record.lease.owner.as_ref();
+        owner.is_some_and(|owner| self.shared.store.session(&owner.node) == Session::Lives)
     }
 
     /// This node is on the record's list of those that have it mounted.
@@ -63,10 +89,7 @@ impl VolumeTask {
         if !self.exclusive.is_empty() {
             return true;
         }
-        let orphaned = match &self.record.lease.owner {
-            Some(owner) => self.shared.store.session(&owner.node) == Session::Over,
-            None => true,
-        };
+        let orphaned = !self.owner_lives();
         let asked = !self.waiters.created.is_empty() && self.record.phase == Phase::Creating
             || !self.waiters.grown.is_empty();
         self.standing() == Standing::Other && orphaned && asked
@@ -82,7 +105,14 @@ impl VolumeTask {
 
     /// The store has this state of the record.
     pub(super) async fn adopt(&mut self, stored: Record) {
-        if stored.revision <= self.record.revision || self.gone {
+        // What was on its way for a while may be older.
+        if stored.revision > self.record.revision {
+            self.take_over(stored).await;
+        }
+    }
+
+    async fn take_over(&mut self, stored: Record) {
+        if self.gone {
             return;
         }
         let was = self.standing();
@@ -112,6 +142,9 @@ impl VolumeTask {
         if !same && self.running.is_none() {
             let known = self.observed.take();
             self.look |= was != Standing::Other || known.is_some_and(|seen| !seen.is_released());
+        }
+        if self.record.is_removed() && !before.is_removed() {
+            self.fail_waiters(&Arc::new(StepError::Removed));
         }
         self.try_again_now();
     }
@@ -157,7 +190,9 @@ impl VolumeTask {
     pub(super) async fn refresh(&mut self) -> bool {
         let before = self.record.revision;
         match self.shared.store.read(self.record.id).await {
-            Ok(Some(stored)) => self.adopt(stored).await,
+            // Read just now: also an older state is the store's, if that was restored.
+            Ok(Some(stored)) if stored.revision != before => self.take_over(stored).await,
+            Ok(Some(_)) => {}
             Ok(None) => self.missing().await,
             Err(error) => {
                 tracing::debug!(volume = %self.record.name, %error, "the record cannot be read");
@@ -168,7 +203,11 @@ impl VolumeTask {
 
     /// The store does not have it.
     async fn missing(&mut self) {
-        let never_there = self.record.lease.is_unused() || self.shared.store.is_joining();
+        // What is deleted was removed before; and who owns it would have heard of that. A store that
+        // was restored has less.
+        let never_there = self.record.lease.is_unused()
+            || self.shared.store.is_joining()
+            || self.standing() == Standing::Owner;
         if never_there && !self.record.is_removed() && !self.gone {
             return self.bring_in().await;
         }
@@ -181,7 +220,7 @@ impl VolumeTask {
         let nothing = self.standing() == Standing::Other && !self.look && self.running.is_none();
         self.look = true;
         let before = self.record.clone();
-        self.record.phase = Phase::Removed { at: jiff::Timestamp::now(), purge: Purge::Never };
+        self.record.phase = Phase::Removed { at: Timestamp::now(), purge: Purge::Never };
         self.record.lease = self.record.lease.released();
         self.record.users.clear();
         self.shared.registry.renamed(&before, &self.record);
@@ -212,15 +251,14 @@ impl VolumeTask {
             }
             // Another node was faster.
             Err(StoreError::Conflict(_)) => {
-                self.record.revision = Revision::default();
                 if let Ok(Some(stored)) = self.shared.store.read(self.record.id).await {
-                    self.adopt(stored).await;
+                    self.take_over(stored).await;
                 }
             }
             Err(error) => tracing::error!(
                 volume = %self.record.name, id = %self.record.id, %error,
                 "it cannot be brought into the cluster, and is known to this node alone (where its \
-                 name is taken: rename it with hawser alone on this node, without cluster.zookeeper)"
+                 name is taken: `hawser volume rename` it on this node)"
             ),
         }
     }

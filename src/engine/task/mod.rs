@@ -146,7 +146,7 @@ impl VolumeTask {
             }
             Err(error) => {
                 // It may be on the disk all the same, and would be a volume after the next start.
-                let _ = self.shared.store.delete(&self.record).await;
+                let _ = self.shared.store.discard(self.record.id).await;
                 self.shared.registry.forget(&self.record.name, self.record.id);
                 return self.refuse_all(&error);
             }

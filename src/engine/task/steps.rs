@@ -14,7 +14,7 @@ use crate::{
     volume::{
         Contents, Lease, Phase, Revision,
         effect::{self, Effect, Outcome},
-        plan::Want,
+        plan::{Standing, Want},
         transition::Event,
     },
 };
@@ -248,7 +248,9 @@ impl VolumeTask {
     /// A volume that could not be created never existed: its name is free, and what was made of it
     /// is deleted.
     pub(super) async fn give_up_creation(&mut self) -> Creation {
-        if self.record.phase != Phase::Creating {
+        // Another node may be making it just now.
+        let ours = matches!(self.standing(), Standing::Alone | Standing::Owner);
+        if self.record.phase != Phase::Creating || !ours {
             return Creation::Done;
         }
         self.store_or_remember(Event::CreationFailed).await;

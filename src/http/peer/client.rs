@@ -18,6 +18,8 @@ use crate::{
 
 /// As long as a whole mount may take there, and a little more, so that its reason is heard.
 const LONG: Duration = Duration::from_secs(115);
+/// Docker waits a minute for a removal.
+const REMOVE: Duration = Duration::from_secs(45);
 /// For what is answered from memory.
 const SHORT: Duration = Duration::from_secs(5);
 
@@ -84,7 +86,7 @@ impl Neighbours for PeerPort {
     }
 
     async fn remove(&self, node: &NodeInfo, request: &RemoveRequest) -> Result<(), NeighbourError> {
-        self.call(node, "/remove", request, LONG).await
+        self.call(node, "/remove", request, REMOVE).await
     }
 
     async fn drain(

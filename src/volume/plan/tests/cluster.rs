@@ -35,11 +35,16 @@ fn of(node: &str, record: Record) -> Record {
     Record { lease: Lease::first(owner(node)), ..record }
 }
 
+/// Of a cluster, and nobody's now.
+fn free(record: Record) -> Record {
+    Record { lease: Lease::first(owner("b")).released(), ..record }
+}
+
 const WANTS: [Want; 4] = [Want::Mounted, Want::Released, Want::Detached, Want::Owned];
 
 #[test]
 fn what_is_wanted_here_is_owned_before_it_is_touched() {
-    for free in [follows(), of("b", follows())] {
+    for free in [free(follows()), of("b", follows())] {
         assert_eq!(planned(&free, &provisioned(), Want::Mounted), Step::Do(Effect::Own));
         assert_eq!(planned(&free, &provisioned(), Want::Owned), Step::Do(Effect::Own));
         assert_eq!(planned(&free, &provisioned(), Want::Released), Step::Idle);
@@ -72,6 +77,40 @@ fn what_another_node_took_over_is_shut_down_and_cleared_away_whoever_holds_it() 
         assert_eq!(planned(&lost, &down, want), Step::Do(Effect::Unstage), "{want:?}");
         assert_eq!(planned(&lost, &attached(), want), Step::Do(Effect::Detach), "{want:?}");
     }
+}
+
+/// Its node was alone until now: databases are running on it.
+#[test]
+fn a_volume_from_before_the_cluster_goes_on_as_it_was() {
+    for record in [follows(), stays(), used_record()] {
+        assert_eq!(planned(&record, &mounted(), Want::Mounted), Step::Idle);
+        assert_eq!(planned(&record, &staged(), Want::Released), Step::Do(Effect::Unstage));
+        assert_eq!(planned(&record, &provisioned(), Want::Released), Step::Idle);
+    }
+}
+
+#[test]
+fn a_removed_volume_of_which_nothing_was_ever_made_waits_for_its_time_like_any_other() {
+    let removed = removed_record(Purge::At(at(60)));
+    let unmade = Record { contents: Contents::Blank, handle: None, ..removed };
+    let local = of("a", unmade);
+    assert_eq!(planned(&local, &nothing(), Want::Released), Step::Wait(at(60)));
+    let on_ebs = Record { handle: None, ..on_ebs(local, AttachPolicy::Follow) };
+    assert_eq!(planned(&on_ebs, &nothing(), Want::Released), Step::Record(Event::Disowned));
+}
+
+#[test]
+fn a_removed_local_volume_is_left_to_its_own_node() {
+    let theirs = of("b", removed_record(Purge::At(at(0))));
+    assert_eq!(on_a(&theirs, &nothing(), Want::Released, at(1000)), Step::Idle);
+}
+
+#[test]
+fn a_directory_that_was_left_out_of_the_way_is_brought_back_by_an_owner() {
+    let free = free(on_nfs(used_record()));
+    let aside = Observed { aside: true, ..provisioned() };
+    assert_eq!(planned(&free, &aside, Want::Mounted), Step::Do(Effect::Own));
+    assert_eq!(planned(&of("a", free), &aside, Want::Mounted), Step::Do(Effect::Provision));
 }
 
 #[test]
@@ -117,7 +156,7 @@ fn a_removed_volume_is_deleted_by_whoever_comes_first_when_its_time_has_come() {
 
 #[test]
 fn a_directory_is_mounted_by_every_node_that_says_so_in_the_record() {
-    let free = on_nfs(used_record());
+    let free = free(on_nfs(used_record()));
     let join = Step::Record(Event::Joined { node: "a".parse().unwrap() });
     assert_eq!(planned(&free, &provisioned(), Want::Mounted), join);
     let joined = Record { users: ["a".parse().unwrap(), "b".parse().unwrap()].into(), ..free };
