@@ -56,7 +56,8 @@ pub struct Here<'a> {
 /// What the lease lets this node do with a volume's storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Anything: it is in no cluster.
+    /// Anything: the node is in no cluster, or the cluster does not have the volume yet, so that it is
+    /// nobody else's.
     Alone,
     /// Anything: the lease is its own.
     Owner,
@@ -72,6 +73,7 @@ impl Standing {
     pub fn of(me: Option<&Owner>, record: &Record) -> Self {
         match me {
             None => Self::Alone,
+            Some(_) if record.lease.is_unused() => Self::Alone,
             Some(me) if !record.lease.is_of(&me.node) => Self::Other,
             Some(_) if record.lease.from.is_some() => Self::Fencing,
             Some(_) => Self::Owner,
