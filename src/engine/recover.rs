@@ -62,7 +62,13 @@ impl Engine {
         host: Host,
         neighbours: Option<Arc<dyn Neighbours>>,
     ) -> Result<Self, StartError> {
-        refuse_double_names(&records)?;
+        let records = match store.me() {
+            Some(_) => clusters_first(records),
+            None => without_a_clusters(records),
+        };
+        if store.me().is_none() {
+            refuse_double_names(&records)?;
+        }
         let callers = Callers::new()?;
         let registry = Registry::default();
         let drained = store.is_drained();
@@ -206,6 +212,27 @@ fn turn_of(node: &NodeName) -> SignedDuration {
     SignedDuration::from_millis(i64::from(sum % 5_000))
 }
 
+/// A volume that could not be brought in has a name that is another one's in the cluster: that one
+/// keeps it here, too.
+fn clusters_first(mut records: Vec<Record>) -> Vec<Record> {
+    records.sort_by_key(|record| record.lease.is_unused());
+    records
+}
+
+/// What a node that is alone now knows of the cluster that it was in. It is left as it is: other nodes
+/// may have these volumes, and this one could not know.
+fn without_a_clusters(records: Vec<Record>) -> Vec<Record> {
+    let (own, theirs): (Vec<_>, Vec<_>) =
+        records.into_iter().partition(|record| record.lease.is_unused());
+    if !theirs.is_empty() {
+        tracing::error!(
+            volumes = theirs.len(),
+            "this node was in a cluster and is started without one: the cluster's volumes are neither shown nor touched here (set cluster.zookeeper again)"
+        );
+    }
+    own
+}
+
 /// Before anything is started: one of the two would serve the other's name.
 fn refuse_double_names(records: &[Record]) -> Result<(), StartError> {
     let mut names = HashSet::new();
@@ -224,8 +251,7 @@ fn start_task(shared: &Arc<Shared>, record: Record, wake: Option<Arc<MountTable>
     if record.is_removed() {
         shared.registry.insert_removed(record.id, handle.clone());
     } else {
-        // The names were found to be different before.
-        let _ = shared.registry.insert_new(&record.name, record.id, &handle);
+        shared.registry.insert_known(&record, &handle);
     }
     let awake = wake.is_some();
     let task = VolumeTask::new(Arc::clone(shared), handle.clone(), inbox, record, wake);

@@ -173,6 +173,7 @@ impl VolumeTask {
                 tracing::info!(volume = %stored.name, id = %stored.id, "brought into the cluster");
                 self.record = stored;
                 self.look = true;
+                self.shared.registry.renamed(&self.record, &self.record);
             }
             Err(error) => tracing::error!(
                 volume = %self.record.name, id = %self.record.id, %error,
