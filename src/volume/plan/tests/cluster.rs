@@ -39,13 +39,22 @@ const WANTS: [Want; 4] = [Want::Mounted, Want::Released, Want::Detached, Want::O
 
 #[test]
 fn what_is_wanted_here_is_owned_before_it_is_touched() {
-    for free in [follows(), of("b", follows())] {
+    let released = Record { lease: Lease::first(owner("b")).released(), ..follows() };
+    for free in [released, of("b", follows())] {
         assert_eq!(planned(&free, &provisioned(), Want::Mounted), Step::Do(Effect::Own));
         assert_eq!(planned(&free, &provisioned(), Want::Owned), Step::Do(Effect::Own));
         assert_eq!(planned(&free, &provisioned(), Want::Released), Step::Idle);
     }
     let mine = of("a", follows());
     assert_eq!(planned(&mine, &provisioned(), Want::Mounted), Step::Do(Effect::Attach));
+}
+
+/// It was this node's before it was in the cluster, and tasks may have it mounted.
+#[test]
+fn what_the_cluster_does_not_have_yet_is_served_and_never_shut_down() {
+    assert_eq!(planned(&follows(), &provisioned(), Want::Mounted), Step::Do(Effect::Attach));
+    let staged = Observed { staged: true, ..attached() };
+    assert_eq!(planned(&follows(), &staged, Want::Released), Step::Do(Effect::Unstage));
 }
 
 #[test]
