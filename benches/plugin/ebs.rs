@@ -52,7 +52,7 @@ fn live(dir: &Path, day: Day, report: &mut Report) {
         ..Delays::all(Duration::ZERO)
     };
     let fake = Fake::start(config);
-    let mut settings = on_ebs::settings(&fake);
+    let mut settings = on_ebs::settings(&fake, &fake.first_instance());
     // Each unmount is a detach.
     settings.push(("volumes.linger", "0s".to_owned()));
     let mut daemon = Daemon::with(dir, settings);

@@ -56,8 +56,11 @@ impl Shared {
             present.tell(Message::Stored(Box::new(record)));
             return present;
         }
+        let known = record.clone();
         let task = VolumeTask::new(Arc::clone(self), handle.clone(), inbox, record, None);
         tokio::spawn(task.run());
+        // Both: the store has it, and this node's copy does not.
+        handle.tell(Message::Stored(Box::new(known)));
         handle.tell(Message::Mirror);
         handle
     }

@@ -44,11 +44,6 @@ pub enum StartError {
         "two volumes are called `{0}`: the store was changed by something else than hawser; nothing was changed (`hawser store export` shows the records)"
     )]
     DoubleName(String),
-    /// The records are those of a cluster.
-    #[error(
-        "{0} of the records here are a copy of a cluster's, and cluster.zookeeper is not set: set it again; to take this node out of its cluster for good, bring the records out and in again (`hawser store export`, move records.redb away, `hawser store import`) and remove those that are other nodes'; nothing was changed"
-    )]
-    Cluster(usize),
     /// The node cannot be looked at.
     #[error("cannot look at this node: {0}")]
     Io(#[from] io::Error),
@@ -67,9 +62,12 @@ impl Engine {
         host: Host,
         neighbours: Option<Arc<dyn Neighbours>>,
     ) -> Result<Self, StartError> {
+        let records = match store.me() {
+            Some(_) => clusters_first(records),
+            None => without_a_clusters(records),
+        };
         if store.me().is_none() {
             refuse_double_names(&records)?;
-            refuse_a_clusters(&records)?;
         }
         let callers = Callers::new()?;
         let registry = Registry::default();
@@ -100,10 +98,7 @@ impl Engine {
         }
         let (attached, late) = attached_volumes(&shared, &records).await;
         let mut woken = 0_usize;
-        // Those that the cluster knows first: their names are theirs.
-        let (unknown, known): (Vec<_>, Vec<_>) =
-            records.into_iter().partition(|record| record.lease.is_unused());
-        for record in known.into_iter().chain(unknown) {
+        for record in records {
             let awake = needs_attention(&record, &attached, &mounts, &shared);
             woken += usize::from(awake);
             start_task(&shared, record, awake.then(|| Arc::clone(&mounts)));
@@ -219,11 +214,25 @@ fn turn_of(node: &NodeName) -> SignedDuration {
     SignedDuration::from_millis(i64::from(sum % 5_000))
 }
 
-/// A copy of a cluster's records decides nothing: others may have brought back, or formatted, what it
-/// calls removed or half-made.
-fn refuse_a_clusters(records: &[Record]) -> Result<(), StartError> {
-    let theirs = records.iter().filter(|record| !record.lease.is_unused()).count();
-    if theirs == 0 { Ok(()) } else { Err(StartError::Cluster(theirs)) }
+/// A volume that could not be brought in has a name that is another one's in the cluster: that one
+/// keeps it here, too.
+fn clusters_first(mut records: Vec<Record>) -> Vec<Record> {
+    records.sort_by_key(|record| record.lease.is_unused());
+    records
+}
+
+/// What a node that is alone now knows of the cluster that it was in. It is left as it is: other nodes
+/// may have these volumes, and this one could not know.
+fn without_a_clusters(records: Vec<Record>) -> Vec<Record> {
+    let (own, theirs): (Vec<_>, Vec<_>) =
+        records.into_iter().partition(|record| record.lease.is_unused());
+    if !theirs.is_empty() {
+        tracing::error!(
+            volumes = theirs.len(),
+            "this node was in a cluster and is started without one: the cluster's volumes are neither shown nor touched here (set cluster.zookeeper again)"
+        );
+    }
+    own
 }
 
 /// Before anything is started: one of the two would serve the other's name.
@@ -241,15 +250,8 @@ fn start_task(shared: &Arc<Shared>, record: Record, wake: Option<Arc<MountTable>
     let record =
         transition::apply(&record, Event::Booted { boot_id }, Timestamp::now()).unwrap_or(record);
     let (handle, inbox) = new_handle(&record);
-    if shared.store.me().is_some() {
-        // Two may have one name for now: the cluster's store knows whose it is.
-        let _ = shared.registry.insert_known(&record, &handle);
-    } else if record.is_removed() {
-        shared.registry.insert_removed(record.id, handle.clone());
-    } else {
-        // The names were found to be different before.
-        let _ = shared.registry.insert_new(&record.name, record.id, &handle);
-    }
+    // Each id is there once; and where two have one name, the cluster's store knows whose it is.
+    let _ = shared.registry.insert_known(&record, &handle);
     let awake = wake.is_some();
     let task = VolumeTask::new(Arc::clone(shared), handle.clone(), inbox, record, wake);
     tokio::spawn(task.run());

@@ -186,11 +186,6 @@ impl Registry {
         }
     }
 
-    /// Adds a removed volume's task: it has no name in use.
-    pub(super) fn insert_removed(&self, id: VolumeId, handle: Handle) {
-        self.write().handles.insert(id, handle);
-    }
-
     /// Forgets a volume that is gone.
     pub(super) fn forget(&self, name: &VolumeName, id: VolumeId) {
         self.release(name, id);

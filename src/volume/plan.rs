@@ -146,12 +146,11 @@ pub fn next(record: &Record, observed: Option<&Observed>, want: Want, here: &Her
         Standing::Fencing => Step::Do(Effect::Fence),
         Standing::Other => as_other(record, seen, want, here),
     };
-    match step {
-        Step::Idle | Step::Wait(_) if standing == Standing::Owner && may_go(record, seen, want) => {
-            Step::Record(Event::Disowned)
-        }
-        step => step,
+    let rests = matches!(step, Step::Idle | Step::Wait(_));
+    if rests && standing == Standing::Owner && may_go(record, seen, want) {
+        return Step::Record(Event::Disowned);
     }
+    step
 }
 
 /// Whether another node may have it: it needs nobody now, and nothing of it is here.

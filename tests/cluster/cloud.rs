@@ -22,7 +22,8 @@ fn a_move_whose_detach_sticks_waits_and_delays_nobody_and_is_forced_after_the_li
     cluster[B].with_data("name=on-b,size=1GiB", "x");
     cluster[A].until_unmounted("v");
     cluster.until_known(B, "v");
-    cluster.ec2().stick(&cluster[A].vol("v"), Transition::Detach);
+    let vol = cluster[A].vol("v");
+    cluster.ec2().stick(&vol, Transition::Detach);
     thread::scope(|scope| {
         let begun = Instant::now();
         let mount = scope.spawn(|| cluster[B].mount("v", "task-2"));
@@ -43,6 +44,7 @@ fn a_move_whose_detach_sticks_waits_and_delays_nobody_and_is_forced_after_the_li
             && call.params.iter().any(|(key, value)| key == "Force" && value == "true")
     };
     assert!(cluster.ec2().calls().iter().any(forced), "it was not forced");
+    cluster.ec2().unstick(&vol);
     for (node, name, id) in
         [(A, "on-a", "task-1"), (A, "on-a", "task-3"), (B, "on-b", "task-4"), (B, "v", "task-2")]
     {

@@ -105,6 +105,7 @@ impl VolumeTask {
 
     /// The store has this state of the record.
     pub(super) async fn adopt(&mut self, stored: Record) {
+        self.seen_in_store = true;
         // What was on its way for a while may be older.
         if stored.revision > self.record.revision {
             self.take_over(stored).await;
@@ -203,11 +204,13 @@ impl VolumeTask {
 
     /// The store does not have it.
     async fn missing(&mut self) {
-        // What is deleted was removed before; and who owns it would have heard of that. A store that
-        // was restored has less.
+        // A store that was wiped, or restored, has less than its nodes. What is in use here was not
+        // deleted: it would have been released first.
+        let in_use = self.standing() == Standing::Owner
+            && self.observed.as_ref().is_some_and(|seen| !seen.is_released());
         let never_there = self.record.lease.is_unused()
-            || self.shared.store.is_joining()
-            || self.standing() == Standing::Owner;
+            || self.shared.store.is_joining() && !self.seen_in_store
+            || in_use;
         if never_there && !self.record.is_removed() && !self.gone {
             return self.bring_in().await;
         }
@@ -247,7 +250,9 @@ impl VolumeTask {
             Ok(stored) => {
                 tracing::info!(volume = %stored.name, id = %stored.id, "brought into the cluster");
                 self.record = stored;
+                self.seen_in_store = true;
                 self.look = true;
+                self.shared.registry.renamed(&self.record, &self.record);
             }
             // Another node was faster.
             Err(StoreError::Conflict(_)) => {

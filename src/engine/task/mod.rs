@@ -74,6 +74,8 @@ pub(super) struct VolumeTask {
     look: bool,
     /// Other nodes deleted it.
     gone: bool,
+    /// The cluster's store had its record since this daemon started.
+    seen_in_store: bool,
     /// The lease was claimed, or claimed anew, by this daemon.
     settled: bool,
     /// Those who need its slot, if nobody wants it.
@@ -123,6 +125,7 @@ impl VolumeTask {
             effort: None,
             look: false,
             gone: false,
+            seen_in_store: false,
             settled: false,
             slot_wanted: Vec::new(),
             idle_since: None,
@@ -139,6 +142,7 @@ impl VolumeTask {
         match self.shared.store.create(&self.record, Urgency::NewWork).await {
             Ok(stored) => {
                 self.record = stored;
+                self.seen_in_store = true;
                 self.settled = true;
             }
             Err(StoreError::NameTaken { by, .. }) if self.shared.store.me().is_some() => {

@@ -89,18 +89,13 @@ impl VolumeTask {
         let span = tracing::info_span!("step", volume = %self.record.name, step = effect.name());
         let work = async move {
             let in_cluster = |source| StepError::Step { step: effect.name(), source };
-            match effect {
-                Effect::Own => {
-                    return shared
-                        .own(&subject.record, subject.preempt, &subject.cancel)
-                        .await
-                        .map_err(in_cluster);
-                }
-                Effect::Fence => {
-                    shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;
-                    return shared.fence(&subject.record).await.map_err(in_cluster);
-                }
-                _ => shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?,
+            if effect == Effect::Own {
+                let owned = shared.own(&subject.record, subject.preempt, &subject.cancel).await;
+                return owned.map_err(in_cluster);
+            }
+            shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;
+            if effect == Effect::Fence {
+                return shared.fence(&subject.record).await.map_err(in_cluster);
             }
             let mut result = shared.host.execute(effect, &subject).await;
             while result.as_ref().is_err_and(|error| error.is(ErrorKind::NoSlot)) {
@@ -126,14 +121,12 @@ impl VolumeTask {
     /// Calls an attachment off that nobody wants any more.
     pub(super) fn call_off(&self) {
         let Some(Running { work: Work::Step(effect), cancel, .. }) = &self.running else { return };
-        let unwanted = match effect {
-            Effect::Attach => self.want() != Want::Mounted,
-            // A removed volume is owned to be deleted, which nobody asks for any more.
-            Effect::Own => {
-                !self.record.is_removed() && matches!(self.want(), Want::Released | Want::Detached)
-            }
-            _ => false,
-        };
+        let want = self.want();
+        // A removed volume is owned to be deleted, which nobody asks for any more.
+        let unwanted = *effect == Effect::Attach && want != Want::Mounted
+            || *effect == Effect::Own
+                && !self.record.is_removed()
+                && matches!(want, Want::Released | Want::Detached);
         if unwanted {
             cancel.cancel();
         }

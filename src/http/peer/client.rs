@@ -64,16 +64,15 @@ impl Neighbours for PeerPort {
         let _: Presence = self
             .call(node, "/presence", &PresenceRequest { volume: request.volume }, SHORT)
             .await?;
-        match self.call(node, "/release", request, limit).await {
-            Err(error) => match error.downcast::<PeerError>() {
-                Ok(error) => match *error {
-                    // It is there, and says why not.
-                    PeerError::Refused { message, .. } => Ok(Released::Busy(message)),
-                    error => Err(error.into()),
-                },
-                Err(error) => Err(error),
-            },
-            answered => answered,
+        let answer = self.call(node, "/release", request, limit).await;
+        let Err(error) = answer else { return answer };
+        match error.downcast::<PeerError>() {
+            // It is there, and says why not.
+            Ok(error) if matches!(*error, PeerError::Refused { .. }) => {
+                Ok(Released::Busy(error.to_string()))
+            }
+            Ok(error) => Err(error),
+            Err(error) => Err(error),
         }
     }
 

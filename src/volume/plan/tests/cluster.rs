@@ -53,6 +53,14 @@ fn what_is_wanted_here_is_owned_before_it_is_touched() {
     assert_eq!(planned(&mine, &provisioned(), Want::Mounted), Step::Do(Effect::Attach));
 }
 
+/// It was this node's before it was in the cluster, and tasks may have it mounted.
+#[test]
+fn what_the_cluster_does_not_have_yet_is_served_and_never_shut_down() {
+    assert_eq!(planned(&follows(), &provisioned(), Want::Mounted), Step::Do(Effect::Attach));
+    let staged = Observed { staged: true, ..attached() };
+    assert_eq!(planned(&follows(), &staged, Want::Released), Step::Do(Effect::Unstage));
+}
+
 #[test]
 fn nothing_is_done_before_the_former_owner_is_fenced() {
     let claimed = Lease::first(owner("b")).claimed_by(owner("a"));
