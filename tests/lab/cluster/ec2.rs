@@ -36,21 +36,26 @@ fn a_volume_waits_for_an_ec2_that_sticks_or_is_away_and_moves_afterwards() {
     let fault = format!("a move whose detachment sticks for {} s", TROUBLE.as_secs());
     world.measured(&fault, "it starts later", since, &second);
 
-    lab.step("the owner is killed and stopped, and EC2 is away");
+    lab.step("the owner is killed, and EC2 is away when it is asked for it");
     world.goes_on(&second);
     let since = Instant::now();
     nodes[B].crash();
-    cluster.cloud.says(&nodes[B], InstanceState::Stopped);
-    cluster.cloud.away(true);
     let mount = world.begin_mount(C, "pg");
+    world.wait_said(C, "but its machine runs and its tasks may be writing");
+    let away = Instant::now();
+    cluster.cloud.away(true);
+    cluster.cloud.says(&nodes[B], InstanceState::Stopped);
     world.wait_said(C, "and the cloud does not say whether its machine runs");
-    thread::sleep(TROUBLE.saturating_sub(since.elapsed()));
+    thread::sleep(TROUBLE.saturating_sub(away.elapsed()));
     world.assert_unmoved(C, &second);
     cluster.cloud.away(false);
     let third = world.run_mounted(C, "pg", &mount);
     assert!(third.epoch > second.epoch, "{} comes after {}", third.epoch, second.epoch);
     world.assert_mounted_only_on(C, "pg");
-    let fault = format!("owner killed, and EC2 away for {} s", TROUBLE.as_secs());
+    let fault = format!(
+        "owner killed, and EC2 away for {} s from when its session is over",
+        TROUBLE.as_secs()
+    );
     world.measured(&fault, "it ends with its machine", since, &third);
 
     lab.step("the next owner is killed, and the detachment from it sticks: it is forced");
