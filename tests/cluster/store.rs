@@ -168,3 +168,49 @@ fn a_node_that_was_cut_off_learns_what_it_missed() {
     }
     cluster.until_nothing_is_left();
 }
+
+/// Nothing is forgotten for it, nothing is shut down, and the nodes fill it again when they are told to.
+#[test]
+fn a_store_that_lost_its_data_is_left_alone_and_filled_again_by_its_nodes_when_they_are_told_to() {
+    let mut cluster = Cluster::started(2);
+    let path = cluster[A].mount("name=v,size=1GiB", "task-1");
+    let mut open = File::create(path.join("file")).unwrap();
+    cluster[B].with_data("name=w,size=1GiB", "precious");
+    cluster[B].create("name=l,size=64MiB,backend=local");
+    cluster.until_known(A, "l");
+    cluster.until_known(B, "v");
+
+    cluster.lose_the_store();
+    for node in [A, B] {
+        until("the other store is seen", || {
+            cluster[node].logged(["the store of another cluster", "cluster-id"]) > 0
+        });
+        for name in ["v", "w", "l"] {
+            assert!(cluster[node].knows(name), "{name} was forgotten");
+        }
+    }
+    open.write_all(b"goes on").unwrap();
+    open.sync_all().unwrap();
+
+    for node in [A, B] {
+        cluster[node].stop();
+        fs::remove_file(cluster[node].path("state/cluster-id")).unwrap();
+    }
+    cluster.start();
+    for (node, names) in [(A, ["v", "w", "l"]), (B, ["v", "w", "l"])] {
+        names.iter().for_each(|name| cluster.until_known(node, name));
+    }
+    until("the owner is known", || cluster[B].owner_of("v") == "n1");
+    open.write_all(b", and on").unwrap();
+    open.sync_all().unwrap();
+    let error = cluster[B].mount_fails("v", "task-2");
+    assert!(error.contains("in use on node n1"), "{error}");
+    drop(open);
+    cluster[A].unmount("v", "task-1");
+    assert_eq!(cluster[B].data_of("v"), "goes on, and on");
+    assert_eq!(cluster[A].data_of("w"), "precious");
+    for name in ["v", "w", "l"] {
+        cluster[B].remove(name);
+    }
+    cluster.until_nothing_is_left();
+}

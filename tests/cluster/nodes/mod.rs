@@ -149,6 +149,13 @@ impl Cluster {
         self.home.hawser(make);
     }
 
+    /// ZooKeeper begins anew, with nothing.
+    pub(crate) fn lose_the_store(&mut self) {
+        self.zookeeper.kill();
+        fs::remove_dir_all(self.home.path("zookeeper/data")).unwrap();
+        self.zookeeper.restart();
+    }
+
     /// How many nodes there are.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
