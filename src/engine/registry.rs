@@ -166,7 +166,7 @@ impl Registry {
         let gave_up = !before.is_removed() && (before.name != after.name || after.is_removed());
         if gave_up && before.id == after.id {
             self.release(&before.name, before.id);
-            self.pass_on(&before.name);
+            self.pass_on(&before.name, before.id);
         }
         if !after.is_removed() {
             self.write().names.entry(after.name.clone()).or_insert(after.id);
@@ -175,10 +175,12 @@ impl Registry {
 
     /// Gives a free name to the volume that bears it in the cluster's store: its record may have come
     /// before the one that gave the name up.
-    fn pass_on(&self, name: &VolumeName) {
+    fn pass_on(&self, name: &VolumeName, gave_up: VolumeId) {
         let bears = |handle: &Handle| {
             let record = &handle.view().record;
-            (record.name == *name && !record.is_removed()).then_some(record.id)
+            // What it gave up is still what it was last seen with.
+            let bears = record.name == *name && !record.is_removed() && record.id != gave_up;
+            bears.then_some(record.id)
         };
         let heir = self.all().iter().find_map(bears);
         if let Some(heir) = heir {

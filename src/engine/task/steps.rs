@@ -31,6 +31,8 @@ pub(super) struct Running {
     pub(super) cancel: CancellationToken,
     /// The lease under which it was begun: under another one, its outcome is void.
     pub(super) lease: Lease,
+    /// The state of the record that it was begun on.
+    pub(super) revision: Revision,
 }
 
 /// What keeps a volume busy.
@@ -113,8 +115,8 @@ impl VolumeTask {
             result
         };
         let job = self.shared.steps.spawn(work.instrument(span));
-        let lease = self.record.lease.clone();
-        self.running = Some(Running { work: Work::Step(effect), job, cancel, lease });
+        let (lease, revision) = (self.record.lease.clone(), self.record.revision);
+        self.running = Some(Running { work: Work::Step(effect), job, cancel, lease, revision });
         self.publish_view();
     }
 
@@ -172,7 +174,9 @@ impl VolumeTask {
     }
 
     pub(super) async fn finish(&mut self, result: Result<Outcome, StepError>) {
-        let Some(Running { work, lease, .. }) = self.running.take() else { return };
+        let Some(Running { work, lease, revision: begun_on, .. }) = self.running.take() else {
+            return;
+        };
         let Work::Step(effect) = work else { return };
         if lease != self.record.lease {
             self.observed = None;
@@ -181,7 +185,9 @@ impl VolumeTask {
             return;
         }
         if let Ok(Outcome::Outdated) = result {
-            if !self.refresh().await && !self.gone {
+            self.refresh().await;
+            // Or its change came while the step ran.
+            if self.record.revision == begun_on && !self.gone {
                 self.observed = None;
                 self.failed(StepError::Step { step: effect.name(), source: NotThere.into() });
             }
