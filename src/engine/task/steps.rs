@@ -169,6 +169,7 @@ impl VolumeTask {
             job,
             cancel: CancellationToken::new(),
             lease: self.record.lease.clone(),
+            revision: self.record.revision,
         });
         self.publish_view();
     }
