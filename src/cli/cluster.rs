@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::{
     backend::Backend,
     cluster::{
-        Embedded, Joining, Keeper, NodeInfo,
+        Embedded, Keeper, NodeInfo,
         zookeeper::{CLUSTER_ID, ZooKeeper, ZooKeeperConfig},
     },
     config::{ClusterConfig, Config},
@@ -50,11 +50,12 @@ pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow
     let port = PeerServer::bind(cluster.listen, identity.clone()).await?;
     let machine = machine_of(host).await;
     let marker = config.state_dir.join("drained");
+    let joining = config.state_dir.join("joining");
     // Made by the store's own check that it is the cluster that this node knows.
-    let joining = match config.state_dir.join(CLUSTER_ID).exists() {
-        true => Joining::Before,
-        false => Joining::Now,
-    };
+    if !config.state_dir.join(CLUSTER_ID).exists() && !joining.exists() {
+        durable::create(&joining, b"", 0o600)
+            .with_context(|| format!("cannot make {}", joining.display()))?;
+    }
     let me = node_info(cluster, machine.clone(), &marker)?;
     let store = ZooKeeper::open(
         ZooKeeperConfig {

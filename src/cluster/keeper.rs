@@ -33,12 +33,14 @@ struct Membership {
     me: Owner,
     /// Is there while the node is drained: over restarts, and before the store answers.
     drained: PathBuf,
+    /// Is there until what this node had before it joined was brought in: over restarts, too.
+    marker: PathBuf,
     joining: Joining,
 }
 
 /// Whether a node was in this cluster before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Joining {
+enum Joining {
     /// It was not: what the store does not know of its records was never there, or is lost.
     Now,
     /// It was: what the store does not know of its records was deleted.
@@ -59,9 +61,10 @@ impl Keeper {
         copy: Embedded,
         me: Owner,
         drained: PathBuf,
-        joining: Joining,
+        marker: PathBuf,
     ) -> Self {
-        let cluster = Membership { copy, me, drained, joining };
+        let joining = if marker.exists() { Joining::Now } else { Joining::Before };
+        let cluster = Membership { copy, me, drained, marker, joining };
         Self { store, alone: None, cluster: Some(cluster) }
     }
 
@@ -75,6 +78,16 @@ impl Keeper {
     #[must_use]
     pub fn is_joining(&self) -> bool {
         self.cluster.as_ref().is_some_and(|cluster| cluster.joining == Joining::Now)
+    }
+
+    /// All that this node had was brought in: what the store does not have from now on was deleted.
+    pub fn joined(&self) {
+        let marker = self.cluster.as_ref().map(|cluster| &cluster.marker);
+        if let Some(marker) = marker.filter(|marker| marker.exists())
+            && let Err(error) = std::fs::remove_file(marker)
+        {
+            tracing::warn!(marker = %marker.display(), %error, "this node goes on as one that just joins");
+        }
     }
 
     /// Stores a new volume's record. The record as it is stored comes back.
@@ -95,6 +108,19 @@ impl Keeper {
         };
         let stored = Record { revision, ..record.clone() };
         self.mirror_at_best(&stored, urgency).await;
+        Ok(stored)
+    }
+
+    /// Stores the record of a volume that this node had before the cluster knew of it. The copy, which
+    /// may be all that there is of it, stays as it is until that is done.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Store::create`].
+    pub async fn introduce(&self, record: &Record) -> Result<Record, StoreError> {
+        let revision = self.store.create(record, Urgency::Release).await?;
+        let stored = Record { revision, ..record.clone() };
+        self.mirror_at_best(&stored, Urgency::Release).await;
         Ok(stored)
     }
 
@@ -151,14 +177,18 @@ impl Keeper {
     /// # Errors
     ///
     /// It may still be there.
-    pub async fn discard(&self, id: VolumeId) -> Result<(), StoreError> {
+    pub async fn discard(&self, record: &Record) -> Result<(), StoreError> {
         if let Some(alone) = &self.alone {
-            return alone.delete(id).await;
+            return alone.delete(record.id).await;
         }
-        if let Some(stored) = self.store.read(id).await? {
+        // Another node may have imported the same storage, under the same id.
+        let own = |stored: &Record| {
+            stored.created_at == record.created_at && stored.lease == record.lease
+        };
+        if let Some(stored) = self.store.read(record.id).await?.filter(own) {
             self.store.delete(&stored).await?;
         }
-        self.forget(id).await
+        self.forget(record.id).await
     }
 
     /// Keeps this node's copy of what the store has.

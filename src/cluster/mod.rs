@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use embedded::Embedded;
 pub use error::StoreError;
-pub use keeper::{Joining, Keeper};
+pub use keeper::Keeper;
 pub use node::{NodeInfo, NodeState, Nodes};
 pub use zookeeper::{ZooKeeper, ZooKeeperConfig};
 

@@ -1,15 +1,18 @@
 //! Follows what other nodes change in the cluster's store: each change goes to the volume's task, and
 //! a volume that is new gets one.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
 use super::{Engine, Shared, message::Message, new_handle, registry::Handle, task::VolumeTask};
 use crate::{
     cluster::Change,
-    volume::{Record, VolumeId},
+    volume::{Record, VolumeId, lease::StoreReach},
 };
+
+/// How long a node may take to bring in what it had before it joined.
+const BRINGING_IN: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// Until the store ends.
@@ -25,9 +28,23 @@ impl Engine {
                     for id in known.filter(|id| !ids.contains(id)) {
                         self.shared.tell_missing(id);
                     }
+                    self.clone().has_joined_soon();
                 }
             }
         }
+    }
+}
+
+impl Engine {
+    /// Bringing volumes in takes milliseconds for each: afterwards this node is one like the others,
+    /// also if it is started again.
+    fn has_joined_soon(self) {
+        tokio::spawn(async move {
+            tokio::time::sleep(BRINGING_IN).await;
+            if self.shared.store.reach() == StoreReach::Answers {
+                self.shared.store.joined();
+            }
+        });
     }
 }
 

@@ -131,7 +131,7 @@ impl Shared {
         }
     }
 
-    fn session_of(&self, record: &Record) -> Session {
+    pub(super) fn session_of(&self, record: &Record) -> Session {
         match &record.lease.owner {
             Some(owner) if !self.is_another_machine(owner) => self.store.session(&owner.node),
             Some(_) | None => Session::Over,
@@ -242,6 +242,8 @@ impl Shared {
         }
         match self.store.read(record.id).await? {
             Some(now) if now.lease == record.lease && now.phase == record.phase => Ok(()),
+            // Not in the cluster yet: nobody else knows it.
+            None if record.lease.is_unused() => Ok(()),
             Some(_) | None => Err(Stale.into()),
         }
     }

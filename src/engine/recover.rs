@@ -63,7 +63,7 @@ impl Engine {
         neighbours: Option<Arc<dyn Neighbours>>,
     ) -> Result<Self, StartError> {
         let records = match store.me() {
-            Some(_) => clusters_first(records),
+            Some(_) => own_first(records),
             None => without_a_clusters(records),
         };
         if store.me().is_none() {
@@ -214,10 +214,10 @@ fn turn_of(node: &NodeName) -> SignedDuration {
     SignedDuration::from_millis(i64::from(sum % 5_000))
 }
 
-/// A volume that could not be brought in has a name that is another one's in the cluster: that one
-/// keeps it here, too.
-fn clusters_first(mut records: Vec<Record>) -> Vec<Record> {
-    records.sort_by_key(|record| record.lease.is_unused());
+/// A volume that could not be brought in has a name that is another one's in the cluster. Here it keeps
+/// it, as before the restart: its tasks, and whoever renames it, mean this one.
+fn own_first(mut records: Vec<Record>) -> Vec<Record> {
+    records.sort_by_key(|record| !record.lease.is_unused());
     records
 }
 

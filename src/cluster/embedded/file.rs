@@ -5,7 +5,10 @@ use std::{fs, path::Path};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::{super::StoreError, writer::Change};
-use crate::{sys::durable, volume::Record};
+use crate::{
+    sys::durable,
+    volume::{Record, Revision},
+};
 
 pub(super) const FILE: &str = "records.redb";
 /// The layout that this hawser reads and writes.
@@ -170,7 +173,16 @@ pub(super) fn write_changes<'a>(
         for change in changes {
             match change {
                 Change::Put(record) => {
-                    let json = serde_json::to_vec(record).map_err(WriteError::Json)?;
+                    let json = match record.lease.is_unused() {
+                        // Of a node that is alone: its numbers mean something while it runs only, and
+                        // an older hawser does not know them.
+                        true => serde_json::to_vec(&Record {
+                            revision: Revision::default(),
+                            ..(**record).clone()
+                        }),
+                        false => serde_json::to_vec(record),
+                    };
+                    let json = json.map_err(WriteError::Json)?;
                     volumes.insert(record.id.uuid().as_u128(), json.as_slice())?;
                 }
                 Change::Delete(id) => {

@@ -75,8 +75,7 @@ impl VolumeTask {
     }
 
     fn owner_lives(&self) -> bool {
-        let owner = self.record.lease.owner.as_ref();
-        owner.is_some_and(|owner| self.shared.store.session(&owner.node) == Session::Lives)
+        self.shared.session_of(&self.record) == Session::Lives
     }
 
     /// This node is on the record's list of those that have it mounted.
@@ -106,8 +105,8 @@ impl VolumeTask {
     /// The store has this state of the record.
     pub(super) async fn adopt(&mut self, stored: Record) {
         self.seen_in_store = true;
-        // What was on its way for a while may be older.
-        if stored.revision > self.record.revision {
+        // What was on its way for a while may be older. What was this node's alone has other numbers.
+        if stored.revision > self.record.revision || self.record.lease.is_unused() {
             self.take_over(stored).await;
         }
     }
@@ -192,6 +191,11 @@ impl VolumeTask {
         let before = self.record.revision;
         match self.shared.store.read(self.record.id).await {
             // Read just now: also an older state is the store's, if that was restored.
+            Ok(Some(stored))
+                if stored.lease.epoch < self.record.lease.epoch && self.is_in_use() =>
+            {
+                self.reassert(stored).await;
+            }
             Ok(Some(stored)) if stored.revision != before => self.take_over(stored).await,
             Ok(Some(_)) => {}
             Ok(None) => self.missing().await,
@@ -206,12 +210,10 @@ impl VolumeTask {
     async fn missing(&mut self) {
         // A store that was wiped, or restored, has less than its nodes. What is in use here was not
         // deleted: it would have been released first.
-        let in_use = self.standing() == Standing::Owner
-            && self.observed.as_ref().is_some_and(|seen| !seen.is_released());
-        let never_there = self.record.lease.is_unused()
-            || self.shared.store.is_joining() && !self.seen_in_store
-            || in_use;
-        if never_there && !self.record.is_removed() && !self.gone {
+        let own = self.record.lease.is_unused();
+        let lost = self.shared.store.is_joining() && !self.seen_in_store || self.is_in_use();
+        // What was removed under a lease may have been deleted: an old copy of it is nothing.
+        if (own || lost && !self.record.is_removed()) && !self.gone {
             return self.bring_in().await;
         }
         if self.gone {
@@ -233,6 +235,34 @@ impl VolumeTask {
         self.fail_waiters(&Arc::new(StepError::Removed));
     }
 
+    /// Something of it is here that nobody else could have let go of.
+    fn is_in_use(&self) -> bool {
+        let there = self.observed.as_ref().is_some_and(|seen| !seen.is_released());
+        let local = self.record.spec.backend.kind() == BackendKind::Local;
+        let owned = self.standing() == Standing::Owner;
+        owned && (there || local || self.record.is_held())
+            || self.is_user() && self.record.is_held()
+    }
+
+    /// Epochs never go back, unless the store does: it was restored, and knows less than this node, which
+    /// has the volume. It is told again.
+    async fn reassert(&mut self, stored: Record) {
+        tracing::error!(
+            volume = %self.record.name, stored = %stored.lease.epoch, here = %self.record.lease.epoch,
+            "the cluster's store went back in time (was it restored?): it is told again whose this volume is"
+        );
+        let mine = Record { revision: stored.revision, ..self.record.clone() };
+        match self.shared.store.put(&stored, &mine, Urgency::Release).await {
+            Ok(record) => {
+                self.record = record;
+                self.unsaved = None;
+            }
+            Err(error) => {
+                tracing::warn!(volume = %self.record.name, %error, "it could not be told");
+            }
+        }
+    }
+
     /// A volume from before this node was in a cluster becomes one of the cluster's, and this node
     /// its owner.
     async fn bring_in(&mut self) {
@@ -246,7 +276,7 @@ impl VolumeTask {
         if record.spec.backend.is_directory() {
             record.users.insert(me.node.clone());
         }
-        match self.shared.store.create(&record, Urgency::Release).await {
+        match self.shared.store.introduce(&record).await {
             Ok(stored) => {
                 tracing::info!(volume = %stored.name, id = %stored.id, "brought into the cluster");
                 self.record = stored;

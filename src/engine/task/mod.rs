@@ -150,7 +150,9 @@ impl VolumeTask {
             }
             Err(error) => {
                 // It may be on the disk all the same, and would be a volume after the next start.
-                let _ = self.shared.store.discard(self.record.id).await;
+                if !matches!(error, StoreError::Conflict(_)) {
+                    let _ = self.shared.store.discard(&self.record).await;
+                }
                 self.shared.registry.forget(&self.record.name, self.record.id);
                 return self.refuse_all(&error);
             }

@@ -205,6 +205,8 @@ impl VolumeTask {
                 Err(error) => StepError::Step { step: "store", source: error.into() },
             },
             Err(error) => {
+                // It may be attached all the same: before it is used, the lease is claimed anew.
+                self.settled &= effect != Effect::Attach;
                 // A grow that was done and could not be recorded is not taken back.
                 if let Effect::GrowStorage { .. } = effect {
                     self.store_or_remember(Event::GrowFailed).await;
