@@ -245,6 +245,12 @@ impl World {
         let [took, ec2] = [took, ec2].map(|time| time.as_secs_f32());
         row(fault, sees, &format!("{took:.1} s"), &format!("{ec2:.1} s"));
     }
+
+    /// The row of a fault through which this task went on.
+    fn undisturbed(&self, fault: &str, task: &Task) {
+        let longest = self.nodes[task.node].longest_stamp(task.number).as_secs_f32();
+        row(fault, "nothing", &format!("{longest:.1} s, its longest write"), "-");
+    }
 }
 
 /// A row of the table. What it says of losses and double mounts is asserted: a test that finds some fails.
