@@ -4,8 +4,8 @@
 //! made of and what they prove. They need root (to make the machines' image, once), QEMU, nbdkit and
 //! debootstrap, and fail with the reason where one is missing.
 //!
-//! `smoke` is part of every run of the tests, and of `ebs` the proof that the fence holds. The others are
-//! run by `make lab`.
+//! `smoke` is part of every run of the tests, of `ebs` the proof that the fence holds, and of `cluster` the
+//! takeover from a machine that was killed. The others are run by `make lab`.
 
 #![allow(
     clippy::disallowed_methods,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{A, B, C, World, row};
+use super::{A, B, C, World};
 use crate::harness::Service;
 
 #[test]
@@ -29,7 +29,7 @@ fn nothing_is_taken_from_an_owner_that_is_cut_off_from_a_part_of_the_cluster() {
     world.assert_unmoved(B, &before);
     world.goes_on(&before);
     world.assert_mounted_only_on(A, "pg");
-    row("owner cut off from ZooKeeper alone, and healed", "nothing", "0 s", "-");
+    world.undisturbed("owner cut off from ZooKeeper alone, and healed", &before);
 
     lab.step("the owner and one node do not see each other: that one waits, a third is refused");
     lab.cut_between(&nodes[A], &nodes[B]);
@@ -46,7 +46,7 @@ fn nothing_is_taken_from_an_owner_that_is_cut_off_from_a_part_of_the_cluster() {
     assert!(why.contains("it is in use on node a by"), "{why}");
     world.assert_mounted_only_on(A, "pg");
     world.goes_on(&before);
-    row("cut between owner and another node alone, and healed", "nothing", "0 s", "-");
+    world.undisturbed("cut between owner and another node alone, and healed", &before);
 
     lab.step("the task ends, and the next one is on the other node");
     world.end(&before);

@@ -67,6 +67,7 @@ fn a_volume_waits_for_an_ec2_that_sticks_or_is_away_and_moves_afterwards() {
     let fourth = world.run(A, "pg");
     assert!(fourth.epoch > third.epoch, "{} comes after {}", fourth.epoch, third.epoch);
     cluster.cloud.unstick(&id);
+    world.assert_mounted_only_on(A, "pg");
     world.measured(
         "owner killed, and the detachment sticks until it is forced",
         "it ends with its machine",

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{A, B, World, row};
+use super::{A, B, World};
 use crate::harness::{PATIENCE, eventually};
 
 #[test]
@@ -34,7 +34,7 @@ fn a_daemon_that_stands_still_loses_nothing_to_another_node() {
     world.assert_unmoved(B, &before);
     world.assert_mounted_only_on(A, "pg");
     world.goes_on(&before);
-    row("owner's daemon stands still, and goes on", "nothing", "0 s", "-");
+    world.undisturbed("owner's daemon stands still, and goes on", &before);
 
     lab.step("its daemon is killed, and starts again");
     nodes[A].kill_hawser();
@@ -43,7 +43,7 @@ fn a_daemon_that_stands_still_loses_nothing_to_another_node() {
     world.wait_alive(B, 3);
     world.goes_on(&before);
     world.assert_mounted_only_on(A, "pg");
-    row("owner's daemon killed, and started again", "nothing", "0 s", "-");
+    world.undisturbed("owner's daemon killed, and started again", &before);
 
     lab.step("the task ends, and the next one is on the other node");
     world.end(&before);

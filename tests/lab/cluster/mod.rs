@@ -5,6 +5,7 @@
 //! another one goes on elsewhere. In the end the image itself is looked at: nothing acknowledged is
 //! missing, and there is no stamp of the former task after the first one of the next.
 
+mod container;
 mod cuts;
 mod ec2;
 mod held_up;
@@ -243,6 +244,12 @@ impl World {
         let ec2 = self.cluster.witness.ec2_took(&self.ec2_id(&next.volume), since, next.since);
         let [took, ec2] = [took, ec2].map(|time| time.as_secs_f32());
         row(fault, sees, &format!("{took:.1} s"), &format!("{ec2:.1} s"));
+    }
+
+    /// The row of a fault through which this task went on.
+    fn undisturbed(&self, fault: &str, task: &Task) {
+        let longest = self.nodes[task.node].longest_stamp(task.number).as_secs_f32();
+        row(fault, "nothing", &format!("{longest:.1} s, its longest write"), "-");
     }
 }
 

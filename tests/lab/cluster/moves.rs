@@ -37,6 +37,7 @@ fn volumes_move_in_order_with_their_tasks_by_hand_and_from_a_drained_node() {
     let since = Instant::now();
     let task = world.run(C, "stay");
     world.measured("a task starts where its volume was moved to before", "-", since, &task);
+    world.assert_mounted_only_on(C, "stay");
     let refused = nodes[A].hawser(&["volume", "move", "stay", "--to", "a"]);
     assert!(refused.code != 0 && refused.stderr.contains("in use on node c"), "{refused}");
     world.end(&task);
@@ -51,6 +52,7 @@ fn volumes_move_in_order_with_their_tasks_by_hand_and_from_a_drained_node() {
     let since = Instant::now();
     let task = world.run(A, "stay");
     world.measured("a task starts whose volume a drained node gave free", "-", since, &task);
+    world.assert_mounted_only_on(A, "stay");
     world.end(&task);
     nodes[A].hawser(&["node", "drain", "c", "--undo"]).ok();
     let task = world.run(C, "stay");

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{A, B, C, World, row};
+use super::{A, B, C, World};
 
 /// Ten sessions long: no time-out of anything here is longer than that.
 const AWAY: Duration = Duration::from_secs(60);
@@ -54,7 +54,7 @@ fn everything_goes_on_while_zookeeper_is_away_and_after_it_is_back() {
     assert!(why.contains("it is in use on node a by"), "{why}");
     world.assert_mounted_only_on(A, "pg");
     let fault = format!("ZooKeeper away for {} s, {} times the session", AWAY.as_secs(), 10);
-    row(&fault, "nothing", "0 s", "-");
+    world.undisturbed(&fault, &before);
 
     world.lab.step("volumes move again");
     world.end(&before);

@@ -1,7 +1,7 @@
 //! Stamps: who wrote, at which epoch, and the how manieth it was (tests/lab/guest/stamp.py). They show,
 //! on the disk itself, that nothing acknowledged is lost and that there are never two writers.
 
-use std::{fmt, fs::File, os::unix::fs::FileExt, path::Path, process::Command};
+use std::{fmt, fs::File, os::unix::fs::FileExt, path::Path, process::Command, time::Duration};
 
 use super::{Job, Machine};
 
@@ -130,6 +130,11 @@ impl Machine {
     /// The last stamp of an epoch that was acknowledged to this machine.
     pub(crate) fn stamped(&self, epoch: u64) -> u64 {
         self.reported(&self.tag(epoch)).last
+    }
+
+    /// The longest time that one of them took.
+    pub(crate) fn longest_stamp(&self, epoch: u64) -> Duration {
+        self.reported(&self.tag(epoch)).longest
     }
 
     /// Waits for so many more stamps than there are.
