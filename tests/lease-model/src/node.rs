@@ -207,7 +207,8 @@ impl Protocol {
                 Mobility::Fenced => self.preempt != Preempt::Never,
                 // A stopped machine is its own fence where nothing is attached.
                 Mobility::Handed => namesake,
-                Mobility::Fixed => false,
+                // Directories: nothing is attached, and the model is about what is.
+                Mobility::Fixed | Mobility::Unbound => false,
             };
             if !allowed {
                 world.wrong = Some(Wrong::TakenForbidden);
