@@ -71,7 +71,7 @@ fn create(cluster: &Cluster, volumes: usize) {
                         "Name": format!("vol-{n}"),
                         "Opts": { "size": "64MiB", "provision": "thin" },
                     });
-                    let call = "/VolumeDriver.Create";
+                    let call = "VolumeDriver.Create";
                     connection.post(call, &body.to_string()).unwrap().ok();
                 }
             });
@@ -91,7 +91,7 @@ fn until_all_know(cluster: &Cluster, volumes: usize) {
 }
 
 fn known(node: &Node) -> usize {
-    let list = node.call("/VolumeDriver.List", &json!({})).ok();
+    let list = node.call("List", &json!({})).ok();
     list["Volumes"].as_array().map_or(0, Vec::len)
 }
 

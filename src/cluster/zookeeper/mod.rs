@@ -7,7 +7,7 @@
 //! /names/<name>                  the uuid of the volume that has it
 //! /nodes/<name>                  NodeInfo, as JSON; stays when the node is gone
 //! /alive/<name>                  ephemeral: the machine's id
-//! /changes/volume-<uuid>-<n>     numbered: what changed, oldest first; the last 1,024 at least
+//! /changes/volume-<uuid>-<n>     numbered: what changed, oldest first; the last 256 at least
 //! /changes/node-<name>-<n>
 //! ```
 //!

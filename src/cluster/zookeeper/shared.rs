@@ -15,7 +15,7 @@ use super::{
 use crate::cluster::{Change, NodeInfo, Nodes, StoreError, StoreHealth};
 
 /// So many entries of the log stay at least.
-const KEPT: i64 = 1024;
+const KEPT: i64 = 256;
 /// It is trimmed by whoever writes a number that this divides.
 const TRIMMED_EVERY: i64 = 64;
 
