@@ -1,6 +1,6 @@
 //! Calls to the daemon's admin socket.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, pin::pin, time::Duration};
 
 use anyhow::{Context, bail};
 use http_body_util::{BodyExt, Full};
@@ -13,6 +13,10 @@ use crate::http::admin::wire::ErrorResponse;
 
 /// Longer than the daemon's own longest deadline, a file system check excepted.
 const LIMIT: Duration = Duration::from_secs(3700);
+
+/// How long an answer may still be on its way when the connection has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+const ENDED: &str = "the daemon ended while it worked";
 
 /// A client of the daemon on this host.
 #[derive(Debug, Clone)]
@@ -59,15 +63,21 @@ impl Client {
     async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Bytes> {
         let stream = Stream::connect(&self.socket).await.map_err(|error| self.away(error))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
+        let connection = tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, "hawser")
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))?;
-        let response =
-            sender.send_request(request).await.context("the daemon ended while it worked")?;
+        let mut answer = pin!(sender.send_request(request));
+        let response = tokio::select! {
+            biased;
+            response = &mut answer => response.context(ENDED)?,
+            // A request that is handed over just as the connection ends is lost between the two, and
+            // would be waited for as long as the sender lives: seen on a busy machine.
+            _ = connection => tokio::time::timeout(LAST_WORDS, answer).await.context(ENDED)?.context(ENDED)?,
+        };
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         if status.is_success() {
