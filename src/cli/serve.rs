@@ -99,7 +99,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     host.prepare(config.root_kind)
         .with_context(|| format!("cannot prepare {} for mounts", config.root.display()))?;
     let Opened { keeper, neighbours, port } = cluster::open(&config, &host, copy).await?;
-    let records_of = keeper.clone();
+    let store = keeper.clone();
     let settings = config.engine.clone();
     let engine = Engine::start(settings, keeper, records, host, neighbours).await?;
 
@@ -129,7 +129,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         peers.await?;
     }
     engine.stop(STEPS).await;
-    records_of.close().await;
+    store.close().await;
     Ok(())
 }
 

@@ -9,10 +9,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Change, Embedded, NodeInfo, Nodes, Store, StoreError, StoreHealth, Urgency};
 use crate::{
-    spec::VolumeName,
     sys::durable,
     volume::{
-        NodeName, Owner, Record, VolumeId,
+        Lease, NodeName, Owner, Record, VolumeId,
         lease::{Session, StoreReach},
     },
 };
@@ -21,9 +20,16 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Keeper {
     store: Arc<dyn Store>,
-    /// The store itself, where it is this node's alone.
-    alone: Option<Embedded>,
-    cluster: Option<Membership>,
+    here: Here,
+}
+
+/// What is kept on this node.
+#[derive(Debug, Clone)]
+enum Here {
+    /// The store itself: there is no other node.
+    All(Embedded),
+    /// A copy, and what makes it a node of a cluster.
+    Copy(Membership),
 }
 
 /// What a node of a cluster has besides the store.
@@ -35,23 +41,16 @@ struct Membership {
     drained: PathBuf,
     /// Is there until what this node had before it joined was brought in: over restarts, too.
     marker: PathBuf,
-    joining: Joining,
-}
-
-/// Whether a node was in this cluster before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Joining {
-    /// It was not: what the store does not know of its records was never there, or is lost.
-    Now,
-    /// It was: what the store does not know of its records was deleted.
-    Before,
+    /// It was there at this start: what the store does not know of this node's records was never there,
+    /// or is lost. Otherwise it was deleted.
+    joining: bool,
 }
 
 impl Keeper {
     /// Of a node that is in no cluster: the embedded store decides.
     #[must_use]
     pub fn alone(store: Embedded) -> Self {
-        Self { store: Arc::new(store.clone()), alone: Some(store), cluster: None }
+        Self { store: Arc::new(store.clone()), here: Here::All(store) }
     }
 
     /// Of a node of a cluster, which is called so there.
@@ -63,26 +62,38 @@ impl Keeper {
         drained: PathBuf,
         marker: PathBuf,
     ) -> Self {
-        let joining = if marker.exists() { Joining::Now } else { Joining::Before };
-        let cluster = Membership { copy, me, drained, marker, joining };
-        Self { store, alone: None, cluster: Some(cluster) }
+        let joining = marker.exists();
+        Self { store, here: Here::Copy(Membership { copy, me, drained, marker, joining }) }
+    }
+
+    const fn membership(&self) -> Option<&Membership> {
+        match &self.here {
+            Here::All(_) => None,
+            Here::Copy(membership) => Some(membership),
+        }
+    }
+
+    /// The lease of a volume that this node makes.
+    #[must_use]
+    pub fn first_lease(&self) -> Lease {
+        self.me().cloned().map_or_else(Lease::default, Lease::first)
     }
 
     /// This node as an owner, where it is in a cluster.
     #[must_use]
     pub fn me(&self) -> Option<&Owner> {
-        self.cluster.as_ref().map(|cluster| &cluster.me)
+        self.membership().map(|cluster| &cluster.me)
     }
 
     /// This node was not in this cluster before it was started.
     #[must_use]
     pub fn is_joining(&self) -> bool {
-        self.cluster.as_ref().is_some_and(|cluster| cluster.joining == Joining::Now)
+        self.membership().is_some_and(|cluster| cluster.joining)
     }
 
     /// All that this node had was brought in: what the store does not have from now on was deleted.
     pub fn joined(&self) {
-        let marker = self.cluster.as_ref().map(|cluster| &cluster.marker);
+        let marker = self.membership().map(|cluster| &cluster.marker);
         if let Some(marker) = marker.filter(|marker| marker.exists())
             && let Err(error) = std::fs::remove_file(marker)
         {
@@ -145,7 +156,8 @@ impl Keeper {
     ) -> Result<Record, StoreError> {
         // What the cluster does not know yet is this node's alone, all of it.
         let unknown = before.lease.is_unused() && next.lease.is_unused();
-        let here_alone = self.cluster.is_some() && (unknown || before.shared() == next.shared());
+        let here_alone =
+            self.membership().is_some() && (unknown || before.shared() == next.shared());
         let revision = if here_alone {
             before.revision
         } else {
@@ -166,7 +178,7 @@ impl Keeper {
     ///
     /// As of [`Store::delete`].
     pub async fn delete(&self, record: &Record) -> Result<(), StoreError> {
-        if self.cluster.is_none() || !record.lease.is_unused() {
+        if self.membership().is_none() || !record.lease.is_unused() {
             self.store.delete(record).await?;
         }
         self.forget(record.id).await
@@ -178,7 +190,7 @@ impl Keeper {
     ///
     /// It may still be there.
     pub async fn discard(&self, record: &Record) -> Result<(), StoreError> {
-        if let Some(alone) = &self.alone {
+        if let Here::All(alone) = &self.here {
             return alone.delete(record.id).await;
         }
         // Another node may have imported the same storage, under the same id.
@@ -197,7 +209,7 @@ impl Keeper {
     ///
     /// The copy may then be the older one.
     pub async fn mirror(&self, record: &Record, urgency: Urgency) -> Result<(), StoreError> {
-        match &self.cluster {
+        match self.membership() {
             Some(cluster) => cluster.copy.put(record, urgency).await,
             None => Ok(()),
         }
@@ -209,7 +221,7 @@ impl Keeper {
     ///
     /// It may still be there, and is then forgotten with the next start.
     pub async fn forget(&self, id: VolumeId) -> Result<(), StoreError> {
-        match &self.cluster {
+        match self.membership() {
             Some(cluster) => cluster.copy.delete(id).await,
             None => Ok(()),
         }
@@ -222,15 +234,6 @@ impl Keeper {
     /// Not knowing is an error.
     pub async fn read(&self, id: VolumeId) -> Result<Option<Record>, StoreError> {
         self.store.read(id).await
-    }
-
-    /// The volume that has a name now.
-    ///
-    /// # Errors
-    ///
-    /// Not knowing is an error.
-    pub async fn named(&self, name: &VolumeName) -> Result<Option<VolumeId>, StoreError> {
-        self.store.named(name).await
     }
 
     /// What other nodes change. It is taken once.
@@ -246,12 +249,6 @@ impl Keeper {
             StoreHealth::Answers => StoreReach::Answers,
             StoreHealth::Away { .. } => StoreReach::Away,
         }
-    }
-
-    /// Follows whether the store answers.
-    #[must_use]
-    pub fn health(&self) -> watch::Receiver<StoreHealth> {
-        self.store.health()
     }
 
     /// The nodes as they are known now.
@@ -275,7 +272,7 @@ impl Keeper {
     /// This node was drained, and not taken back since.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.cluster.as_ref().is_some_and(|cluster| cluster.drained.exists())
+        self.membership().is_some_and(|cluster| cluster.drained.exists())
     }
 
     /// Says what is new of this node.
@@ -285,7 +282,7 @@ impl Keeper {
     /// It is as before then, to the other nodes.
     pub async fn announce(&self, info: &NodeInfo) -> Result<(), StoreError> {
         self.store.announce(info).await?;
-        let Some(Membership { drained, .. }) = &self.cluster else { return Ok(()) };
+        let Some(Membership { drained, .. }) = self.membership() else { return Ok(()) };
         let noted = match (info.drained, drained.exists()) {
             (true, false) => durable::create(drained, b"", 0o600),
             (false, true) => std::fs::remove_file(drained),

@@ -33,9 +33,7 @@ impl Engine {
             }
         }
     }
-}
 
-impl Engine {
     /// Bringing volumes in takes milliseconds for each: afterwards this node is one like the others,
     /// also if it is started again.
     fn has_joined_soon(self) {

@@ -47,7 +47,6 @@ use crate::{
     volume::{
         DATA, Device, DeviceContent, Record, VolumeId,
         effect::{Effect, Outcome},
-        lease::Preempt,
         plan::Standing,
     },
 };
@@ -75,8 +74,6 @@ pub struct Subject {
     pub cancel: CancellationToken,
     /// What the lease lets this node do.
     pub standing: Standing,
-    /// How far it goes to get the volume from another node.
-    pub preempt: Preempt,
 }
 
 impl Subject {
@@ -89,7 +86,6 @@ impl Subject {
             mounts: None,
             cancel: CancellationToken::new(),
             standing: Standing::Alone,
-            preempt: Preempt::default(),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     backend::{Backend, Candidate, Imports, Maker, VolumeRef},
     spec::{Spec, Stated, VolumeName},
-    volume::{Contents, DATA, Handle, Lease, Phase, Record, VolumeId},
+    volume::{Contents, DATA, Handle, Phase, Record, VolumeId},
 };
 
 /// The name and the place of the data that an import is to have.
@@ -110,10 +110,7 @@ impl Engine {
         if self.shared.registry.by_id(record.id).is_some() {
             return Err(refused("a volume with its id is there already".into()));
         }
-        let mut record = record;
-        if let Some(me) = self.shared.store.me() {
-            record.lease = Lease::first(me.clone());
-        }
+        let record = Record { lease: self.shared.store.first_lease(), ..record };
         let (name, id) = (record.name.clone(), record.id);
         let (task, inbox) = new_handle(&record);
         self.shared

@@ -54,7 +54,7 @@ use crate::{
     spec::{self, Asked, Bytes, Defaults, Request, Stated, VolumeName},
     sys::format::Repair,
     volume::{
-        CallerEpoch, Holder, Lease, MountId, Purge, Record, VolumeId,
+        CallerEpoch, Holder, MountId, Purge, Record, VolumeId,
         plan::Ext4OnlineGrow,
         transition::{Changes, Inherited},
     },
@@ -184,9 +184,7 @@ impl Engine {
         }
         let spec = stated.resolve(name, &self.shared.settings.defaults)?;
         let mut record = Record::new(VolumeId::random(), name.clone(), spec, Timestamp::now());
-        if let Some(me) = self.shared.store.me() {
-            record.lease = Lease::first(me.clone());
-        }
+        record.lease = self.shared.store.first_lease();
         let (handle, inbox) = new_handle(&record);
         match self.shared.registry.insert_new(name, record.id, &handle) {
             Ok(()) => {
@@ -217,8 +215,10 @@ impl Engine {
     ) -> Result<MountGrant, EngineError> {
         let Request { name, stated } = request;
         let start = Instant::now();
-        if !self.has(name) {
-            self.refuse_drained("mount", name)?;
+        if let Err(drained) = self.refuse_drained("mount", name)
+            && !self.has(name)
+        {
+            return Err(drained);
         }
         let handle = match self.shared.registry.by_name(name) {
             Some(handle) => handle,

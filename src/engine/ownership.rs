@@ -30,7 +30,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(95);
 /// How long an owner may take to let go of an idle volume (an EBS detach takes seconds).
 const RELEASE: Duration = Duration::from_secs(60);
-/// How long a silent owner is listened to.
+/// How long the cloud may take to say whether a machine runs.
 const CLOUD: Duration = Duration::from_secs(10);
 /// The pause before everything is asked again; it grows to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -97,7 +97,7 @@ impl Shared {
                 Decision::Mine => return Ok(Outcome::Outdated),
                 Decision::Claim(lease) => return Ok(Outcome::Claimable(lease)),
                 Decision::AskOwner => {
-                    let answer = self.ask_owner(&record).await;
+                    let answer = self.ask_owner(&record, deadline).await;
                     facts = Some(Facts { answer, session: self.session_of(&record), ..seen });
                     continue;
                 }
@@ -157,7 +157,7 @@ impl Shared {
         }
     }
 
-    async fn ask_owner(&self, record: &Record) -> Answer {
+    async fn ask_owner(&self, record: &Record, deadline: Instant) -> Answer {
         let Some(owner) = &record.lease.owner else { return Answer::Released };
         if self.is_another_machine(owner) {
             return Answer::Silent;
@@ -167,7 +167,8 @@ impl Shared {
             return Answer::Silent;
         };
         let ask = ReleaseRequest { volume: record.id, epoch: record.lease.epoch };
-        match neighbours.release(&node.info, &ask, RELEASE).await {
+        let limit = RELEASE.min(deadline.saturating_duration_since(Instant::now()));
+        match neighbours.release(&node.info, &ask, limit).await {
             Ok(Released::Released) => Answer::Released,
             Ok(Released::Held(holders)) => Answer::Held(holders),
             Ok(Released::Busy(why)) => Answer::Busy(why),
@@ -214,30 +215,9 @@ impl Shared {
     /// good: the lease under which it was decided must still be the volume's. What is attached here
     /// already is nobody else's, so that mounting it asks nobody.
     pub(super) async fn confirm_lease(&self, effect: Effect, record: &Record) -> Result<(), Cause> {
-        let critical = match effect {
-            Effect::Provision
-            | Effect::Attach
-            | Effect::Format
-            | Effect::Destroy
-            | Effect::SetAside
-            | Effect::Fence => true,
-            Effect::Observe
-            | Effect::Own
-            | Effect::ShutDown
-            | Effect::Probe
-            | Effect::GrowStorage { .. }
-            | Effect::GrowOffline
-            | Effect::Stage
-            | Effect::GrowOnline
-            | Effect::Thaw
-            | Effect::Publish
-            | Effect::Unpublish
-            | Effect::Unstage
-            | Effect::Detach => false,
-        };
         // What is on this node's own disk is nobody else's, whatever the store says.
         let local = record.spec.backend.kind() == BackendKind::Local;
-        if self.store.me().is_none() || !critical || local {
+        if self.store.me().is_none() || !effect.is_irrevocable() || local {
             return Ok(());
         }
         match self.store.read(record.id).await? {

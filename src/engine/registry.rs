@@ -145,9 +145,9 @@ impl Registry {
         Ok(())
     }
 
-    /// Adds the task of a volume that is in the cluster's store; a name that another volume has here
-    /// is left to it: that one is just being made, and will find its name taken.
-    /// The handle that is there already comes back, and nothing was added.
+    /// Adds the task of a volume that is in the cluster's store, unless it has one: that comes back then.
+    /// A name that another volume has here is left to it: that one is just being made, and will find its
+    /// name taken.
     pub(super) fn insert_known(&self, record: &Record, handle: &Handle) -> Result<(), Handle> {
         let mut tables = self.write();
         if let Some(present) = tables.handles.get(&record.id) {
@@ -164,12 +164,17 @@ impl Registry {
     pub(super) fn renamed(&self, before: &Record, after: &Record) {
         // A removed volume had none: what it has is reserved for its undelete.
         let gave_up = !before.is_removed() && (before.name != after.name || after.is_removed());
-        if gave_up && before.id == after.id {
+        if gave_up {
             self.release(&before.name, before.id);
             self.pass_on(&before.name, before.id);
         }
-        if !after.is_removed() {
-            self.write().names.entry(after.name.clone()).or_insert(after.id);
+        self.name_if_free(after);
+    }
+
+    /// Gives the volume its name, where no other has it.
+    pub(super) fn name_if_free(&self, record: &Record) {
+        if !record.is_removed() {
+            self.write().names.entry(record.name.clone()).or_insert(record.id);
         }
     }
 

@@ -78,6 +78,58 @@ impl Effect {
         }
     }
 
+    /// True for the steps that nobody may do whose storage it is not, and that cannot be undone.
+    #[must_use]
+    pub const fn is_irrevocable(self) -> bool {
+        match self {
+            Self::Provision
+            | Self::Attach
+            | Self::Format
+            | Self::Destroy
+            | Self::SetAside
+            | Self::Fence => true,
+            Self::Observe
+            | Self::Own
+            | Self::ShutDown
+            | Self::Probe
+            | Self::GrowStorage { .. }
+            | Self::GrowOffline
+            | Self::Stage
+            | Self::GrowOnline
+            | Self::Thaw
+            | Self::Publish
+            | Self::Unpublish
+            | Self::Unstage
+            | Self::Detach => false,
+        }
+    }
+
+    /// True for the steps with which a node begins to use the storage as its own.
+    #[must_use]
+    pub const fn uses_storage(self) -> bool {
+        match self {
+            Self::Provision
+            | Self::Attach
+            | Self::Format
+            | Self::GrowOffline
+            | Self::Stage
+            | Self::Destroy => true,
+            Self::Observe
+            | Self::Own
+            | Self::Fence
+            | Self::ShutDown
+            | Self::Probe
+            | Self::GrowStorage { .. }
+            | Self::GrowOnline
+            | Self::Thaw
+            | Self::Publish
+            | Self::Unpublish
+            | Self::Unstage
+            | Self::Detach
+            | Self::SetAside => false,
+        }
+    }
+
     /// The step's name in logs, errors and fault points.
     #[must_use]
     pub const fn name(self) -> &'static str {

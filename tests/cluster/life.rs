@@ -158,6 +158,23 @@ fn a_name_that_two_nodes_create_at_once_is_one_volume() {
     cluster.until_nothing_is_left();
 }
 
+#[test]
+fn a_volume_that_two_nodes_remove_at_once_is_removed_for_both() {
+    let cluster = Cluster::started(2);
+    for round in 0..15 {
+        let name = format!("v{round}");
+        cluster[A].create(&name);
+        cluster.until_known(B, &name);
+        thread::scope(|scope| {
+            for node in [A, B] {
+                let (node, name) = (&cluster[node], &name);
+                scope.spawn(move || node.remove(name));
+            }
+        });
+    }
+    cluster.until_nothing_is_left();
+}
+
 /// What a scheduler does that starts two tasks of one app at once.
 #[test]
 fn a_volume_that_two_nodes_mount_at_once_is_mounted_on_one() {

@@ -108,8 +108,7 @@ impl VolumeTask {
             Exclusive::Remove { purge, reply } => {
                 let result = self.rename_to(op, None, Event::Remove { purge }).await;
                 if result.is_ok() {
-                    // They came before the removal, and cannot be served any more.
-                    self.fail_waiters(&Arc::new(StepError::Removed));
+                    self.tell_of_removal();
                 }
                 tell(reply, result);
             }
@@ -124,8 +123,9 @@ impl VolumeTask {
         true
     }
 
-    /// Another node was faster: it is removed, and that is what they want.
-    pub(super) fn answer_removals(&mut self) {
+    /// It was removed, here or by another node: who came before that cannot be served any more, but for
+    /// those who wanted the same.
+    pub(super) fn tell_of_removal(&mut self) {
         for exclusive in std::mem::take(&mut self.exclusive) {
             match exclusive {
                 Exclusive::Remove { reply, .. } => tell(reply, Ok(())),
@@ -134,6 +134,7 @@ impl VolumeTask {
                 | Exclusive::Check { .. }) => self.exclusive.push_back(other),
             }
         }
+        self.fail_waiters(&Arc::new(StepError::Removed));
     }
 
     /// Stores a change of what the volume is called, if anything: the old name is free then, and

@@ -1,8 +1,6 @@
 //! A volume's task as one of many in a cluster: the record that others change, too, the lease that
 //! others ask for, and the owner that it is or is not.
 
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -12,7 +10,7 @@ use super::{
 use crate::{
     cluster::{StoreError, Urgency},
     engine::{
-        error::{EngineError, StepError},
+        error::EngineError,
         message::Reply,
         neighbours::{Effort, Released},
     },
@@ -88,10 +86,9 @@ impl VolumeTask {
         if !self.exclusive.is_empty() {
             return true;
         }
-        let orphaned = !self.owner_lives();
         let asked = !self.waiters.created.is_empty() && self.record.phase == Phase::Creating
             || !self.waiters.grown.is_empty();
-        self.standing() == Standing::Other && orphaned && asked
+        asked && self.standing() == Standing::Other && !self.owner_lives()
     }
 
     /// Nothing of it is here, and what is elsewhere is not followed: it is looked at when it is wanted.
@@ -144,7 +141,7 @@ impl VolumeTask {
             self.look |= was != Standing::Other || known.is_some_and(|seen| !seen.is_released());
         }
         if self.record.is_removed() && !before.is_removed() {
-            self.fail_waiters(&Arc::new(StepError::Removed));
+            self.tell_of_removal();
         }
         self.try_again_now();
     }
@@ -153,24 +150,15 @@ impl VolumeTask {
     /// they are about to store: it claims what is its own once more before it uses it. True if it did
     /// something.
     pub(super) async fn settle_lease(&mut self, effect: Effect) -> Result<bool, StoreError> {
-        let uses = matches!(
-            effect,
-            Effect::Provision
-                | Effect::Attach
-                | Effect::Format
-                | Effect::GrowOffline
-                | Effect::Stage
-                | Effect::Destroy
-        );
-        let Some(me) = self.shared.store.me().cloned() else { return Ok(false) };
+        if self.settled || !effect.uses_storage() || self.standing() != Standing::Owner {
+            return Ok(false);
+        }
         let backend = &self.record.spec.backend;
         if backend.kind() == BackendKind::Local || backend.is_directory() {
             // Nobody else can have it attached.
             return Ok(false);
         }
-        if self.settled || !uses || self.standing() != Standing::Owner {
-            return Ok(false);
-        }
+        let Some(me) = self.shared.store.me().cloned() else { return Ok(false) };
         let lease = self.record.lease.claimed_by(me);
         self.store_event(Event::Claimed { lease }).await?;
         self.settled = true;
@@ -231,8 +219,7 @@ impl VolumeTask {
         self.shared.registry.renamed(&before, &self.record);
         self.observed = nothing.then(Observed::default);
         self.waiters.answer_gone();
-        self.answer_removals();
-        self.fail_waiters(&Arc::new(StepError::Removed));
+        self.tell_of_removal();
     }
 
     /// Something of it is here that nobody else could have let go of.
@@ -271,7 +258,7 @@ impl VolumeTask {
         record.revision = Revision::default();
         // Of a cluster whose store was lost, owners and epochs are known from before.
         if record.lease.is_unused() {
-            record.lease = Lease::first(me.clone());
+            record.lease = self.shared.store.first_lease();
         }
         if record.spec.backend.is_directory() {
             record.users.insert(me.node.clone());
@@ -282,7 +269,7 @@ impl VolumeTask {
                 self.record = stored;
                 self.seen_in_store = true;
                 self.look = true;
-                self.shared.registry.renamed(&self.record, &self.record);
+                self.shared.registry.name_if_free(&self.record);
             }
             // Another node was faster.
             Err(StoreError::Conflict(_)) => {
@@ -402,7 +389,7 @@ impl VolumeTask {
             let error = StoreError::Conflict(self.record.id);
             return self.refuse_all(&error);
         };
-        self.shared.registry.renamed(&self.record, &other.view().record);
+        self.shared.registry.name_if_free(&other.view().record);
         self.inbox.close();
         while let Ok(message) = self.inbox.try_recv() {
             other.tell(message);

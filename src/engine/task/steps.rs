@@ -84,15 +84,15 @@ impl VolumeTask {
             mounts: self.mounts.take(),
             cancel: CancellationToken::new(),
             standing: self.standing(),
-            preempt: self.preempt(),
         };
+        let preempt = self.preempt();
         let cancel = subject.cancel.clone();
         let shared = Arc::clone(&self.shared);
         let span = tracing::info_span!("step", volume = %self.record.name, step = effect.name());
         let work = async move {
             let in_cluster = |source| StepError::Step { step: effect.name(), source };
             if effect == Effect::Own {
-                let owned = shared.own(&subject.record, subject.preempt, &subject.cancel).await;
+                let owned = shared.own(&subject.record, preempt, &subject.cancel).await;
                 return owned.map_err(in_cluster);
             }
             shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;
