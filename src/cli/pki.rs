@@ -7,14 +7,13 @@ use clap::Subcommand;
 use super::Exit;
 use crate::{
     peer::{
-        names,
         pki::{
             AUTHORITY_DAYS, NODE_DAYS, Validity,
             files::{Existing, make_authority, make_node},
         },
         trust::day,
     },
-    volume::NodeName,
+    volume::{NodeName, check_cluster},
 };
 
 /// A century: more is a mistake, and no date in the end.
@@ -74,7 +73,7 @@ pub(super) struct NodeArgs {
 }
 
 fn cluster(text: &str) -> Result<String, &'static str> {
-    names::check_cluster(text).map(|()| text.to_owned())
+    check_cluster(text).map(|()| text.to_owned())
 }
 
 fn days() -> clap::builder::RangedI64ValueParser<u32> {

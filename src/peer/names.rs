@@ -13,8 +13,6 @@ use crate::volume::NodeName;
 const SUFFIX: &str = "hawser.internal";
 /// 128 bits.
 const DIGITS: usize = 32;
-/// As long as a subject's organisation may be.
-const LONGEST_CLUSTER: usize = 64;
 
 /// The DNS name of a node's certificate.
 #[must_use]
@@ -31,19 +29,6 @@ pub fn server_name(
     node: &NodeName,
 ) -> Result<ServerName<'static>, InvalidDnsNameError> {
     dns_name(cluster, node).try_into()
-}
-
-/// Whether a text can be a cluster's name, by the rule of `daemon.cluster`.
-///
-/// # Errors
-/// What it may be made of.
-pub fn check_cluster(text: &str) -> Result<(), &'static str> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    if (1..=LONGEST_CLUSTER).contains(&text.len()) && text.bytes().all(allowed) {
-        Ok(())
-    } else {
-        Err("a cluster's name is 1 to 64 letters, digits, `.`, `_` and `-`, as daemon.cluster is")
-    }
 }
 
 fn label(text: &str) -> String {
@@ -79,13 +64,5 @@ mod tests {
             name,
             "676b8bb84ce7267dd520deca4811c8f1.6754af9632a2745e85c293e5aac08633.hawser.internal"
         );
-    }
-
-    #[test]
-    fn a_clusters_name_follows_the_rule_of_the_configuration() {
-        assert!(check_cluster("prod.eu_1-a").is_ok());
-        for wrong in ["", "a b", "ä", "a/b", &"x".repeat(65)] {
-            assert!(check_cluster(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -20,7 +20,7 @@ pub mod transition;
 pub use holder::{CallerEpoch, Holder};
 pub use ids::{Handle, MountId, VolumeId};
 pub use lease::{Epoch, Lease, Owner};
-pub use node::{NodeName, NotANodeName};
+pub use node::{NodeName, NotANodeName, check_cluster};
 pub use observed::{Device, DeviceContent, Observed, Transit};
 pub use record::{Contents, DATA, Phase, Purge, Record, Revision};
 

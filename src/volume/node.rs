@@ -1,4 +1,4 @@
-//! The name of a node of the cluster.
+//! The name of a node of the cluster, and the rule for the name of the cluster.
 
 use std::{fmt, str::FromStr};
 
@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// A host name has at most so many bytes, and so has a label in a certificate.
 const LONGEST: usize = 63;
+/// As long as the organisation in a certificate's subject may be.
+const LONGEST_CLUSTER: usize = 64;
 
 /// A node's name: `daemon.node`, or the host's name. Letters, digits, `-`, `_` and `.`, which is what
 /// host names are made of; it names a znode and stands in the node's certificate.
@@ -62,9 +64,31 @@ impl fmt::Display for NodeName {
     }
 }
 
+/// Whether a text can be a cluster's name, or what `daemon.node` says.
+///
+/// # Errors
+///
+/// What it may be made of.
+pub fn check_cluster(text: &str) -> Result<(), &'static str> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    if (1..=LONGEST_CLUSTER).contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err("use 1 to 64 letters, digits, `.`, `_` and `-`")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clusters_name_is_short_and_plain() {
+        assert!(check_cluster("prod.eu_1-a").is_ok());
+        for wrong in ["", "a b", "ä", "a/b", &"x".repeat(65)] {
+            assert!(check_cluster(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn host_names_are_node_names() {

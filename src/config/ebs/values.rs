@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::super::parsed;
-use crate::spec::{CONFIGURED_TAGS_MAX, EbsType};
+use crate::{
+    spec::{CONFIGURED_TAGS_MAX, EbsType},
+    volume::check_cluster,
+};
 
 /// A tag has at most so many characters as its key, and as its value.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>
@@ -129,12 +132,11 @@ pub(super) fn attach_limit(text: &str) -> Result<Option<u32>, String> {
 
 /// A cluster's name, or a node's: a tag's value, and part of client tokens.
 pub(in crate::config) fn cluster(text: &str) -> Result<Option<String>, String> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    match text {
-        "" => Ok(None),
-        _ if text.len() <= 64 && text.bytes().all(allowed) => Ok(Some(text.to_owned())),
-        _ => Err("use at most 64 letters, digits, `.`, `_` and `-`".into()),
+    if text.is_empty() {
+        return Ok(None);
     }
+    check_cluster(text)?;
+    Ok(Some(text.to_owned()))
 }
 
 /// A type that volumes can have without saying more.
