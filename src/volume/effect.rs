@@ -2,7 +2,10 @@
 
 use uuid::Uuid;
 
-use super::{Contents, Device, DeviceContent, Handle, Lease, Observed, Record, transition::Event};
+use super::{
+    Contents, Device, DeviceContent, Epoch, Handle, Lease, Observed, Record, Remote,
+    transition::Event,
+};
 use crate::spec::{BackendSpec, Bytes};
 
 /// One step, done by the engine. Every one can be repeated: after a crash the plan asks for it
@@ -47,6 +50,16 @@ pub enum Effect {
     Unstage,
     /// Undo [`Effect::Attach`], after proof that nobody uses the device.
     Detach,
+    /// Serve the staged file system to other nodes.
+    Export,
+    /// Undo [`Effect::Export`].
+    Unexport,
+    /// Lead the tunnel to the volume's owner.
+    Connect,
+    /// Mount what the owner serves.
+    Reach,
+    /// Undo [`Effect::Reach`] and [`Effect::Connect`].
+    Unreach,
     /// Put the storage of a removed volume out of the way of the next one of its name.
     SetAside,
     /// Delete the storage.
@@ -58,7 +71,11 @@ impl Effect {
     #[must_use]
     pub const fn lets_go(self) -> bool {
         match self {
-            Self::Unpublish | Self::Unstage | Self::Detach => true,
+            Self::Unpublish
+            | Self::Unreach
+            | Self::Unexport
+            | Self::Unstage
+            | Self::Detach => true,
             Self::Observe
             | Self::Own
             | Self::Fence
@@ -73,6 +90,9 @@ impl Effect {
             | Self::GrowOnline
             | Self::Thaw
             | Self::Publish
+            | Self::Export
+            | Self::Connect
+            | Self::Reach
             | Self::SetAside
             | Self::Destroy => false,
         }
@@ -99,6 +119,11 @@ impl Effect {
             | Self::Thaw
             | Self::Publish
             | Self::Unpublish
+            | Self::Export
+            | Self::Unexport
+            | Self::Connect
+            | Self::Reach
+            | Self::Unreach
             | Self::Unstage
             | Self::Detach => false,
         }
@@ -124,6 +149,11 @@ impl Effect {
             | Self::Thaw
             | Self::Publish
             | Self::Unpublish
+            | Self::Export
+            | Self::Unexport
+            | Self::Connect
+            | Self::Reach
+            | Self::Unreach
             | Self::Unstage
             | Self::Detach
             | Self::SetAside => false,
@@ -151,6 +181,11 @@ impl Effect {
             Self::Unpublish => "unpublish",
             Self::Unstage => "unstage",
             Self::Detach => "detach",
+            Self::Export => "export",
+            Self::Unexport => "unexport",
+            Self::Connect => "connect",
+            Self::Reach => "reach",
+            Self::Unreach => "unreach",
             Self::SetAside => "set-aside",
             Self::Destroy => "destroy",
         }
@@ -184,6 +219,10 @@ pub enum Outcome {
     Outdated,
     /// The device that [`Effect::Attach`] made.
     Attached(Device),
+    /// [`Effect::Export`] serves it as the owner of that epoch.
+    Exported(Epoch),
+    /// [`Effect::Connect`] leads to the owner of that epoch.
+    Connected(Epoch),
     /// What [`Effect::Probe`] found.
     Probed(DeviceContent),
     /// [`Effect::GrowOnline`] is not possible on this node: at the next mount, then.
@@ -206,6 +245,8 @@ impl Outcome {
             }
             Effect::Probe => Self::Probed(DeviceContent::Blank),
             Effect::Own => Self::Claimable(record.lease.clone()),
+            Effect::Export => Self::Exported(record.lease.epoch),
+            Effect::Connect => Self::Connected(record.lease.epoch),
             Effect::Observe
             | Effect::Fence
             | Effect::ShutDown
@@ -218,6 +259,9 @@ impl Outcome {
             | Effect::Unpublish
             | Effect::Unstage
             | Effect::Detach
+            | Effect::Unexport
+            | Effect::Reach
+            | Effect::Unreach
             | Effect::SetAside
             | Effect::Destroy => Self::Done,
         }
@@ -250,8 +294,17 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
         }
         Effect::GrowOnline => event = Some(Event::FileSystemGrown),
         Effect::Thaw => event = Some(Event::Thawed),
+        // What is mounted of another node's is published, and nothing else: see `plan::reach`.
+        Effect::Publish if seen.remote.mounted => seen.remote.published = true,
         Effect::Publish => seen.published = true,
-        Effect::Unpublish => seen.published = false,
+        Effect::Unpublish => {
+            seen.published = false;
+            seen.remote.published = false;
+        }
+        Effect::Export | Effect::Connect => {}
+        Effect::Unexport => seen.exported = None,
+        Effect::Reach => seen.remote.mounted = true,
+        Effect::Unreach => seen.remote = Remote::default(),
         Effect::Unstage => {
             seen.staged = false;
             seen.grow_at_next_mount = false;
@@ -279,6 +332,8 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
         Outcome::Observed(observed) => seen = observed,
         Outcome::Claimable(lease) => event = Some(Event::Claimed { lease }),
         Outcome::Outdated => {}
+        Outcome::Exported(epoch) => seen.exported = Some(epoch),
+        Outcome::Connected(epoch) => seen.remote.connected = Some(epoch),
         Outcome::Attached(device) => {
             seen.device = Some(device);
             seen.transit = None;

@@ -21,7 +21,7 @@ pub use holder::{CallerEpoch, Holder};
 pub use ids::{Handle, MountId, VolumeId};
 pub use lease::{Epoch, Lease, Owner};
 pub use node::{NodeName, NotANodeName, check_cluster};
-pub use observed::{Device, DeviceContent, Observed, Transit};
+pub use observed::{Device, DeviceContent, Observed, Remote, Transit};
 pub use record::{Contents, DATA, Phase, Purge, Record, Revision};
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::Epoch;
 use crate::spec::FsType;
 
 /// A block device that carries a volume.
@@ -44,6 +45,17 @@ pub enum Transit {
     Detaching,
 }
 
+/// How a volume is reached that another node has.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Remote {
+    /// The tunnel leads to the owner of that epoch.
+    pub connected: Option<Epoch>,
+    /// The owner's export is mounted.
+    pub mounted: bool,
+    /// It is what the published path shows.
+    pub published: bool,
+}
+
 /// What exists of a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Observed {
@@ -67,6 +79,10 @@ pub struct Observed {
     pub shut_down: bool,
     /// The stage's data directory is bound to the published path.
     pub published: bool,
+    /// It is served to other nodes, by the owner of that epoch.
+    pub exported: Option<Epoch>,
+    /// What there is of the way to another node's.
+    pub remote: Remote,
     /// The file system could not be grown while mounted (ext4 without `CAP_SYS_RESOURCE`): it
     /// will be at the next mount.
     pub grow_at_next_mount: bool,
@@ -76,12 +92,34 @@ impl Observed {
     /// True when a task can use the volume.
     #[must_use]
     pub const fn is_mounted(&self) -> bool {
-        self.staged && self.published
+        self.staged && self.published || self.remote.mounted && self.remote.published
+    }
+
+    /// True when the published path shows it, by whichever way.
+    #[must_use]
+    pub const fn is_published(&self) -> bool {
+        self.published || self.remote.published
     }
 
     /// True when nothing of it is in the kernel any more.
     #[must_use]
     pub const fn is_released(&self) -> bool {
-        self.device.is_none() && self.transit.is_none() && !self.staged && !self.published
+        self.is_let_go() && !self.is_published() && !self.is_reached()
+    }
+
+    /// True when nothing keeps another node from its storage.
+    #[must_use]
+    pub const fn is_let_go(&self) -> bool {
+        self.device.is_none()
+            && self.transit.is_none()
+            && self.exported.is_none()
+            && !self.staged
+            && !self.published
+    }
+
+    /// True when there is anything of the way to another node's.
+    #[must_use]
+    pub const fn is_reached(&self) -> bool {
+        self.remote.mounted || self.remote.connected.is_some()
     }
 }

@@ -14,14 +14,20 @@
 //!              removed:  Unpublish ▶ Unstage ▶ SetAside ▶ (purge time) ▶ Destroy ▶ forget
 //! ```
 //!
+//!  shared, and another node's:  (record: Joined) ▶ Connect ▶ Reach ▶ Publish ▶ idle
+//!  shared, with users on other nodes:  as above, without Publish ▶ Export ▶ idle
+//!
 //! The function is called after every event and every finished step, and at start: it keeps no
 //! state of its own, so a crash between any two steps is nothing special.
+
+mod reach;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Contents, DeviceContent, Observed, Owner, Phase, Purge, Record, Transit,
     effect::{self, Effect},
+    lease::Session,
     transition::{self, Event},
 };
 use crate::spec::{BackendKind, FsType};
@@ -51,6 +57,8 @@ pub struct Here<'a> {
     pub now: Timestamp,
     /// How long this node leaves to others what any node may do: they do not all begin at once.
     pub turn: SignedDuration,
+    /// The session of the volume's owner.
+    pub owner: Session,
 }
 
 /// What the lease lets this node do with a volume's storage.
@@ -156,7 +164,7 @@ pub fn next(record: &Record, observed: Option<&Observed>, want: Want, here: &Her
 /// Whether another node may have it: it needs nobody now, and nothing of it is here.
 fn may_go(record: &Record, seen: &Observed, want: Want) -> bool {
     let mobile = record.spec.backend.kind() != BackendKind::Local;
-    let gone = record.spec.backend.is_directory() || seen.is_released();
+    let gone = record.spec.backend.is_directory() || seen.is_let_go();
     mobile && gone && want != Want::Owned
 }
 
@@ -184,10 +192,13 @@ fn as_other(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> St
     if seen.staged && !seen.shut_down && !record.spec.backend.is_directory() {
         return Step::Do(Effect::ShutDown);
     }
-    if let Some(effect) = release(seen) {
+    if let Some(effect) = let_go(seen) {
         return Step::Do(effect);
     }
-    if let Some(step) = leave(record, here) {
+    if let Some(step) = reach::from_another_node(record, seen, want, here) {
+        return step;
+    }
+    if let Some(step) = release(seen).map(Step::Do).or_else(|| leave(record, here)) {
         return step;
     }
     match (&record.phase, want) {
@@ -207,8 +218,12 @@ fn as_other(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> St
 
 /// Before a directory is mounted, the record says so.
 fn join(record: &Record, here: &Here<'_>) -> Option<Step> {
+    record.spec.backend.is_directory().then(|| join_as_user(record, here))?
+}
+
+fn join_as_user(record: &Record, here: &Here<'_>) -> Option<Step> {
     let node = &here.me?.node;
-    let joined = record.users.contains(node) || !record.spec.backend.is_directory();
+    let joined = record.users.contains(node);
     (!joined).then(|| Step::Record(Event::Joined { node: node.clone() }))
 }
 
@@ -239,6 +254,9 @@ fn as_owner(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> St
         // mkfs over half a file system would need the force flags that hawser never uses.
         return Step::Do(release(seen).unwrap_or(Effect::Destroy));
     }
+    if let Some(step) = reach::as_its_server(record, seen, want, here) {
+        return step;
+    }
     match want {
         Want::Released | Want::Owned => {
             let stays = record.spec.backend.stays_attached();
@@ -264,6 +282,14 @@ fn released(record: &Record, seen: &Observed, step: Option<Effect>, here: &Here<
 /// Steps towards nothing of the volume being in the kernel.
 #[must_use]
 pub const fn release(seen: &Observed) -> Option<Effect> {
+    match reach::give_up(seen) {
+        Some(effect) => Some(effect),
+        None => let_go(seen),
+    }
+}
+
+/// Steps towards nothing keeping another node from the storage.
+const fn let_go(seen: &Observed) -> Option<Effect> {
     match unmount(seen) {
         Some(effect) => Some(effect),
         None if seen.device.is_some() || seen.transit.is_some() => Some(Effect::Detach),
@@ -271,11 +297,12 @@ pub const fn release(seen: &Observed) -> Option<Effect> {
     }
 }
 
-/// Steps towards nothing of the volume being mounted.
-#[must_use]
-pub const fn unmount(seen: &Observed) -> Option<Effect> {
+/// Steps towards the storage not being mounted. Nobody is served what is not there.
+const fn unmount(seen: &Observed) -> Option<Effect> {
     if seen.published {
         Some(Effect::Unpublish)
+    } else if seen.exported.is_some() {
+        Some(Effect::Unexport)
     } else if seen.staged {
         Some(Effect::Unstage)
     } else {

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Epoch, Handle, Holder, Lease, MountId, NodeName, VolumeId};
-use crate::spec::{BackendSpec, Bytes, Spec, VolumeName};
+use crate::spec::{BackendSpec, Bytes, Sharing, Spec, VolumeName};
 
 /// The directory in a volume that tasks see, where the record does not name another one.
 pub const DATA: &str = "data";
@@ -69,7 +69,8 @@ pub struct Record {
     /// Which node has its storage. Unused outside a cluster.
     #[serde(default, skip_serializing_if = "Lease::is_unused")]
     pub lease: Lease,
-    /// The nodes that have it mounted, where it needs no owner: a directory on a server.
+    /// The nodes that have it mounted and are not its owner: of a directory on a server, which needs
+    /// none, and of what is reached through its owner.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub users: BTreeSet<NodeName>,
     /// How often the cluster's store has changed it: what its next change is compared with.
@@ -210,6 +211,12 @@ impl Record {
     #[must_use]
     pub fn with_shared(&self, shared: Self) -> Self {
         Self { holders: self.holders.clone(), frozen: self.frozen, ..shared }
+    }
+
+    /// Tasks of other nodes reach it through its owner: it has a device, and many tasks may write.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        self.spec.sharing == Sharing::Shared && !self.spec.backend.is_directory()
     }
 
     /// True while somebody on this node uses it, parked holders included.
