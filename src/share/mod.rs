@@ -1,0 +1,22 @@
+//! One volume on many nodes: its owner's file system, by NFSv4.1.
+//!
+//! ```text
+//!  owner                                               another node
+//!  file system ◀─ tasks                                tasks ─▶ mount        the kernel's NFS client
+//!      ▲                                                          │
+//!      └─ server  NFS-Ganesha, one per volume ◀── tunnel ─────────┘
+//!         config  what it is told (pure)
+//!         answers whether it does
+//! ```
+//! Servers, mounts and the ends of the tunnel are in a network namespace of hawser's own
+//! ([`crate::sys::netns`]): on the host's loopback any task could speak to them with a made-up uid.
+//! Nothing here knows records, owners or leases; what a takeover is made of is the engine's.
+
+mod answers;
+mod config;
+pub mod mount;
+mod process;
+mod server;
+
+pub use config::{Access, ConfigError, Export, Squash, Times, pseudo_path, text};
+pub use server::{Server, ServerError};
