@@ -10,6 +10,7 @@
 //! - [`loopdev`], [`blockdev`]: block devices, by number rather than by name;
 //! - [`nfs`]: NFS by the kernel's client;
 //! - [`probe`], [`mod@format`], [`freeze`], [`health`], [`usage`]: file systems;
+//! - [`unix_socket`], [`protect`]: the door of a daemon, and what keeps it alive when memory is short;
 //! - [`durable`], [`boot`], [`caps`], [`errno`]: files that survive a crash, identity, rights, errors.
 
 pub mod beneath;
@@ -30,7 +31,9 @@ pub mod namespaces;
 pub mod nfs;
 pub mod probe;
 pub mod process;
+pub mod protect;
 pub mod shutdown;
+pub mod unix_socket;
 pub mod usage;
 
 #[cfg(test)]
