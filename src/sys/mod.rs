@@ -8,6 +8,7 @@
 //! - [`process`] is the one place that starts programs;
 //! - [`beneath`], [`mount`], [`mountinfo`], [`namespaces`], [`guard`]: what is mounted where, and for whom;
 //! - [`loopdev`], [`blockdev`]: block devices, by number rather than by name;
+//! - [`netns`]: a network that only hawser's own servers and mounts are in;
 //! - [`nfs`]: NFS by the kernel's client;
 //! - [`probe`], [`mod@format`], [`freeze`], [`health`], [`usage`]: file systems;
 //! - [`unix_socket`], [`protect`]: the door of a daemon, and what keeps it alive when memory is short;
@@ -28,6 +29,7 @@ pub mod machine;
 pub mod mount;
 pub mod mountinfo;
 pub mod namespaces;
+pub mod netns;
 pub mod nfs;
 pub mod probe;
 pub mod process;
