@@ -6,6 +6,7 @@
 //! - [`http`]: the Docker volume plugin protocol and the admin API
 //! - [`engine`]: what happens next: one task per volume, recovery, deadlines
 //! - [`peer`]: how nodes talk to each other: HTTP over mutual TLS, certificates
+//! - [`share`]: one volume on many nodes: the tunnel between them
 //! - [`cluster`]: records, kept durably
 //! - [`backend`]: what volumes are stored on, behind one trait with one conformance suite
 //! - [`volume`]: records, holders and the decisions about them, pure
@@ -22,6 +23,7 @@ pub mod engine;
 pub mod fault;
 pub mod http;
 pub mod peer;
+pub mod share;
 pub mod spec;
 pub mod sys;
 pub mod volume;
