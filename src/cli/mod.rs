@@ -20,10 +20,12 @@ mod snapshot;
 mod spec;
 mod store;
 mod stream;
+mod tunnel;
 mod volume;
 
 use std::{ffi::OsString, path::PathBuf};
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 pub use client::Client;
@@ -105,6 +107,9 @@ enum Command {
     /// Make one mount(2) or umount(2) for the daemon, which starts this itself
     #[command(name = crate::sys::nfs::SUBCOMMAND, hide = true)]
     MountHelper,
+    /// Carry volumes between nodes for the daemon, which starts this itself
+    #[command(name = crate::share::tunnel::SUBCOMMAND, hide = true)]
+    Tunnel(tunnel::Args),
 }
 
 impl Command {
@@ -124,13 +129,14 @@ impl Command {
             | Self::Pki(_)
             | Self::Store(_)
             | Self::Release(_)
-            | Self::MountHelper => false,
+            | Self::MountHelper
+            | Self::Tunnel(_) => false,
         }
     }
 }
 
 /// Reads the command line and runs the command.
-pub async fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
+pub fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -140,18 +146,39 @@ pub async fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
             return exit;
         }
     };
-    if cli.command.only_prints() {
+    let result = match cli.command {
+        Command::Tunnel(args) => tunnel::run(args),
+        command => in_runtime(command, cli.admin_socket),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("hawser: {error:#}");
+        Exit::Failure
+    })
+}
+
+/// All but the tunnel, which makes a runtime of its own.
+fn in_runtime(command: Command, admin_socket: PathBuf) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start hawser's threads")?;
+    let result = runtime.block_on(carry_out(command, admin_socket));
+    // It is not ended: that would drop the steps under way, and with them kill an mkfs or a resize2fs.
+    // They end by themselves, and the next start finds their device in use until then.
+    std::mem::forget(runtime);
+    result
+}
+
+async fn carry_out(command: Command, admin_socket: PathBuf) -> anyhow::Result<Exit> {
+    if command.only_prints() {
         // `hawser … | head`: a reader that has seen enough ends us, as it does other commands.
         sigpipe::reset();
     }
-    let client = Client::new(cli.admin_socket.clone());
-    let result = match cli.command {
-        Command::Serve(args) => serve::run(args, &cli.admin_socket).await,
+    let client = Client::new(admin_socket.clone());
+    match command {
+        Command::Serve(args) => serve::run(args, &admin_socket).await,
         Command::Volume(command) => volume::run(&client, command).await,
         Command::Snapshot(command) => snapshot::run(&client, command).await,
         Command::Node(command) => node::run(&client, command).await,
         Command::Spec(args) => spec::run(&args),
-        Command::Doctor(args) => doctor::run(&args, &cli.admin_socket).await,
+        Command::Doctor(args) => doctor::run(&args, &admin_socket).await,
         Command::Config(command) => config::run(command),
         Command::Pki(command) => pki::run(&command),
         Command::Store(command) => store::run(&command),
@@ -160,9 +187,6 @@ pub async fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Selftest(command) => selftest::run(command).await,
         Command::Completions(args) => completions::run(&args),
         Command::MountHelper => mount_helper::run(),
-    };
-    result.unwrap_or_else(|error| {
-        eprintln!("hawser: {error:#}");
-        Exit::Failure
-    })
+        Command::Tunnel(args) => tunnel::run(args),
+    }
 }

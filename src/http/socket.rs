@@ -1,19 +1,10 @@
-//! The unix sockets: bound, served, and removed at exit.
+//! The unix sockets: bound (see [`unix_socket`]), served, and removed at exit.
 //!
-//! A socket is root's alone (0600) from its first moment: it is bound under another name, given its
-//! mode, and renamed. A stale file (nobody answers) is replaced, a live one refused. Idle
-//! connections are kept open for ever, as dockerd keeps its own: a request on a connection that the
+//! Idle connections are kept open for ever, as dockerd keeps its own: a request on a connection that the
 //! server just closed would be repeated with an empty body (moby pkg/plugins/client.go).
 
 use std::{
-    convert::Infallible,
-    fs, io,
-    os::unix::{
-        fs::{FileTypeExt, MetadataExt, PermissionsExt},
-        net::{UnixListener as StdListener, UnixStream as StdStream},
-    },
-    path::{Path, PathBuf},
-    time::Duration,
+    convert::Infallible, io, os::unix::net::UnixListener as StdListener, path::Path, time::Duration,
 };
 
 use axum::Router;
@@ -23,7 +14,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::engine::Callers;
+use crate::{
+    engine::Callers,
+    sys::unix_socket::{self, SocketError, SocketFile},
+};
 
 /// How long requests under way may take at exit. `docker plugin disable` kills after 10 s.
 const DRAIN: Duration = Duration::from_secs(4);
@@ -32,27 +26,8 @@ const DRAIN: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub struct Socket {
     listener: UnixListener,
-    /// The file to remove at exit: ours, as long as its inode is this one.
-    file: Option<(PathBuf, u64)>,
-}
-
-/// Why a socket cannot be bound.
-#[derive(Debug, thiserror::Error)]
-pub enum SocketError {
-    /// Somebody answers on it.
-    #[error("{0} is in use: another process answers on it (is hawser running already?)")]
-    Live(PathBuf),
-    /// There is something else under its name.
-    #[error("{0} is in the way: it is not a socket")]
-    NotASocket(PathBuf),
-    /// The system refused.
-    #[error("cannot bind {path}: {source}")]
-    Io {
-        /// The socket's path.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// Our own file, removed with it; systemd removes its own.
+    _file: Option<SocketFile>,
 }
 
 impl Socket {
@@ -62,23 +37,8 @@ impl Socket {
     ///
     /// A live socket is left alone.
     pub fn bind(path: &Path) -> Result<Self, SocketError> {
-        let failed = |source| SocketError::Io { path: path.into(), source };
-        if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir).map_err(failed)?;
-        }
-        refuse_live(path)?;
-        let draft = path.with_extension(format!("{}.new", std::process::id()));
-        let listener = StdListener::bind(&draft).map_err(failed)?;
-        let placed = fs::set_permissions(&draft, fs::Permissions::from_mode(0o600))
-            .and_then(|()| fs::rename(&draft, path))
-            .and_then(|()| fs::metadata(path));
-        let metadata = placed.map_err(|error| {
-            // Best effort: the error that matters is the one that is returned.
-            let _ = fs::remove_file(&draft);
-            failed(error)
-        })?;
-        let file = Some((path.to_owned(), metadata.ino()));
-        Ok(Self { listener: adopt(listener).map_err(failed)?, file })
+        let (listener, file) = unix_socket::bind(path)?;
+        Ok(Self { listener: unix_socket::adopt(path, listener)?, _file: Some(file) })
     }
 
     /// Takes over a socket that systemd bound; its file is systemd's.
@@ -87,7 +47,8 @@ impl Socket {
     ///
     /// When it is not a socket that can be listened on.
     pub fn inherited(listener: StdListener) -> io::Result<Self> {
-        Ok(Self { listener: adopt(listener)?, file: None })
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener: UnixListener::from_std(listener)?, _file: None })
     }
 
     /// Serves until `stop`; then takes no new connection and lets requests under way end.
@@ -110,36 +71,6 @@ impl Socket {
         if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests were still under way at exit");
         }
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if let Some((path, inode)) = &self.file
-            && fs::metadata(path).is_ok_and(|metadata| metadata.ino() == *inode)
-            && let Err(error) = fs::remove_file(path)
-        {
-            tracing::warn!("cannot remove {}: {error}", path.display());
-        }
-    }
-}
-
-fn adopt(listener: StdListener) -> io::Result<UnixListener> {
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
-}
-
-fn refuse_live(path: &Path) -> Result<(), SocketError> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            Err(SocketError::NotASocket(path.into()))
-        }
-        Ok(_) => match StdStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-            Err(source) => Err(SocketError::Io { path: path.into(), source }),
-            Ok(_) => Err(SocketError::Live(path.into())),
-        },
-        Err(_) => Ok(()),
     }
 }
 

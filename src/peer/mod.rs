@@ -17,7 +17,7 @@
 
 pub mod client;
 pub mod identity;
-mod limits;
+pub(crate) mod limits;
 pub mod names;
 pub mod pki;
 pub mod refusals;
@@ -25,7 +25,7 @@ pub mod server;
 pub mod trust;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

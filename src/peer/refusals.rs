@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    hash::Hash,
     net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -30,21 +31,28 @@ pub enum Reason {
     Request,
 }
 
-/// What was said lately.
-#[derive(Debug, Default)]
-pub struct Refusals {
-    said: Mutex<HashMap<(IpAddr, Reason), Instant>>,
+/// What was said lately of one port.
+#[derive(Debug)]
+pub struct Refusals<R = Reason> {
+    port: &'static str,
+    said: Mutex<HashMap<(IpAddr, R), Instant>>,
 }
 
-impl Refusals {
+impl<R: Copy + Eq + Hash> Refusals<R> {
+    /// Nothing yet.
+    #[must_use]
+    pub fn on(port: &'static str) -> Self {
+        Self { port, said: Mutex::default() }
+    }
+
     /// Logs a refusal, unless the same was logged within the minute.
-    pub fn tell(&self, caller: IpAddr, reason: Reason, text: impl fmt::Display) {
+    pub fn tell(&self, caller: IpAddr, reason: R, text: impl fmt::Display) {
         if self.is_new(caller, reason) {
-            tracing::warn!(%caller, "refused on the peer port: {text}");
+            tracing::warn!(%caller, "refused on {}: {text}", self.port);
         }
     }
 
-    fn is_new(&self, caller: IpAddr, reason: Reason) -> bool {
+    fn is_new(&self, caller: IpAddr, reason: R) -> bool {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() >= MOST {
             said.retain(|_, when| when.elapsed() < QUIET);
@@ -55,7 +63,8 @@ impl Refusals {
             said.insert((caller, reason), Instant::now());
             if said.len() == MOST {
                 tracing::warn!(
-                    "the peer port refused {MOST} callers within a minute; not all others are logged"
+                    "{MOST} callers were refused on {} within a minute; not all others are logged",
+                    self.port
                 );
             }
         }
@@ -73,7 +82,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_same_is_said_once_a_minute_and_another_reason_at_once() {
-        let refusals = Refusals::default();
+        let refusals = Refusals::on("the peer port");
 
         assert!(refusals.is_new(CALLER, Reason::Busy));
         assert!(!refusals.is_new(CALLER, Reason::Busy));
@@ -84,7 +93,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_from_many_addresses_takes_neither_memory_nor_log() {
-        let refusals = Refusals::default();
+        let refusals = Refusals::on("the peer port");
         let callers = (0..5000).map(|n| IpAddr::V4(Ipv4Addr::from(n)));
 
         let said = callers.filter(|caller| refusals.is_new(*caller, Reason::Handshake)).count();

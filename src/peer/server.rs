@@ -4,7 +4,13 @@
 //! request is read whole before its handler starts, and a handler runs to its end even if its caller
 //! hangs up: the change that it makes is not left half-made.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -34,7 +40,7 @@ use tower::ServiceExt;
 use super::{
     BODY_LIMIT, Identity, NODE_HEADER, RefusalResponse,
     identity::check::{self, Owner},
-    limits::{Handshakes, Place},
+    limits::{Place, Places},
     refusals::{Reason, Refusals},
     trust::{Cause, Side, Untrusted},
 };
@@ -108,12 +114,12 @@ impl PeerServer {
             identity: self.identity,
             // A body has passed this server's own limit, which is not axum's.
             router: router.layer(DefaultBodyLimit::disable()),
-            refusals: Refusals::default(),
+            refusals: Refusals::on("the peer port"),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
             tasks: TaskTracker::new(),
             stop: stop.clone(),
         });
-        let handshakes = Handshakes::default();
+        let handshakes = Places::for_handshakes();
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
@@ -138,7 +144,7 @@ impl PeerServer {
 
 impl Shared {
     /// Starts a connection, if its address has a place for one more handshake.
-    fn admit(self: &Arc<Self>, handshakes: &Handshakes, stream: TcpStream, caller: SocketAddr) {
+    fn admit(self: &Arc<Self>, handshakes: &Places<IpAddr>, stream: TcpStream, caller: SocketAddr) {
         let Some(place) = handshakes.enter(caller.ip()) else {
             self.refusals.tell(caller.ip(), Reason::Busy, "too many handshakes under way");
             return;
@@ -160,9 +166,9 @@ impl Shared {
         &self,
         stream: TcpStream,
         caller: SocketAddr,
-        _place: Place,
+        _place: Place<IpAddr>,
     ) -> Option<(TlsStream<TcpStream>, OwnedSemaphorePermit)> {
-        if let Err(error) = watch(&stream) {
+        if let Err(error) = watch(&stream, SILENCE) {
             tracing::debug!(%error, "cannot set up a connection");
             return None;
         }
@@ -319,7 +325,7 @@ fn refusal(status: StatusCode, error: String) -> Response {
 
 /// Lets the caller read why it was refused. A caller sends its request before it knows; closing a
 /// connection with that request unread would be a reset, which takes the alert away from it.
-async fn say_goodbye(mut stream: TcpStream) -> io::Result<()> {
+pub(crate) async fn say_goodbye(mut stream: TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     let mut buffer = vec![0; 16 << 10];
     let mut left = BODY_LIMIT;
@@ -332,13 +338,14 @@ async fn say_goodbye(mut stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// A caller whose host died is noticed, and no answer waits for it for ever.
-fn watch(stream: &TcpStream) -> io::Result<()> {
+/// An other end whose host died is noticed, and nothing waits for it for ever: it is asked when it has
+/// been silent for so long, and given up when it has taken nothing for so long.
+pub(crate) fn watch(stream: &TcpStream, silence: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, SILENCE)?;
-    sockopt::set_tcp_keepintvl(stream, SILENCE / 3)?;
+    sockopt::set_tcp_keepidle(stream, silence)?;
+    sockopt::set_tcp_keepintvl(stream, silence / 3)?;
     sockopt::set_tcp_keepcnt(stream, 3)?;
-    let limit = u32::try_from(SILENCE.as_millis()).unwrap_or(u32::MAX);
+    let limit = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
     Ok(sockopt::set_tcp_user_timeout(stream, limit)?)
 }

@@ -20,57 +20,57 @@ use super::{
 };
 use crate::{sys::durable, volume::NodeName};
 
-pub(super) const CLUSTER: &str = "prod";
+pub(crate) const CLUSTER: &str = "prod";
 
-pub(super) fn node(name: &str) -> NodeName {
+pub(crate) fn node(name: &str) -> NodeName {
     name.parse().unwrap()
 }
 
-pub(super) fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     Authority::new(CLUSTER).unwrap()
 }
 
-pub(super) fn ca(authority: &Authority) -> String {
+pub(crate) fn ca(authority: &Authority) -> String {
     authority.pair(Validity::days(10)).unwrap().certificate
 }
 
-pub(super) fn expired() -> Validity {
+pub(crate) fn expired() -> Validity {
     let hours = |n: u64| SystemTime::now() - Duration::from_secs(n * 3600);
     Validity { from: hours(48), until: hours(24) }
 }
 
 /// A node's directory.
-pub(super) struct Files {
+pub(crate) struct Files {
     dir: tempfile::TempDir,
     node: NodeName,
 }
 
 impl Files {
-    pub(super) fn new(name: &str, ca: &str, pair: &Pair) -> Self {
+    pub(crate) fn new(name: &str, ca: &str, pair: &Pair) -> Self {
         let files = Self { dir: tempfile::tempdir().unwrap(), node: node(name) };
         files.write(ca, pair);
         files
     }
 
-    pub(super) fn write(&self, ca: &str, pair: &Pair) {
+    pub(crate) fn write(&self, ca: &str, pair: &Pair) {
         self.write_ca(ca);
         self.write_pair(pair);
     }
 
-    pub(super) fn write_ca(&self, ca: &str) {
+    pub(crate) fn write_ca(&self, ca: &str) {
         durable::replace(&self.path("ca.pem"), ca.as_bytes(), 0o644).unwrap();
     }
 
-    pub(super) fn write_pair(&self, pair: &Pair) {
+    pub(crate) fn write_pair(&self, pair: &Pair) {
         durable::replace(&self.path("node.key"), pair.key.as_bytes(), 0o600).unwrap();
         durable::replace(&self.path("node.pem"), pair.certificate.as_bytes(), 0o644).unwrap();
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub(super) fn config(&self) -> PeerConfig {
+    pub(crate) fn config(&self) -> PeerConfig {
         PeerConfig {
             cluster: CLUSTER.to_owned(),
             node: self.node.clone(),
@@ -80,33 +80,33 @@ impl Files {
         }
     }
 
-    pub(super) fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> Identity {
         Identity::load(self.config()).unwrap()
     }
 }
 
 /// A node with a certificate of that CA.
-pub(super) fn member(name: &str, authority: &Authority) -> Files {
+pub(crate) fn member(name: &str, authority: &Authority) -> Files {
     let pair = authority.issue(&node(name), Validity::days(1)).unwrap();
     Files::new(name, &ca(authority), &pair)
 }
 
 /// A running server that answers who called, and what with.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
-    pub(super) stop: CancellationToken,
-    pub(super) task: JoinHandle<()>,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: CancellationToken,
+    pub(crate) task: JoinHandle<()>,
 }
 
 impl Server {
-    pub(super) async fn start(identity: Identity) -> Self {
+    pub(crate) async fn start(identity: Identity) -> Self {
         let whoami = |Extension(PeerNode(node)): Extension<PeerNode>, Json(body): Json<Value>| async move {
             Json(json!({ "caller": node, "said": body }))
         };
         Self::with(identity, Router::new().route("/whoami", post(whoami))).await
     }
 
-    pub(super) async fn with(identity: Identity, router: Router) -> Self {
+    pub(crate) async fn with(identity: Identity, router: Router) -> Self {
         let server =
             PeerServer::bind(SocketAddr::from(([127, 0, 0, 1], 0)), identity).await.unwrap();
         let (address, stop) = (server.address(), CancellationToken::new());
@@ -115,7 +115,7 @@ impl Server {
     }
 
     /// Asks it who calls.
-    pub(super) async fn asked_by(
+    pub(crate) async fn asked_by(
         &self,
         caller: Identity,
         callee: &str,
@@ -130,7 +130,7 @@ impl Server {
 ///
 /// One subscriber for all threads: with one for each, tracing may take what it finds on a thread without
 /// one for the interest of all.
-pub(super) struct Log {
+pub(crate) struct Log {
     text: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -156,7 +156,7 @@ impl io::Write for Writer {
 }
 
 impl Log {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
             tracing_subscriber::fmt().with_writer(|| Writer).with_ansi(false).init();
@@ -166,13 +166,13 @@ impl Log {
         Self { text }
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.text.lock().unwrap().clone()).unwrap()
     }
 
     /// Waits for a line with all of these.
     #[track_caller]
-    pub(super) fn until<const N: usize>(&self, parts: [&str; N]) -> impl Future<Output = ()> {
+    pub(crate) fn until<const N: usize>(&self, parts: [&str; N]) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();
         async move {
             let found =
@@ -188,6 +188,6 @@ impl Log {
     }
 }
 
-pub(super) fn read(path: &Path) -> String {
+pub(crate) fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }

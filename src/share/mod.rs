@@ -7,6 +7,7 @@
 //!      └─ server  NFS-Ganesha, one per volume ◀── tunnel ─────────┘
 //!         config  what it is told (pure)
 //!         answers whether it does
+//!  tunnel carries NFS between nodes, in a process of its own
 //! ```
 //! Servers, mounts and the ends of the tunnel are in a network namespace of hawser's own
 //! ([`crate::sys::netns`]): on the host's loopback any task could speak to them with a made-up uid.
@@ -17,6 +18,7 @@ mod config;
 pub mod mount;
 mod process;
 mod server;
+pub mod tunnel;
 
 pub use config::{Access, ConfigError, Export, Squash, Times, pseudo_path, text};
 pub use server::{Server, ServerError};

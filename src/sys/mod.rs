@@ -11,6 +11,7 @@
 //! - [`netns`]: a network that only hawser's own servers and mounts are in;
 //! - [`nfs`]: NFS by the kernel's client;
 //! - [`probe`], [`mod@format`], [`freeze`], [`health`], [`usage`]: file systems;
+//! - [`unix_socket`], [`protect`]: the door of a daemon, and what keeps it alive when memory is short;
 //! - [`durable`], [`boot`], [`caps`], [`errno`]: files that survive a crash, identity, rights, errors.
 
 pub mod beneath;
@@ -32,7 +33,9 @@ pub mod netns;
 pub mod nfs;
 pub mod probe;
 pub mod process;
+pub mod protect;
 pub mod shutdown;
+pub mod unix_socket;
 pub mod usage;
 
 #[cfg(test)]

@@ -218,6 +218,26 @@ impl Tool {
     }
 }
 
+/// Starts a program that outlives this process, with its log on this process's standard error. Where it
+/// ends earlier it is not left as a zombie. It makes itself a session of its own.
+///
+/// # Errors
+/// When it cannot be started.
+#[expect(clippy::disallowed_methods, reason = "this is the place that starts programs")]
+pub fn start_detached(program: &Path, args: &[&OsStr]) -> io::Result<u32> {
+    let child = tokio::process::Command::new(program)
+        .args(args)
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LC_ALL", "C")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(false)
+        .spawn()?;
+    Ok(child.id().unwrap_or_default())
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the place that starts programs")]
 fn spawn(path: &Path, args: &[OsString], input: Stdio) -> io::Result<Child> {
     tokio::process::Command::new(path)

@@ -1,0 +1,186 @@
+//! The volumes that others reach here, who may, and the connections that do.
+//!
+//! Whether a caller is let in and that it is known as a connection of that export is one step, under one
+//! lock: when an export changes, no connection of the old one is missed.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::timeout;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
+
+use super::{
+    hello::{Hello, Refusal},
+    status::ExportStatus,
+    table::{Access, Export},
+    traffic::Traffic,
+};
+use crate::{
+    peer::limits::{Place, Places},
+    volume::{NodeName, VolumeId},
+};
+
+/// Connections to one volume, in all and of one node. The kernel makes 1 for each mount, or as many as
+/// `nconnect` says (16 at most).
+const CONNECTIONS: (usize, usize) = (512, 32);
+/// How long the connections of an export that is gone may take to end: longer than their farewell.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Exports {
+    volumes: Mutex<HashMap<VolumeId, Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    export: Export,
+    traffic: Arc<Traffic>,
+    callers: Places<NodeName>,
+    stop: CancellationToken,
+    connections: TaskTracker,
+}
+
+/// A caller that was let in. The export is not closed before this is dropped.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    /// The port of the volume's server.
+    pub(super) port: u16,
+    pub(super) traffic: Arc<Traffic>,
+    /// When the export is gone.
+    pub(super) stop: CancellationToken,
+    _connection: TaskTrackerToken,
+    _place: Place<NodeName>,
+}
+
+impl Exports {
+    /// Whether a caller may in, whose name was proven.
+    pub(super) fn admit(&self, hello: &Hello) -> Result<Admitted, (Refusal, String)> {
+        let volumes = self.volumes.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = volumes.get(&hello.volume) else {
+            let text = format!("volume {} is not shared from this node", hello.volume);
+            return Err((Refusal::UnknownVolume, text));
+        };
+        entry.check(hello).and_then(|()| entry.enter(hello)).inspect_err(|(reason, text)| {
+            entry.traffic.refused(*reason, text);
+        })
+    }
+
+    /// Counts a refusal that came after a caller was let in.
+    pub(super) fn refused(&self, volume: VolumeId, reason: Refusal, text: &str) {
+        let volumes = self.volumes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = volumes.get(&volume) {
+            entry.traffic.refused(reason, text);
+        }
+    }
+
+    /// Puts these in the place of those before. The connections of what has changed or is gone have
+    /// ended when this returns; what could not be ended is told.
+    pub(super) async fn replace(&self, exports: &[Export]) -> Vec<String> {
+        let gone = self.swap(exports);
+        let mut failures = Vec::new();
+        for entry in gone {
+            entry.connections.close();
+            if timeout(CLOSING, entry.connections.wait()).await.is_err() {
+                let Export { volume, epoch, .. } = entry.export;
+                let open = entry.connections.len();
+                failures.push(format!(
+                    "volume {volume}: {open} connections of epoch {epoch} are still open after {CLOSING:?}"
+                ));
+            }
+        }
+        failures
+    }
+
+    fn swap(&self, exports: &[Export]) -> Vec<Entry> {
+        let mut volumes = self.volumes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *volumes);
+        let mut gone = Vec::new();
+        for export in exports {
+            let entry = match before.remove(&export.volume) {
+                Some(entry) if entry.export == *export => entry,
+                Some(entry) => {
+                    let traffic = Arc::clone(&entry.traffic);
+                    gone.push(entry);
+                    Entry::new(export.clone(), traffic)
+                }
+                None => Entry::new(export.clone(), Arc::default()),
+            };
+            volumes.insert(export.volume, entry);
+        }
+        gone.extend(before.into_values());
+        for entry in &gone {
+            // Within the lock: who is let in from now on is of the new ones.
+            entry.stop.cancel();
+        }
+        gone
+    }
+
+    pub(super) fn status(&self) -> Vec<ExportStatus> {
+        let volumes = self.volumes.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = |entry: &Entry| ExportStatus {
+            export: entry.export.clone(),
+            figures: entry.traffic.figures(),
+        };
+        let mut all: Vec<_> = volumes.values().map(status).collect();
+        all.sort_by_key(|status| status.export.volume);
+        all
+    }
+}
+
+impl Entry {
+    fn new(export: Export, traffic: Arc<Traffic>) -> Self {
+        Self {
+            export,
+            traffic,
+            callers: Places::new(CONNECTIONS.0, CONNECTIONS.1),
+            stop: CancellationToken::new(),
+            connections: TaskTracker::new(),
+        }
+    }
+
+    fn check(&self, hello: &Hello) -> Result<(), (Refusal, String)> {
+        let (Hello { volume, epoch, node }, own) = (hello, self.export.epoch);
+        if *epoch < own {
+            let text = format!("volume {volume}: the owner's epoch is {own}, the caller's is {epoch}");
+            return Err((Refusal::OldEpoch, text));
+        }
+        if *epoch > own {
+            let text = format!(
+                "volume {volume}: the caller knows epoch {epoch}, and this node was its owner in epoch {own}"
+            );
+            return Err((Refusal::NewEpoch, text));
+        }
+        match &self.export.access {
+            Access::Any => Ok(()),
+            Access::Only(writer) if writer == node => Ok(()),
+            Access::Only(writer) => {
+                let text = format!("volume {volume} is not shared: node `{writer}` has it");
+                Err((Refusal::NotTheWriter, text))
+            }
+        }
+    }
+
+    fn enter(&self, hello: &Hello) -> Result<Admitted, (Refusal, String)> {
+        let Some(place) = self.callers.enter(hello.node.clone()) else {
+            let (volume, (all, each)) = (hello.volume, CONNECTIONS);
+            let text = format!(
+                "volume {volume} has as many connections as it may: {each} of a node, {all} in all"
+            );
+            return Err((Refusal::Busy, text));
+        };
+        Ok(Admitted {
+            port: self.export.port,
+            traffic: Arc::clone(&self.traffic),
+            stop: self.stop.clone(),
+            _connection: self.connections.token(),
+            _place: place,
+        })
+    }
+}
