@@ -17,6 +17,9 @@ pub struct NodeInfo {
     /// Where its peer port is, as `HOST:PORT`; nobody can ask it anything where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Where its tunnel is, as `HOST:PORT`: the way to its volumes for tasks of other nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<String>,
     /// What the cloud calls its machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,

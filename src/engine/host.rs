@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! <root>/stage/<volume UUID>   the file system, mounted once
-//! <root>/volumes/<name>        what tasks get: a bind of <stage>/data, so nobody sees lost+found
+//! <root>/reach/<volume UUID>   the same of another node's, by way of that node
+//! <root>/volumes/<name>        what tasks get: a bind of <stage>/data, so nobody sees lost+found, or
+//!                              of what is reached
 //! ```
 //!
 //! `<root>` has shared propagation: a namespace that copied it lets go of a volume with the host.
@@ -74,6 +76,8 @@ pub struct Subject {
     pub cancel: CancellationToken,
     /// What the lease lets this node do.
     pub standing: Standing,
+    /// It is used by way of its owner.
+    pub reached: bool,
 }
 
 impl Subject {
@@ -86,6 +90,7 @@ impl Subject {
             mounts: None,
             cancel: CancellationToken::new(),
             standing: Standing::Alone,
+            reached: false,
         }
     }
 }
@@ -97,6 +102,13 @@ struct Wanted {
     device: (u32, u32),
     /// It was given up meanwhile: what was opened at last is published by nobody.
     late: Arc<AtomicBool>,
+}
+
+/// The directory that tasks see: below a mount, opened without following links.
+#[derive(Debug)]
+struct Data {
+    top: PathBuf,
+    below: PathBuf,
 }
 
 impl Wanted {
@@ -230,13 +242,20 @@ impl Host {
                 let stage = self.stage_path(record.id);
                 spawn_blocking(move || freeze::thaw(&stage)).await??;
             }
-            Effect::Publish => self.publish(record, None).await?,
+            Effect::Publish if subject.reached => self.publish_reached(record).await?,
+            Effect::Publish => self.publish(record, self.data_of(record), None).await?,
             Effect::Unpublish => self.unpublish(subject).await?,
             Effect::Unstage => self.unstage(subject).await?,
             Effect::Detach => backend.detach(&volume).await?,
             Effect::ShutDown => self.shut_down(record).await?,
             // The engine's own: it has the store and the other nodes.
-            Effect::Own | Effect::Fence => {}
+            Effect::Own
+            | Effect::Fence
+            | Effect::Export
+            | Effect::Unexport
+            | Effect::Connect
+            | Effect::Reach
+            | Effect::Unreach => return Err(PathError::NotHere.into()),
             Effect::SetAside => return Err(PathError::NoDirectory.into()),
             Effect::Destroy => backend.remove(&volume).await?,
         }
@@ -278,6 +297,11 @@ impl Host {
             | Effect::GrowOffline
             | Effect::GrowOnline
             | Effect::Thaw
+            | Effect::Export
+            | Effect::Unexport
+            | Effect::Connect
+            | Effect::Reach
+            | Effect::Unreach
             | Effect::Detach => return Err(PathError::NoDevice.into()),
             Effect::Observe
             | Effect::Own
@@ -374,18 +398,46 @@ impl Host {
         let mounts = spawn_blocking(MountTable::read).await??;
         let mount = mounts.at(&stage).filter(|mount| directories.shows(&volume, mount));
         let device = mount.ok_or(PathError::NotStaged(stage))?.device;
+        self.publish_in_time(record, self.data_of(record), device).await
+    }
+
+    /// The same of what another node serves.
+    async fn publish_reached(&self, record: &Record) -> Result<(), Cause> {
+        let top = self.reach_path(record.id);
+        let mounts = spawn_blocking(MountTable::read).await??;
+        let mount = mounts.at(&top).ok_or_else(|| PathError::NotStaged(top.clone()))?;
+        // What is served is what tasks see, and nothing around it.
+        let data = Data { top, below: PathBuf::from(".") };
+        self.publish_in_time(record, data, mount.device).await
+    }
+
+    async fn publish_in_time(
+        &self,
+        record: &Record,
+        data: Data,
+        device: (u32, u32),
+    ) -> Result<(), Cause> {
         let late = Arc::new(AtomicBool::new(false));
         let wanted = Wanted { device, late: Arc::clone(&late) };
-        let published = tokio::time::timeout(PUBLISH, self.publish(record, Some(wanted))).await;
+        let published = tokio::time::timeout(PUBLISH, self.publish(record, data, Some(wanted))).await;
         published.map_err(|_| {
             late.store(true, Ordering::SeqCst);
             PathError::Late { after: PUBLISH }
         })?
     }
 
+    fn data_of(&self, record: &Record) -> Data {
+        Data { top: self.stage_path(record.id), below: data_dir(record) }
+    }
+
     /// `wanted` is for what may be on a server that is away.
-    async fn publish(&self, record: &Record, wanted: Option<Wanted>) -> Result<(), Cause> {
-        let (stage, data) = (self.stage_path(record.id), data_dir(record));
+    async fn publish(
+        &self,
+        record: &Record,
+        data: Data,
+        wanted: Option<Wanted>,
+    ) -> Result<(), Cause> {
+        let Data { top: stage, below: data } = data;
         let path = self.published_path(&record.name);
         spawn_blocking(move || {
             ensure_dir(&path, 0o700)?;
@@ -430,7 +482,7 @@ impl Host {
     /// When a directory cannot be read.
     pub fn sweep_directories(&self, mounts: &MountTable) -> io::Result<()> {
         for (dir, remove) in
-            [("stage", remove_dir as fn(&Path) -> _), ("volumes", remove_published)]
+            [("stage", remove_dir as fn(&Path) -> _), ("reach", remove_dir), ("volumes", remove_published)]
         {
             for entry in fs::read_dir(self.root.join(dir))? {
                 let path = entry?.path();
@@ -463,7 +515,7 @@ async fn refuse_other_volume(record: &Record, device: &Device) -> Result<(), Cau
 }
 
 /// The directory of the file system that tasks see.
-fn data_dir(record: &Record) -> PathBuf {
+pub(super) fn data_dir(record: &Record) -> PathBuf {
     PathBuf::from(record.data_dir.as_deref().unwrap_or(DATA))
 }
 

@@ -17,6 +17,7 @@ mod ownership;
 mod recover;
 mod registry;
 mod removed;
+mod sharing;
 mod slots;
 mod snapshots;
 mod sweep;
@@ -46,6 +47,7 @@ pub use neighbours::{
     ReleaseRequest, Released, RemoveRequest,
 };
 pub use recover::{StartError, ext4_online_grow};
+pub use sharing::Sharing;
 pub use snapshots::{Consistency, Taken};
 pub use view::{State, View};
 
@@ -98,6 +100,8 @@ struct Shared {
     slots: Slots,
     /// The other nodes of the cluster, where they can be asked.
     neighbours: Option<Arc<dyn Neighbours>>,
+    /// What shares volumes between nodes.
+    sharing: Option<Sharing>,
     /// This node takes no more volumes.
     drained: AtomicBool,
     /// How long this node leaves to others what any node may do.

@@ -61,6 +61,7 @@ impl Engine {
         records: Vec<Record>,
         host: Host,
         neighbours: Option<Arc<dyn Neighbours>>,
+        sharing: Option<Sharing>,
     ) -> Result<Self, StartError> {
         let records = match store.me() {
             Some(_) => own_first(records),
@@ -82,6 +83,7 @@ impl Engine {
             ext4_online_grow: ext4_online_grow(),
             slots: Slots::default(),
             neighbours,
+            sharing,
             drained: AtomicBool::new(drained),
             turn,
             importing: tokio::sync::Mutex::default(),
@@ -89,6 +91,9 @@ impl Engine {
             started_at: Timestamp::now(),
             steps: TaskTracker::new(),
         });
+        if let Some(sharing) = &shared.sharing {
+            sharing.resume().await;
+        }
         let no_records = records.is_empty();
         let mounts = Arc::new(spawn_blocking(MountTable::read).await.map_err(io::Error::other)??);
         thaw_all(&shared, &records, &mounts).await;
@@ -110,6 +115,10 @@ impl Engine {
         let engine = Self { shared };
         tokio::spawn(engine.clone().sweep_for_ever());
         tokio::spawn(engine.clone().measure_for_ever());
+        if engine.shared.store.me().is_some() {
+            tokio::spawn(engine.clone().follow_nodes_for_ever());
+            tokio::spawn(engine.clone().carry_for_ever());
+        }
         if let Some(changes) = engine.shared.store.changes() {
             tokio::spawn(engine.clone().follow_for_ever(changes));
         }
@@ -195,6 +204,7 @@ fn needs_attention(
     let here = record.is_held()
         || attached.contains(&record.id)
         || mounts.at(&shared.host.stage_path(record.id)).is_some()
+        || mounts.at(&shared.host.reach_path(record.id)).is_some()
         || mounts.at(&shared.host.published_path(&record.name)).is_some();
     if Standing::of(shared.store.me(), record) == Standing::Other {
         // Another node looks after it; a removed one's date is waited for all the same.

@@ -129,6 +129,15 @@ impl Effect {
         }
     }
 
+    /// True for the steps by which nodes share a volume.
+    #[must_use]
+    pub const fn shares(self) -> bool {
+        matches!(
+            self,
+            Self::Export | Self::Unexport | Self::Connect | Self::Reach | Self::Unreach
+        )
+    }
+
     /// True for the steps with which a node begins to use the storage as its own.
     #[must_use]
     pub const fn uses_storage(self) -> bool {

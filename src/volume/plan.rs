@@ -298,7 +298,8 @@ const fn let_go(seen: &Observed) -> Option<Effect> {
 }
 
 /// Steps towards the storage not being mounted. Nobody is served what is not there.
-const fn unmount(seen: &Observed) -> Option<Effect> {
+#[must_use]
+pub const fn unmount(seen: &Observed) -> Option<Effect> {
     if seen.published {
         Some(Effect::Unpublish)
     } else if seen.exported.is_some() {

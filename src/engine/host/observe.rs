@@ -46,6 +46,11 @@ impl Host {
         let is_its = |mount: &Mount| {
             device.as_ref().is_some_and(|device: &Device| mount.device == device.number)
         };
+        // A path that shows what is reached is not the device's.
+        let path = self.published_path(&record.name);
+        let reached = mounts.at(&self.reach_path(record.id)).zip(mounts.at(&path));
+        let by_reach = reached.is_some_and(|(reach, path)| reach.device == path.device);
+        let is_its = |mount: &Mount| is_its(mount) || by_reach && mount.path == path;
         let (staged, published) = match subject.standing {
             // Its device may be gone already: what is at its stage is its own all the same.
             Standing::Other => self.left_mounted(record, mounts),
@@ -56,7 +61,7 @@ impl Host {
         Ok(Observed {
             provisioned: inspection != Inspection::Absent,
             staged,
-            published,
+            published: published && !by_reach,
             // In the middle of formatting, and not by this process: see volume::plan.
             half_made: record.contents == Contents::Formatting && inspection != Inspection::Absent,
             device,

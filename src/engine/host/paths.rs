@@ -36,6 +36,8 @@ pub(super) enum PathError {
     NotAttached,
     #[error("it is a directory on a server, and has no device")]
     NoDevice,
+    #[error("only the daemon does that: it knows the other nodes")]
+    NotHere,
     #[error("it is no directory on a server")]
     NoDirectory,
 }

@@ -116,7 +116,8 @@ impl VolumeTask {
         let mut next = self.record.with_shared(stored);
         let lost = was != Standing::Other
             && Standing::of(self.shared.store.me(), &next) == Standing::Other;
-        if lost && !next.spec.backend.is_directory() {
+        let reached = self.observed.as_ref().is_some_and(|seen| seen.remote.published);
+        if lost && !next.spec.backend.is_directory() && !reached {
             // Their file system is shut down: they hold nothing of the volume any more, and would
             // keep it from every node if it came back here.
             next.holders.clear();

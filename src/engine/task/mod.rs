@@ -208,6 +208,7 @@ impl VolumeTask {
                 ext4: self.shared.ext4_online_grow,
                 now: Timestamp::now(),
                 turn: self.shared.turn,
+                owner: self.shared.session_of(&self.record),
             };
             match plan::next(&self.record, self.observed.as_ref(), self.want(), &here) {
                 Step::Record(event) => {
@@ -258,14 +259,16 @@ impl VolumeTask {
         let lingers = self.linger_until.is_some_and(|until| until > Instant::now());
         // Tasks that held it when another node took it over do not get it back: what they have is shut
         // down, and whoever starts them anew asks for it.
-        let lost = self.standing() == Standing::Other && !self.record.spec.backend.is_directory();
+        let needs_owner = !self.record.spec.backend.is_directory() && !self.record.is_served();
+        let lost = self.standing() == Standing::Other && needs_owner;
         self.record.is_held() && !lost || self.waiters.want_mounted() || lingers
     }
 
     fn want(&self) -> Want {
-        if self.exclusive.is_empty() && self.is_wanted() {
+        let comes = self.record.is_served() && !self.waiters.taken.is_empty();
+        if self.exclusive.is_empty() && self.is_wanted() && !(comes && self.standing() == Standing::Other) {
             Want::Mounted
-        } else if self.needs_owner() {
+        } else if comes || self.needs_owner() {
             Want::Owned
         } else if self.slot_wanted.is_empty() && self.handover.is_empty() {
             Want::Released

@@ -340,15 +340,19 @@ impl VolumeTask {
     /// Whether another mount namespace has the file system, and who.
     pub(super) async fn outside(&self) -> (Outside, Vec<OutsideHolder>) {
         let device = self.observed.as_ref().and_then(|seen| seen.device.as_ref());
-        let (number, stage) =
-            (device.map(|device| device.number), self.shared.host.stage_path(self.record.id));
+        let number = device.map(|device| device.number);
+        let host = &self.shared.host;
+        let (stage, reach) = (host.stage_path(self.record.id), host.reach_path(self.record.id));
         let look = move || {
+            let mounts = MountTable::read()?;
             // Not observed now: the mount table knows the device, if there is one.
-            let number = match number {
-                Some(number) => Some(number),
-                None => MountTable::read()?.at(&stage).map(|mount| mount.device),
-            };
-            number.map_or_else(|| Ok(Vec::new()), namespaces::outside_holders)
+            let number = number.or_else(|| mounts.at(&stage).map(|mount| mount.device));
+            let numbers = [number, mounts.at(&reach).map(|mount| mount.device)];
+            let mut holders = Vec::new();
+            for number in numbers.into_iter().flatten() {
+                holders.extend(namespaces::outside_holders(number)?);
+            }
+            Ok::<_, std::io::Error>(holders)
         };
         match spawn_blocking(look).await {
             Ok(Ok(holders)) if holders.is_empty() => (Outside::Free, holders),

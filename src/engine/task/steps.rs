@@ -84,6 +84,7 @@ impl VolumeTask {
             mounts: self.mounts.take(),
             cancel: CancellationToken::new(),
             standing: self.standing(),
+            reached: self.observed.as_ref().is_some_and(|seen| seen.remote.mounted),
         };
         let preempt = self.preempt();
         let cancel = subject.cancel.clone();
@@ -99,6 +100,9 @@ impl VolumeTask {
             if effect == Effect::Fence {
                 return shared.fence(&subject.record).await.map_err(in_cluster);
             }
+            if effect.shares() {
+                return shared.share(effect, &subject.record).await.map_err(in_cluster);
+            }
             let mut result = shared.host.execute(effect, &subject).await;
             while result.as_ref().is_err_and(|error| error.is(ErrorKind::NoSlot)) {
                 let kind = subject.record.spec.backend.kind();
@@ -111,6 +115,9 @@ impl VolumeTask {
                 // An attachment can arrive late: when this node was fenced already, and the next owner
                 // just let go. It is this node's only if the record still says so now.
                 shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;
+            }
+            if let Ok(Outcome::Observed(seen)) = &mut result {
+                shared.observe_sharing(&subject.record, seen).await.map_err(in_cluster)?;
             }
             result
         };

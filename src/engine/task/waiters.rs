@@ -76,7 +76,8 @@ impl VolumeTask {
     /// Its slot is free, or it is wanted again.
     fn settle_slot(&mut self) {
         let free = self.observed.as_ref().is_some_and(crate::volume::Observed::is_released);
-        let answer = match (free, self.is_wanted()) {
+        let serves = self.observed.as_ref().is_some_and(|seen| seen.exported.is_some());
+        let answer = match (free, self.is_wanted() || serves) {
             (true, _) => Ok(()),
             (false, true) => Err(self.gone("give up the slot of")),
             (false, false) => return,
@@ -96,7 +97,9 @@ impl VolumeTask {
 
     fn settle_mounted(&mut self) {
         let path = self.shared.host.published_path(&self.record.name);
-        let taken: Vec<_> = self.waiters.taken.drain(..).collect();
+        // What is only reached has not come to this node.
+        let came = !self.record.is_served() || self.standing() != Standing::Other;
+        let taken = if came { std::mem::take(&mut self.waiters.taken) } else { Vec::new() };
         if !taken.is_empty() {
             self.linger_if_free();
         }

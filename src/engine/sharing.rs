@@ -1,0 +1,420 @@
+//! The engine's hand on what shares volumes between nodes: which servers run here, where the tunnel
+//! leads, what is mounted of others.
+//!
+//! Decides nothing: `volume::plan` does. What is in force is the tunnel's table, which is on the disk and
+//! outlives the daemon, as servers, tunnel and mounts do; all this finds them again.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    ops::Range,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::Mutex, task::spawn_blocking, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{Engine, Shared, error::Cause, host::data_dir, message::Message};
+use crate::{
+    cluster::NodeInfo,
+    share::{
+        self, Export, Server, Squash, Times,
+        mount::RemoteMount,
+        tunnel::{
+            self, Status, Table,
+            process::{Tunnel, TunnelError},
+            table::TableError,
+        },
+    },
+    sys::{
+        mountinfo::{Mount, MountTable},
+        netns::Netns,
+        nfs::{self, Helper, Unmounted},
+    },
+    volume::{
+        Epoch, NodeName, Observed, Record, Remote, VolumeId,
+        effect::{Effect, Outcome},
+    },
+};
+
+/// Where servers listen in the namespace, and where the tunnel does.
+const SERVERS: Range<u16> = 30_000..40_000;
+const LISTENERS: Range<u16> = 20_000..30_000;
+/// How long a server may take to start.
+const START: Duration = Duration::from_secs(30);
+/// How long it may take to end in order.
+const STOP: Duration = Duration::from_secs(10);
+/// How long an owner may take to serve a volume, which it may have to attach first.
+const SERVED: Duration = Duration::from_secs(90);
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long mount(2) may take once the owner's server answers.
+const MOUNT: Duration = Duration::from_secs(20);
+/// What the owner keeps on the volume for its clients' reclaims: beside what tasks see.
+const RECOVERY: &str = ".hawser";
+
+/// What shares volumes on this node.
+#[derive(Debug)]
+pub struct Sharing {
+    tunnel: Tunnel,
+    state: Mutex<State>,
+    netns: Arc<Netns>,
+    /// Where the namespace is kept.
+    namespace: PathBuf,
+    /// The servers' own files.
+    dir: PathBuf,
+    helper: Helper,
+}
+
+#[derive(Debug)]
+struct State {
+    /// What is in force.
+    table: Table,
+    /// The servers' ports: of those that are just starting, too.
+    servers: HashMap<VolumeId, u16>,
+}
+
+/// Why a volume is not reached.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotReached {
+    #[error(
+        "this node cannot reach volumes of others: it is in no cluster (docs/cluster.md)"
+    )]
+    Alone,
+    #[error(
+        "node {0}, which has it, does not say where its tunnel is: its hawser is older, or is not running"
+    )]
+    NoTunnel(NodeName),
+    #[error(
+        "node {owner}, which has it, does not serve it within {} s{}: look at hawser there, and whether {address} is reached from this node",
+        SERVED.as_secs(), .why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default()
+    )]
+    Unserved { owner: NodeName, address: String, why: Option<String> },
+    #[error("no port of the {0:?} that sharing uses is free")]
+    NoPort(Range<u16>),
+    #[error("nobody has it: it is looked at again")]
+    NoOwner,
+}
+
+impl Sharing {
+    /// With the tunnel's table as it was left, and as whom this node is now. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// Without the rights to make a network namespace, for one.
+    pub fn open(tunnel: Tunnel, me: Table, dir: PathBuf, helper: Helper) -> io::Result<Self> {
+        let namespace = dir.join("netns");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        let netns = Arc::new(Netns::ensure(&namespace)?);
+        let left = match Table::read(&tunnel.table) {
+            Ok(left) => left,
+            Err(TableError::File { reason, .. })
+                if reason.kind() == io::ErrorKind::NotFound =>
+            {
+                me.clone()
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        };
+        let table = Table {
+            namespace: Some(namespace.clone()),
+            exports: left.exports,
+            remotes: left.remotes,
+            ..me
+        };
+        let servers = table.exports.iter().map(|export| (export.volume, export.port)).collect();
+        let state = Mutex::new(State { table, servers });
+        Ok(Self { tunnel, state, netns, namespace, dir, helper })
+    }
+
+    /// Before any volume is looked at: listeners that mounts depend on are bound, if there are any.
+    pub(super) async fn resume(&self) {
+        let state = self.state.lock().await;
+        if state.table.is_idle() {
+            return;
+        }
+        if let Err(error) = self.tunnel.apply(&state.table).await {
+            tracing::error!(%error, "volumes of other nodes wait until the tunnel runs");
+        }
+    }
+
+    /// Keeps the tunnel running while there is anything to carry.
+    pub(super) async fn keep(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            if self.state.lock().await.table.is_idle() {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = sleep(START) => continue,
+                }
+            }
+            self.tunnel.keep(stop.clone()).await;
+        }
+    }
+
+    /// What there is of a volume: as whose server, and of the way to another node's.
+    pub(super) async fn observe(
+        &self,
+        record: &Record,
+        reach: &Path,
+        published: &Path,
+        mounts: &MountTable,
+    ) -> (Option<Epoch>, Remote) {
+        let table = &self.state.lock().await.table;
+        let export = table.exports.iter().find(|export| export.volume == record.id);
+        let runs = || self.server(record.id, 0).is_running().unwrap_or(true);
+        // A server that nobody is let to is to be ended, too.
+        let exported = export.map(|export| export.epoch).filter(|_| runs());
+        let exported = exported.or_else(|| (export.is_none() && runs()).then_some(Epoch::FIRST));
+        let remote = table.remotes.iter().find(|remote| remote.volume == record.id);
+        let mounted = mounts.at(reach);
+        let same = |mount: &Mount| mounts.at(published).is_some_and(|it| it.device == mount.device);
+        let remote = Remote {
+            connected: remote.map(|remote| remote.epoch),
+            mounted: mounted.is_some(),
+            published: mounted.is_some_and(same),
+        };
+        (exported, remote)
+    }
+
+    /// Serves what is mounted at the stage.
+    pub(super) async fn export(&self, record: &Record, stage: &Path, data: &Path) -> Result<Outcome, Cause> {
+        let port = self.server_port(record.id).await?;
+        let export = Export {
+            volume: *record.id.uuid(),
+            data: stage.join(data),
+            recovery: stage.join(RECOVERY),
+            squash: Squash::default(),
+            access: share::Access::ReadWrite,
+            times: Times::default(),
+        };
+        self.server(record.id, port).ensure(&export, START).await?;
+        let (volume, epoch) = (record.id, record.lease.epoch);
+        let export = tunnel::Export { volume, epoch, port, access: tunnel::Access::Any };
+        self.change(|table| {
+            table.exports.retain(|export| export.volume != volume);
+            table.exports.push(export);
+        })
+        .await?;
+        Ok(Outcome::Exported(epoch))
+    }
+
+    /// Ends that: nobody is let to it any more, and then its server ends.
+    pub(super) async fn unexport(&self, volume: VolumeId) -> Result<Outcome, Cause> {
+        self.change(|table| table.exports.retain(|export| export.volume != volume)).await?;
+        self.server(volume, 0).stop(STOP).await?;
+        self.state.lock().await.servers.remove(&volume);
+        Ok(Outcome::Done)
+    }
+
+    /// Leads the volume's connections to its owner.
+    pub(super) async fn connect(&self, record: &Record, owner: Option<&NodeInfo>) -> Result<Outcome, Cause> {
+        let Some(lease) = &record.lease.owner else { return Err(NotReached::NoOwner.into()) };
+        let Some(address) = owner.and_then(|owner| owner.tunnel.clone()) else {
+            return Err(NotReached::NoTunnel(lease.node.clone()).into());
+        };
+        let (volume, epoch) = (record.id, record.lease.epoch);
+        let mut full = false;
+        self.change(|table| {
+            let present = table.remotes.iter().find(|remote| remote.volume == volume);
+            // Where there is one, the kernel's client knows no other.
+            let port = present.map(|remote| remote.port);
+            let taken: Vec<_> = table.remotes.iter().map(|remote| remote.port).collect();
+            let Some(port) = port.or_else(|| LISTENERS.clone().find(|port| !taken.contains(port))) else {
+                full = true;
+                return;
+            };
+            table.remotes.retain(|remote| remote.volume != volume);
+            let owner = lease.node.clone();
+            table.remotes.push(tunnel::Remote { volume, epoch, port, owner, address });
+        })
+        .await?;
+        if full {
+            return Err(NotReached::NoPort(LISTENERS).into());
+        }
+        Ok(Outcome::Connected(epoch))
+    }
+
+    /// Mounts what the owner serves, once it does.
+    pub(super) async fn reach(&self, record: &Record, target: &Path) -> Result<Outcome, Cause> {
+        let Some(remote) = self.remote(record.id).await else { return Err(NotReached::NoOwner.into()) };
+        self.until_served(&remote).await?;
+        let mount = RemoteMount {
+            volume: *record.id.uuid(),
+            netns: self.namespace.clone(),
+            port: remote.port,
+            access: share::Access::ReadWrite,
+            options: Vec::new(),
+        };
+        mount.mount(target, &self.helper, MOUNT).await?;
+        Ok(Outcome::Done)
+    }
+
+    async fn until_served(&self, remote: &tunnel::Remote) -> Result<(), Cause> {
+        let through = self.server(remote.volume, remote.port);
+        let start = Instant::now();
+        while !through.answers().await {
+            if start.elapsed() > SERVED {
+                let status = self.tunnel.status().await.ok();
+                let why = status.and_then(|status| why_not(&status, remote.volume));
+                let (owner, address) = (remote.owner.clone(), remote.address.clone());
+                return Err(NotReached::Unserved { owner, address, why }.into());
+            }
+            sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Takes that mount away, and the way.
+    pub(super) async fn unreach(&self, volume: VolumeId, target: &Path) -> Result<Outcome, Cause> {
+        let answers = match self.remote(volume).await {
+            Some(remote) => self.server(volume, remote.port).answers().await,
+            None => false,
+        };
+        let owner = if answers { nfs::Server::Answers } else { nfs::Server::Silent };
+        match share::mount::unmount(target, owner, &self.helper).await? {
+            Unmounted::Clean => {}
+            how @ (Unmounted::Forced | Unmounted::Lazy) => tracing::warn!(
+                %volume, ?how,
+                "its owner does not answer: what tasks here had not yet synced to it may be lost"
+            ),
+        }
+        self.change(|table| table.remotes.retain(|remote| remote.volume != volume)).await?;
+        Ok(Outcome::Done)
+    }
+
+    /// A node's tunnel is somewhere else.
+    pub(super) async fn moved(&self, node: &NodeName, address: &str) {
+        let changed = self
+            .change(|table| {
+                let theirs = table.remotes.iter_mut().filter(|remote| remote.owner == *node);
+                theirs.for_each(|remote| address.clone_into(&mut remote.address));
+            })
+            .await;
+        if let Err(error) = changed {
+            tracing::warn!(%node, address, %error, "the tunnel does not know that it is there");
+        }
+    }
+
+    /// Puts a change of the table in force.
+    async fn change(&self, change: impl FnOnce(&mut Table)) -> Result<(), TunnelError> {
+        let mut state = self.state.lock().await;
+        let mut next = state.table.clone();
+        change(&mut next);
+        if next == state.table {
+            return Ok(());
+        }
+        self.tunnel.apply(&next).await?;
+        state.table = next;
+        Ok(())
+    }
+
+    async fn remote(&self, volume: VolumeId) -> Option<tunnel::Remote> {
+        let table = &self.state.lock().await.table;
+        table.remotes.iter().find(|remote| remote.volume == volume).cloned()
+    }
+
+    async fn server_port(&self, volume: VolumeId) -> Result<u16, NotReached> {
+        let servers = &mut self.state.lock().await.servers;
+        if let Some(port) = servers.get(&volume) {
+            return Ok(*port);
+        }
+        let taken = |port: &u16| servers.values().any(|other| other == port);
+        let free = SERVERS.clone().find(|port| !taken(port));
+        let port = free.ok_or(NotReached::NoPort(SERVERS))?;
+        servers.insert(volume, port);
+        Ok(port)
+    }
+
+    /// The server of a volume; or what answers on the port of its listener, which is the owner's.
+    fn server(&self, volume: VolumeId, port: u16) -> Server {
+        Server { directory: self.dir.join(volume.to_string()), netns: Arc::clone(&self.netns), port }
+    }
+}
+
+/// What the tunnel last met on the way to a volume's owner.
+fn why_not(status: &Status, volume: VolumeId) -> Option<String> {
+    let status = status.remotes.iter().find(|status| status.remote.volume == volume)?;
+    Some(status.figures.last_error.as_ref()?.text.clone())
+}
+
+impl Shared {
+    /// Carries one of the steps of sharing out.
+    pub(super) async fn share(&self, effect: Effect, record: &Record) -> Result<Outcome, Cause> {
+        let sharing = self.sharing.as_ref().ok_or(NotReached::Alone)?;
+        let (stage, reach) = (self.host.stage_path(record.id), self.host.reach_path(record.id));
+        match effect {
+            Effect::Export => sharing.export(record, &stage, &data_dir(record)).await,
+            Effect::Unexport => sharing.unexport(record.id).await,
+            Effect::Connect => {
+                let nodes = self.store.nodes();
+                let owner = record.lease.owner.as_ref().and_then(|owner| nodes.get(&owner.node));
+                sharing.connect(record, owner.map(|state| &state.info)).await
+            }
+            Effect::Reach => {
+                self.host.make_reach(record.id).await?;
+                sharing.reach(record, &reach).await
+            }
+            _ => {
+                let done = sharing.unreach(record.id, &reach).await?;
+                self.host.remove_reach(record.id).await?;
+                Ok(done)
+            }
+        }
+    }
+
+    /// Adds what there is of sharing to what was found of a volume.
+    pub(super) async fn observe_sharing(&self, record: &Record, seen: &mut Observed) -> Result<(), Cause> {
+        let Some(sharing) = self.sharing.as_ref().filter(|_| !record.spec.backend.is_directory()) else {
+            return Ok(());
+        };
+        let mounts = spawn_blocking(MountTable::read).await??;
+        let (reach, path) = (self.host.reach_path(record.id), self.host.published_path(&record.name));
+        (seen.exported, seen.remote) = sharing.observe(record, &reach, &path, &mounts).await;
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Keeps the tunnel running until the daemon ends, which does not end it.
+    pub(super) async fn carry_for_ever(self) {
+        if let Some(sharing) = &self.shared.sharing {
+            sharing.keep(self.shared.stopping.clone()).await;
+        }
+    }
+
+    /// Wakes the volumes of a node whose session ends or begins, for those that reach them, and tells the
+    /// tunnel where nodes are.
+    pub(super) async fn follow_nodes_for_ever(self) {
+        let mut nodes = self.shared.store.watch_nodes();
+        let mut before = Arc::clone(&nodes.borrow_and_update());
+        while nodes.changed().await.is_ok() {
+            let now = Arc::clone(&nodes.borrow_and_update());
+            for (name, state) in now.iter() {
+                let was = before.get(name);
+                if was.is_none_or(|was| was.session != state.session) {
+                    self.wake_those_of(name);
+                }
+                let address = state.info.tunnel.as_ref();
+                if let (Some(sharing), Some(address)) = (&self.shared.sharing, address)
+                    && was.is_none_or(|was| was.info.tunnel.as_ref() != Some(address))
+                {
+                    sharing.moved(name, address).await;
+                }
+            }
+            for name in before.keys().filter(|name| !now.contains_key(*name)) {
+                self.wake_those_of(name);
+            }
+            before = now;
+        }
+    }
+
+    fn wake_those_of(&self, node: &NodeName) {
+        for handle in self.shared.registry.all() {
+            let record = &handle.view().record;
+            if record.is_served() && record.lease.is_of(node) && !record.users.is_empty() {
+                handle.tell(Message::Wake);
+            }
+        }
+    }
+}
