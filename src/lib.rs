@@ -6,7 +6,7 @@
 //! - [`http`]: the Docker volume plugin protocol and the admin API
 //! - [`engine`]: what happens next: one task per volume, recovery, deadlines
 //! - [`peer`]: how nodes talk to each other: HTTP over mutual TLS, certificates
-//! - [`share`]: one volume on many nodes: the tunnel between them
+//! - [`share`]: one volume on many nodes: its NFS server, the tunnel between nodes, the mounts of the others
 //! - [`cluster`]: records, kept durably
 //! - [`backend`]: what volumes are stored on, behind one trait with one conformance suite
 //! - [`volume`]: records, holders and the decisions about them, pure

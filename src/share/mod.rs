@@ -1,5 +1,24 @@
-//! One volume on many nodes: its owner serves it, the others reach it.
+//! One volume on many nodes: its owner's file system, by NFSv4.1.
 //!
-//! - [`tunnel`]: carries NFS between nodes, in a process of its own
+//! ```text
+//!  owner                                               another node
+//!  file system ◀─ tasks                                tasks ─▶ mount        the kernel's NFS client
+//!      ▲                                                          │
+//!      └─ server  NFS-Ganesha, one per volume ◀── tunnel ─────────┘
+//!         config  what it is told (pure)
+//!         answers whether it does
+//! ```
+//! [`tunnel`] is a process of its own, and so is each server: both go on when hawser ends.
+//! Servers, mounts and the ends of the tunnel are in a network namespace of hawser's own
+//! ([`crate::sys::netns`]): on the host's loopback any task could speak to them with a made-up uid.
+//! Nothing here knows records, owners or leases; what a takeover is made of is the engine's.
 
+mod answers;
+mod config;
+pub mod mount;
+mod process;
+mod server;
 pub mod tunnel;
+
+pub use config::{Access, ConfigError, Export, Squash, Times, pseudo_path, text};
+pub use server::{Server, ServerError};

@@ -79,7 +79,7 @@ impl MountTable {
         Ok(Self::parse(&last))
     }
 
-    fn parse(text: &[u8]) -> Self {
+    pub(crate) fn parse(text: &[u8]) -> Self {
         Self(text.split(|byte| *byte == b'\n').filter_map(parse_line).collect())
     }
 

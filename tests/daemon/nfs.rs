@@ -30,6 +30,7 @@ fn nobody_listens() -> NfsMount {
         locks: Locks::Refuse,
         noresvport: false,
         options: Vec::new(),
+        netns: None,
     }
 }
 

@@ -23,4 +23,5 @@ mod nfs;
 mod nfs_node;
 mod power;
 mod selftest;
+mod sharing;
 mod smoke;

@@ -162,6 +162,7 @@ pub(super) fn as_mount(
         },
         noresvport: settings.noresvport,
         options: settings.options.iter().chain(options).cloned().collect(),
+        netns: None,
     }
 }
 

@@ -21,7 +21,11 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::sys::process::{Tool, ToolError};
+use crate::sys::{
+    errno,
+    netns::Netns,
+    process::{Tool, ToolError},
+};
 
 /// The hidden subcommand of the `hawser` program.
 pub const SUBCOMMAND: &str = "mount-helper";
@@ -30,8 +34,18 @@ pub const SUBCOMMAND: &str = "mount-helper";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "call", rename_all = "lowercase", deny_unknown_fields)]
 pub(super) enum Call {
-    Mount { source: String, target: PathBuf, flags: u32, data: String },
-    Unmount { target: PathBuf, how: How },
+    /// In the network that is kept at `netns`, or in this process's own: the mount stays in it.
+    Mount {
+        source: String,
+        target: PathBuf,
+        flags: u32,
+        data: String,
+        netns: Option<PathBuf>,
+    },
+    Unmount {
+        target: PathBuf,
+        how: How,
+    },
 }
 
 /// How a mount is taken away.
@@ -125,10 +139,16 @@ pub fn carry_out(request: &str) -> Result<String, serde_json::Error> {
 
 fn make(call: &Call) -> Result<(), Errno> {
     match call {
-        Call::Mount { source, target, flags, data } => {
+        Call::Mount { source, target, flags, data, netns } => {
             let data = std::ffi::CString::new(data.as_str()).map_err(|_| Errno::INVAL)?;
             let flags = MountFlags::from_bits_retain(*flags);
-            rustix::mount::mount(source, target, "nfs", flags, data.as_c_str())
+            let mount = || rustix::mount::mount(source, target, "nfs", flags, data.as_c_str());
+            match netns {
+                None => mount(),
+                Some(path) => Netns::open(path)
+                    .and_then(|netns| netns.run(mount))
+                    .unwrap_or_else(|error| Err(errno::of(&error).unwrap_or(Errno::NOENT))),
+            }
         }
         Call::Unmount { target, how } => {
             let how = match how {

@@ -18,7 +18,7 @@ mod unmount;
 use std::{
     fmt,
     net::IpAddr,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -99,6 +99,8 @@ pub struct NfsMount {
     pub noresvport: bool,
     /// Further options, as for mount(8); already checked. They come last, so they win.
     pub options: Vec<String>,
+    /// The network namespace that the server is reached in, where it is kept; `None` is the daemon's.
+    pub netns: Option<PathBuf>,
 }
 
 impl Version {
@@ -148,6 +150,12 @@ impl NfsMount {
             }
         }
         Err(error::of_all(self, &refusals))
+    }
+
+    /// What mount(2) is given for one version, beside its flags: for people, and for mount(8).
+    #[must_use]
+    pub fn options(&self, version: Version) -> String {
+        strings::data(self, version, self.nconnect).1
     }
 
     /// For messages.

@@ -3,6 +3,8 @@
 
 use std::{net::IpAddr, path::Path};
 
+use rustix::mount::MountFlags;
+
 use super::{Hardness, Locks, NfsMount, Version, child::Call};
 use crate::sys::mount::split_options;
 
@@ -13,6 +15,22 @@ pub(super) fn call(
     nconnect: Option<u8>,
     target: &Path,
 ) -> Call {
+    let (flags, data) = data(mount, version, nconnect);
+    Call::Mount {
+        source: source(mount),
+        target: target.to_owned(),
+        flags: flags.bits(),
+        data,
+        netns: mount.netns.clone(),
+    }
+}
+
+/// Its flags and its options.
+pub(super) fn data(
+    mount: &NfsMount,
+    version: Version,
+    nconnect: Option<u8>,
+) -> (MountFlags, String) {
     let (flags, theirs) = split_options(&mount.options);
     let mut data = common(mount, version, nconnect);
     match version {
@@ -26,12 +44,7 @@ pub(super) fn call(
     if !theirs.is_empty() {
         data.push(theirs);
     }
-    Call::Mount {
-        source: source(mount),
-        target: target.to_owned(),
-        flags: flags.bits(),
-        data: data.join(","),
-    }
+    (flags, data.join(","))
 }
 
 fn common(mount: &NfsMount, version: Version, nconnect: Option<u8>) -> Vec<String> {

@@ -31,13 +31,14 @@ fn mount() -> NfsMount {
         locks: Locks::Local,
         noresvport: false,
         options: Vec::new(),
+        netns: None,
     }
 }
 
 /// Source, flags and options of the call.
 fn call(mount: &NfsMount, version: Version) -> (String, u32, String) {
     match strings::call(mount, version, mount.nconnect, Path::new("/target")) {
-        Call::Mount { source, target, flags, data } => {
+        Call::Mount { source, target, flags, data, .. } => {
             assert_eq!(target, Path::new("/target"));
             (source, flags, data)
         }

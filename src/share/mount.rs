@@ -1,0 +1,177 @@
+//! A volume of another node, mounted by this kernel's NFS client.
+//!
+//! The client's server is not the owner but the tunnel's end on this node, at a port of the network
+//! namespace's loopback: the owner may change, and the mount does not know. What mounts and unmounts is
+//! [`crate::sys::nfs`]; here is what is special about such a mount.
+//!
+//! - It is hard: while the owner is away, tasks wait and get no error.
+//! - Its address, port and path are for as long as it lives; the port is to be bound before anything looks
+//!   at the mount.
+//! - `timeo` and `retrans` decide only what the client thinks of a connection that does not answer, and
+//!   the connection is to this node. They are the kernel's own defaults: a new owner is met by
+//!   the tunnel's end closing the connection, upon which the client calls again at once.
+//! - Its source in the mount table is `hawser:/<uuid>`, by which it is known.
+
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use super::{Access, config::pseudo_path};
+use crate::sys::{
+    mount::UnmountError,
+    mountinfo::Mount,
+    nfs::{self, Hardness, Helper, Locks, MountError, NfsMount, Server, Unmounted, Version},
+};
+
+/// What the mount table names as the server.
+const HOST: &str = "hawser";
+/// What the kernel has for NFS by TCP.
+const TIMEO: Duration = Duration::from_secs(60);
+const RETRANS: u32 = 2;
+
+/// A volume of another node, as it is to be mounted here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteMount {
+    /// The volume.
+    pub volume: Uuid,
+    /// Where the network namespace is kept.
+    pub netns: PathBuf,
+    /// The port of the tunnel's end there.
+    pub port: u16,
+    /// What tasks may do.
+    pub access: Access,
+    /// Further options, as for mount(8); already checked. They come last, so they win.
+    pub options: Vec<String>,
+}
+
+impl RemoteMount {
+    /// Mounts it. The owner's server has to answer through the tunnel: ask it first.
+    ///
+    /// # Errors
+    /// See [`MountError`]. Nothing is mounted then.
+    ///
+    /// # Cancellation
+    /// As of [`NfsMount::mount`].
+    pub async fn mount(
+        &self,
+        target: &Path,
+        helper: &Helper,
+        limit: Duration,
+    ) -> Result<Version, MountError> {
+        self.wanted().mount(target, helper, limit).await
+    }
+
+    /// The mount, as the kernel is told about it.
+    #[must_use]
+    pub fn wanted(&self) -> NfsMount {
+        let access = match self.access {
+            Access::ReadWrite => "rw",
+            Access::ReadOnly => "ro",
+        };
+        NfsMount {
+            host: HOST.into(),
+            address: Ipv4Addr::LOCALHOST.into(),
+            path: pseudo_path(&self.volume),
+            // Not 4.0: without sessions a call may be carried out twice when a connection breaks.
+            versions: vec![Version::V4_2, Version::V4_1],
+            port: Some(self.port),
+            mount_port: None,
+            hardness: Hardness::Hard,
+            timeo: TIMEO,
+            retrans: RETRANS,
+            // The tunnel carries one connection, in which calls do not wait for each other.
+            nconnect: None,
+            rsize: None,
+            wsize: None,
+            locks: Locks::Refuse,
+            // Ports below 1024 are some hundred, prove nothing in here, and one that is still in the
+            // old connection's last state would hold up the new one.
+            noresvport: true,
+            options: self.options.iter().cloned().chain([access.into()]).collect(),
+            netns: Some(self.netns.clone()),
+        }
+    }
+}
+
+/// Takes it away. It ends in some seconds, whatever the owner does; the answer says what that cost.
+///
+/// # Errors
+/// See [`UnmountError`]; `Busy` only where the owner answers.
+///
+/// # Cancellation
+/// As of [`nfs::unmount`].
+pub async fn unmount(
+    target: &Path,
+    owner: Server,
+    helper: &Helper,
+) -> Result<Unmounted, UnmountError> {
+    nfs::unmount(target, owner, helper).await
+}
+
+/// Which volume of another node this is, if it is one.
+#[must_use]
+pub fn volume_of(mount: &Mount) -> Option<Uuid> {
+    let of_nfs = mount.fs_type == "nfs4" || mount.fs_type == "nfs";
+    let path = mount.source.strip_prefix(HOST)?.strip_prefix(":/")?;
+    path.parse().ok().filter(|_| of_nfs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::mountinfo::MountTable;
+
+    fn remote() -> RemoteMount {
+        RemoteMount {
+            volume: Uuid::from_u128(7),
+            netns: "/run/hawser/netns".into(),
+            port: 3001,
+            access: Access::ReadWrite,
+            options: vec!["noatime".into()],
+        }
+    }
+
+    #[test]
+    fn the_kernel_is_told_of_the_tunnel_and_never_of_the_owner() {
+        let mount = remote().wanted();
+
+        assert_eq!(
+            mount.options(Version::V4_2),
+            "vers=4.2,proto=tcp,hard,timeo=600,retrans=2,nosharecache,port=3001,noresvport,\
+             addr=127.0.0.1,sec=sys"
+        );
+        assert_eq!(mount.netns.as_deref(), Some(Path::new("/run/hawser/netns")));
+        assert_eq!(
+            mount.place().to_string(),
+            "hawser:/00000000-0000-0000-0000-000000000007 (127.0.0.1)"
+        );
+    }
+
+    #[test]
+    fn a_read_only_volume_cannot_be_made_writable_by_an_option() {
+        let options = vec!["rw".into()];
+        let mount = RemoteMount { access: Access::ReadOnly, options, ..remote() }.wanted();
+
+        assert_eq!(mount.options.last().map(String::as_str), Some("ro"));
+    }
+
+    #[test]
+    fn such_a_mount_is_known_in_the_mount_table_and_no_other_is_taken_for_one() {
+        let table = |source: &str, kind: &str| {
+            let line = format!("36 35 0:50 / /x rw - {kind} {source} rw\n");
+            let table = MountTable::parse(line.as_bytes());
+            volume_of(table.at(Path::new("/x")).unwrap())
+        };
+        let id = "00000000-0000-0000-0000-000000000007";
+
+        assert_eq!(table(&format!("hawser:/{id}"), "nfs4"), Some(Uuid::from_u128(7)));
+        assert_eq!(table("hawser:/export", "nfs4"), None);
+        assert_eq!(table(&format!("filer:/{id}"), "nfs4"), None);
+        assert_eq!(table(&format!("hawser:/{id}"), "ext4"), None);
+        assert_eq!(table("hawser", "tmpfs"), None);
+    }
+}

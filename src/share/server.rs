@@ -1,0 +1,333 @@
+//! The NFS server of one volume: started, found again, asked, stopped.
+//!
+//! It outlives the daemon, and nothing about it is remembered: its files are in a directory that is
+//! the volume's, and whether it runs its pid file says ([`super::process`]).
+//!
+//! ```text
+//! <directory>/ganesha.conf   what it was started with
+//!             pid            locked while it lives
+//!             log, log.old   what it says; bounded by `bound_log`
+//!             output         what it prints before it has a log
+//! ```
+//! An orderly stop ends the connections and lets go of the file system, which can then be unmounted. It
+//! does not forget the clients: they are in the recovery directory, and the next server, here or on
+//! another node, waits for them.
+
+use std::{
+    fs,
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use super::{
+    answers,
+    config::{self, ConfigError, Export},
+    process::Process,
+};
+use crate::sys::{
+    durable, errno,
+    netns::Netns,
+    process::{Tool, ToolError},
+};
+
+const GANESHA: Tool = Tool::new("ganesha.nfsd");
+/// One question; the server answers it from memory.
+const ANSWER: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
+/// A killed process is gone as soon as the kernel has ended its calls.
+const KILLED: Duration = Duration::from_secs(10);
+/// The log is put aside at this length: there are two of it at most.
+const LOG_LIMIT: u64 = 4 << 20;
+/// How much of the log's end is looked through for the reason of a failed start.
+const LOG_END: u64 = 16 << 10;
+
+/// Where the server of one volume is.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// For its files; nobody else's.
+    pub directory: PathBuf,
+    /// The network that it listens in.
+    pub netns: Arc<Netns>,
+    /// On which port.
+    pub port: u16,
+}
+
+/// Why a server was not started, or not stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The export cannot be described.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Ganesha is not installed, or cannot be executed.
+    #[error(
+        "share volume {volume}: {source} (sharing needs the packages nfs-ganesha and nfs-ganesha-vfs, version 4 or later, on every node that may own the volume)"
+    )]
+    Tool {
+        /// The volume.
+        volume: uuid::Uuid,
+        /// Which, and why.
+        source: ToolError,
+    },
+    /// A file cannot be read or written, or a process not be signalled.
+    #[error("{op} the NFS server in {}: {source}", .directory.display())]
+    Io {
+        /// What was being done.
+        op: &'static str,
+        /// The server's directory.
+        directory: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// It ended instead of answering.
+    #[error("share volume {volume}: the NFS server ended at its start: {said} (its log: {})", .log.display())]
+    Ended {
+        /// The volume.
+        volume: uuid::Uuid,
+        /// The last thing of weight that it said.
+        said: String,
+        /// The rest.
+        log: PathBuf,
+    },
+    /// It runs and does not answer. It was ended again.
+    #[error("share volume {volume}: the NFS server did not answer within {after:?} of its start (its log: {})", .log.display())]
+    Silent {
+        /// The volume.
+        volume: uuid::Uuid,
+        /// The time it had.
+        after: Duration,
+        /// What it says.
+        log: PathBuf,
+    },
+    /// Not even SIGKILL ended it: it waits for its storage, which stays in use.
+    #[error("stop the NFS server in {} (pid {pid}): it cannot be killed: it waits for its device", .directory.display())]
+    Stuck {
+        /// The server's directory.
+        directory: PathBuf,
+        /// The process.
+        pid: i32,
+    },
+}
+
+impl Server {
+    /// Has it run with exactly this export, and answer. One that runs with another is stopped first:
+    /// its clients pause for that.
+    ///
+    /// # Errors
+    /// See [`ServerError`]; then none runs that this call has started.
+    ///
+    /// # Cancellation
+    /// A server that was started goes on; repeating the call finds it.
+    pub async fn ensure(&self, export: &Export, limit: Duration) -> Result<(), ServerError> {
+        let deadline = Instant::now() + limit;
+        let text = config::text(export, self.port)?;
+        if let Some(process) = self.find()? {
+            if fs::read_to_string(self.file("ganesha.conf")).is_ok_and(|present| present == text) {
+                return self.until_it_answers(export, process, deadline, limit).await;
+            }
+            self.stop(deadline.saturating_duration_since(Instant::now())).await?;
+        }
+        self.prepare(export, &text).map_err(|source| self.failed("prepare", source))?;
+        let process = self.start(export, deadline).await?;
+        self.until_it_answers(export, process, deadline, limit).await
+    }
+
+    /// Whether it runs.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn is_running(&self) -> Result<bool, ServerError> {
+        Ok(self.find()?.is_some())
+    }
+
+    /// Its process, for its owner's figures.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn pid(&self) -> Result<Option<i32>, ServerError> {
+        Ok(self.find()?.map(Process::pid))
+    }
+
+    /// Whether it answers.
+    pub async fn answers(&self) -> bool {
+        let (netns, port) = (Arc::clone(&self.netns), self.port);
+        let asked =
+            tokio::task::spawn_blocking(move || netns.run(|| answers::null(port, ANSWER))).await;
+        matches!(asked, Ok(Ok(Ok(()))))
+    }
+
+    /// Ends it: in order if that is done within `limit`, and by SIGKILL after it. When this returns
+    /// `Ok`, it holds nothing of the file system. None that runs is success.
+    ///
+    /// # Errors
+    /// See [`ServerError`]; `Stuck` if its device does not answer.
+    ///
+    /// # Cancellation
+    /// Safe, and safe to repeat.
+    pub async fn stop(&self, limit: Duration) -> Result<(), ServerError> {
+        let Some(process) = self.find()? else {
+            return Ok(());
+        };
+        for (signal, limit) in [(Signal::TERM, limit), (Signal::KILL, KILLED)] {
+            process.signal(signal).map_err(|source| self.failed("stop", source))?;
+            if has_ended(process, limit).await {
+                return Ok(());
+            }
+            tracing::warn!(pid = process.pid(), ?signal, ?limit, "the NFS server goes on");
+        }
+        Err(ServerError::Stuck { directory: self.directory.clone(), pid: process.pid() })
+    }
+
+    /// Puts the log aside where it has grown long; the one put aside before is gone then. Ganesha opens
+    /// it anew for each line, so it need not be told.
+    ///
+    /// # Errors
+    /// When the file system refuses it.
+    pub fn bound_log(&self) -> io::Result<()> {
+        let log = self.file("log");
+        match fs::metadata(&log) {
+            Ok(found) if found.len() > LOG_LIMIT => {
+                fs::rename(&log, self.file("log.old")).map_err(errno::on("put aside", &log))
+            }
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(errno::on("look at", &log)(error)),
+        }
+    }
+
+    fn find(&self) -> Result<Option<Process>, ServerError> {
+        Process::of(&self.file("pid")).map_err(|source| self.failed("look for", source))
+    }
+
+    fn prepare(&self, export: &Export, text: &str) -> io::Result<()> {
+        for (path, mode) in [(&self.directory, 0o700), (&export.recovery, 0o700)] {
+            make_directory(path, mode)?;
+        }
+        self.bound_log()?;
+        let path = self.file("ganesha.conf");
+        durable::replace(&path, text.as_bytes(), 0o600).map_err(errno::on("write", &path))
+    }
+
+    /// Starts it, and waits until it has locked its pid file.
+    async fn start(&self, export: &Export, deadline: Instant) -> Result<Process, ServerError> {
+        let path = |name: &str| self.file(name).display().to_string();
+        let (conf, log, pid) = (path("ganesha.conf"), path("log"), path("pid"));
+        let args = ["-F", "-f", &conf, "-L", &log, "-p", &pid];
+        let since = fs::metadata(self.file("log")).map_or(0, |log| log.len());
+        let started = GANESHA
+            .start_detached(&args, &self.netns, &self.file("output"))
+            .map_err(|source| ServerError::Tool { volume: export.volume, source })?;
+        tracing::info!(volume = %export.volume, pid = started, port = self.port, "NFS server started");
+        let runs = || i32::try_from(started).is_ok_and(is_running);
+        loop {
+            // Asked before: it locks the file and may end between the two questions.
+            let ended = !runs();
+            if let Some(process) = self.find()? {
+                return Ok(process);
+            }
+            if ended || Instant::now() >= deadline {
+                return Err(self.ended(export, since));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn until_it_answers(
+        &self,
+        export: &Export,
+        process: Process,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<(), ServerError> {
+        let since =
+            fs::metadata(self.file("log")).map_or(0, |log| log.len().saturating_sub(LOG_END));
+        loop {
+            let alive = process.is_alive();
+            if self.answers().await {
+                return Ok(());
+            }
+            if !alive {
+                return Err(self.ended(export, since));
+            }
+            if Instant::now() >= deadline {
+                self.stop(Duration::ZERO).await?;
+                let (volume, log) = (export.volume, self.file("log"));
+                return Err(ServerError::Silent { volume, after: limit, log });
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn ended(&self, export: &Export, since: u64) -> ServerError {
+        let log = self.file("log");
+        let said = read_from(&log, since).ok().and_then(|text| weighty(&text));
+        // What the dynamic linker says, for one, comes before there is a log.
+        let printed = || fs::read_to_string(self.file("output")).ok().and_then(|text| last(&text));
+        let said = said.or_else(printed).unwrap_or_else(|| "it said nothing".to_owned());
+        ServerError::Ended { volume: export.volume, said, log }
+    }
+
+    fn failed(&self, op: &'static str, source: io::Error) -> ServerError {
+        ServerError::Io { op, directory: self.directory.clone(), source }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
+fn is_running(pid: i32) -> bool {
+    use crate::sys::boot;
+    boot::process_start_time(pid).is_some_and(|start| boot::process_alive(pid, start))
+}
+
+async fn has_ended(process: Process, limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    while process.is_alive() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    true
+}
+
+fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map_err(errno::on("create", path)),
+    }
+}
+
+fn read_from(path: &Path, offset: u64) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut text = Vec::new();
+    file.take(LOG_END).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The last two lines that are no small talk, without what comes before their messages: the last one
+/// alone often is "cannot continue".
+fn weighty(log: &str) -> Option<String> {
+    // `date : epoch … : host : nfs-ganesha-PID[thread] function :COMPONENT :LEVEL :message`
+    let message = |line: &str| {
+        let (_, message) =
+            [":FATAL :", ":MAJ :", ":CRIT :"].iter().find_map(|level| line.split_once(level))?;
+        Some(message.trim().to_owned())
+    };
+    let messages: Vec<_> = log.lines().filter_map(message).collect();
+    let end = &messages[messages.len().saturating_sub(2)..];
+    (!end.is_empty()).then(|| end.join("; "))
+}
+
+fn last(text: &str) -> Option<String> {
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;

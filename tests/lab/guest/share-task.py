@@ -1,0 +1,71 @@
+#!/usr/bin/python3
+"""A task on a shared volume; what it has seen succeed it acknowledges on the console, as write-lines.py.
+
+share-task.py files DIR TAG [COUNT]  creates, fsyncs, renames, fsyncs the directory, and so on
+share-task.py hold FILE TAG          takes a lock and appends fsynced lines under it
+share-task.py try FILE TAG           tries to take that lock, again and again; it must never get it
+share-task.py verify DIR TAG LAST    whether the files 1 to LAST are there; says which are not
+"""
+import fcntl
+import os
+import sys
+import time
+
+mode, path, tag = sys.argv[1:4]
+
+
+def files(number):
+    draft, name = f"{path}/{tag}.draft", f"{path}/{tag}-{number}"
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    os.write(file, b"%d\n" % number)
+    os.fsync(file)
+    os.close(file)
+    os.rename(draft, name)
+    os.fsync(directory)
+
+
+def hold(number):
+    os.write(file, b"%d\n" % number)
+    os.fsync(file)
+    time.sleep(0.1)
+
+
+def refused(number):
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(0.1)
+        return
+    raise OSError(0, "the lock was given to a second one")
+
+
+def has(number):
+    try:
+        return open(f"{path}/{tag}-{number}").read() == f"{number}\n"
+    except FileNotFoundError:
+        return False
+
+
+if mode == "verify":
+    missing = [number for number in range(1, int(sys.argv[4]) + 1) if not has(number)]
+    print("missing", *missing)
+    sys.exit(0)
+if mode == "files":
+    directory = os.open(path, os.O_RDONLY)
+else:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+if mode == "hold":
+    fcntl.lockf(file, fcntl.LOCK_EX)
+last = int(sys.argv[4]) if len(sys.argv) > 4 else sys.maxsize
+step = {"files": files, "hold": hold, "try": refused}[mode]
+console = os.open("/dev/console", os.O_WRONLY | os.O_NOCTTY)
+for number in range(1, last + 1):
+    since = time.monotonic()
+    try:
+        step(number)
+    except OSError as error:
+        os.write(console, f"failed {tag} {number} {error}\n".encode())
+        raise
+    took = int((time.monotonic() - since) * 1000)
+    os.write(console, f"acked {tag} {number} {took}\n".encode())
+time.sleep(3600)
