@@ -28,8 +28,6 @@ pub(super) struct Args {
 /// Not in the runtime of the other commands: its threads would have been started before the process was
 /// protected, and threads have from their parent whether their allocations wait for write-back.
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
-    // Away from the daemon's terminal and session; fails only where it has one of its own.
-    let _ = rustix::process::setsid();
     tracing_subscriber::fmt()
         .with_env_filter(args.log)
         .with_writer(Unhurried::stderr()?)

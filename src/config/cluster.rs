@@ -27,6 +27,10 @@ pub struct ClusterConfig {
     pub listen: SocketAddr,
     /// What other nodes call that: `HOST:PORT`.
     pub address: String,
+    /// Where other nodes' tunnels are let in.
+    pub tunnel_listen: SocketAddr,
+    /// What other nodes call that: `HOST:PORT`.
+    pub tunnel_address: String,
     /// The authorities whose certificates are believed.
     pub ca: PathBuf,
     /// This node's certificate.
@@ -66,6 +70,7 @@ struct Ensemble {
 struct Peer {
     listen: SocketAddr,
     address: Option<String>,
+    tunnel_listen: SocketAddr,
     ca: PathBuf,
     certificate: PathBuf,
     key: PathBuf,
@@ -94,6 +99,8 @@ impl Reader {
             auth: auth?,
             session: session?,
             listen: peer.listen,
+            tunnel_address: values::with_port(address.as_deref()?, peer.tunnel_listen.port()),
+            tunnel_listen: peer.tunnel_listen,
             address: address?,
             ca: peer.ca,
             certificate: peer.certificate,
@@ -155,17 +162,36 @@ impl Reader {
     fn peer(&mut self, state_dir: Option<&Path>) -> Option<Peer> {
         let listen = self.get("peer.listen", values::listen);
         let address = self.get("peer.address", values::address);
+        let tunnel_listen = self.get("peer.tunnel_listen", values::tunnel_listen);
         let ca = self.get("peer.ca", path);
         let certificate = self.get("peer.certificate", path);
         let key = self.get("peer.key", path);
         let below = |path: PathBuf| Some(state_dir?.join(path));
+        let tunnel_listen = self.tunnel_listen(listen?, tunnel_listen?);
         Some(Peer {
             listen: listen?,
             address: address?,
+            tunnel_listen: tunnel_listen?,
             ca: below(ca?)?,
             certificate: below(certificate?)?,
             key: below(key?)?,
         })
+    }
+
+    /// The port after the other one, unless it is said.
+    fn tunnel_listen(
+        &mut self,
+        listen: SocketAddr,
+        written: Option<SocketAddr>,
+    ) -> Option<SocketAddr> {
+        let why = match (written, listen.port().checked_add(1)) {
+            (Some(written), _) if written.port() != listen.port() => return Some(written),
+            (None, Some(port)) => return Some(SocketAddr::new(listen.ip(), port)),
+            (Some(_), _) => "it has the port of peer.listen: each needs one of its own",
+            (None, None) => "there is no port after that of peer.listen: write one",
+        };
+        self.mistake("peer.tunnel_listen", why);
+        None
     }
 
     /// What other nodes call this one's port.

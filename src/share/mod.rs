@@ -9,6 +9,7 @@
 //!         answers whether it does
 //!  tunnel carries NFS between nodes, in a process of its own
 //! ```
+//! [`tunnel`] is a process of its own, and so is each server: both go on when hawser ends.
 //! Servers, mounts and the ends of the tunnel are in a network namespace of hawser's own
 //! ([`crate::sys::netns`]): on the host's loopback any task could speak to them with a made-up uid.
 //! Nothing here knows records, owners or leases; what a takeover is made of is the engine's.

@@ -22,6 +22,8 @@ use tokio::{
     time::timeout,
 };
 
+pub use detached::start_alone;
+
 const DIRECTORIES: [&str; 6] =
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -216,26 +218,6 @@ impl Tool {
             }
         }
     }
-}
-
-/// Starts a program that outlives this process, with its log on this process's standard error. Where it
-/// ends earlier it is not left as a zombie. It makes itself a session of its own.
-///
-/// # Errors
-/// When it cannot be started.
-#[expect(clippy::disallowed_methods, reason = "this is the place that starts programs")]
-pub fn start_detached(program: &Path, args: &[&OsStr]) -> io::Result<u32> {
-    let child = tokio::process::Command::new(program)
-        .args(args)
-        .env_clear()
-        .env("PATH", PATH)
-        .env("LC_ALL", "C")
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(false)
-        .spawn()?;
-    Ok(child.id().unwrap_or_default())
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place that starts programs")]

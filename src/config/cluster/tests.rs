@@ -42,6 +42,8 @@ fn everything_but_zookeeper_has_a_default() {
             session: Duration::from_secs(20),
             listen: "0.0.0.0:7420".parse().unwrap(),
             address: "n1:7420".into(),
+            tunnel_listen: "0.0.0.0:7421".parse().unwrap(),
+            tunnel_address: "n1:7421".into(),
             ca: below("ca.pem"),
             certificate: below("node.pem"),
             key: below("node.key"),
@@ -160,4 +162,20 @@ fn a_host_that_has_no_name_of_its_own_is_no_node() {
         }
         _ => assert!(of_host.unwrap_err().contains("set daemon.node")),
     }
+}
+
+#[test]
+fn the_tunnels_port_is_the_next_one_or_what_is_written_and_never_the_peer_port() {
+    let with = |more: &str| clustered(&format!("[cluster]\nzookeeper = \"zk1\"\n[peer]\n{more}"));
+    let next = with("listen = \"[::1]:7000\"").unwrap();
+    assert_eq!((&*next.tunnel_listen.to_string(), &*next.tunnel_address), ("[::1]:7001", "[::1]:7001"));
+    let other = with("address = \"n1:7420\"\ntunnel_listen = \"10.0.0.5:9000\"").unwrap();
+    let (listen, address) = (other.tunnel_listen.to_string(), other.tunnel_address);
+    assert_eq!((&*listen, &*address), ("10.0.0.5:9000", "n1:9000"));
+    let told = with("address = \"n1:1\"\ntunnel_listen = \"0.0.0.0:7420\"").unwrap_err();
+    assert!(told.contains("it has the port of peer.listen"), "{told}");
+    let told = with("address = \"n1:1\"\nlisten = \"0.0.0.0:65535\"").unwrap_err();
+    assert!(told.contains("there is no port after that of peer.listen"), "{told}");
+    let told = with("address = \"n1:1\"\ntunnel_listen = \"7421\"").unwrap_err();
+    assert!(told.contains("must be an address with a port"), "{told}");
 }

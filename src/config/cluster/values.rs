@@ -99,6 +99,21 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+pub(super) fn tunnel_listen(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    listen(text).map(Some).map_err(|_| {
+        "must be an address with a port, such as 0.0.0.0:7421, or empty".to_owned()
+    })
+}
+
+/// Another port of the same host.
+pub(super) fn with_port(address: &str, port: u16) -> String {
+    let host = split(address).map_or(address, |(host, _)| host);
+    format!("{host}:{port}")
+}
+
 /// Reads `HOST:PORT`.
 pub(super) fn address(text: &str) -> Result<Option<String>, String> {
     if text.is_empty() {

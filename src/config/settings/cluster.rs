@@ -35,6 +35,12 @@ pub(super) const TABLE: &[Setting] = &[
         "What other nodes call that: HOST:PORT. Empty: the address of peer.listen or, where that is all of them, the host's name, and the port of peer.listen.",
     ),
     setting(
+        "peer.tunnel_listen",
+        "HAWSER_PEER_TUNNEL_LISTEN",
+        "",
+        "Where this node lets other nodes reach its shared volumes, over TLS and with the same certificates: a port of its own, which a restart of hawser does not close. Empty: the address of peer.listen and the port after it (7421). Other nodes call it by the host of peer.address.",
+    ),
+    setting(
         "peer.ca",
         "HAWSER_PEER_CA",
         "pki/ca.pem",

@@ -27,7 +27,7 @@ use super::{
     status::{ErrorResponse, Status},
     table::{Table, TableError},
 };
-use crate::sys::process::start_detached;
+use crate::sys::process::start_alone;
 
 /// How long a call may take: a change waits for connections to end.
 const CALL: Duration = Duration::from_secs(15);
@@ -180,7 +180,7 @@ impl Tunnel {
             self.log.as_ref(),
         ];
         let program = self.program.clone();
-        let pid = start_detached(&program, &arguments)
+        let pid = start_alone(&program, &arguments)
             .map_err(|reason| TunnelError::Start { program, reason })?;
         let start = Instant::now();
         while start.elapsed() < START {

@@ -103,7 +103,7 @@ impl Server {
 
     /// TLS, and what the caller wants.
     async fn greet(&self, stream: TcpStream, caller: IpAddr) -> Result<(Secured, Hello), Refused> {
-        let Some(_place) = self.handshakes.enter(caller) else {
+        let Some(place) = self.handshakes.enter(caller) else {
             return Err((Refusal::Busy, "too many handshakes under way".to_owned()));
         };
         watch(&stream, carry::SILENCE)
@@ -117,7 +117,11 @@ impl Server {
         let mut secured = match secured {
             Ok(secured) => TlsStream::from(secured),
             Err((error, stream)) => {
-                let _ = timeout(HANDSHAKE, say_goodbye(stream.into_inner())).await;
+                let goodbye = timeout(HANDSHAKE, say_goodbye(stream.into_inner()));
+                tokio::spawn(async move {
+                    let _ = goodbye.await;
+                    drop(place);
+                });
                 return Err(match Untrusted::find(&error) {
                     Some(why) => (Refusal::Untrusted, why.to_string()),
                     None => (Refusal::Hello, format!("the handshake was cut off: {error}")),

@@ -6,7 +6,7 @@
 //! is killed for its memory. Both want `CAP_SYS_RESOURCE`; without it the program is started all the
 //! same, and a warning says what it lacks.
 
-use std::{fs::File, io, path::Path, process::Stdio};
+use std::{ffi::OsStr, fs::File, io, path::Path, process::Stdio};
 
 use rustix::process::{configure_io_flusher_behavior, setsid};
 
@@ -53,6 +53,27 @@ impl Tool {
         protect(self.0, pid);
         Ok(pid)
     }
+}
+
+/// Starts hawser's own program as another process, and does not wait. What it logs goes where this
+/// process's log goes, and it protects itself ([`crate::sys::protect`]). It is reaped by the runtime if it
+/// ends before hawser does.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start_alone(program: &Path, args: &[&OsStr]) -> io::Result<u32> {
+    #[expect(clippy::disallowed_methods, reason = "a place that starts programs")]
+    let mut command = tokio::process::Command::new(program);
+    command
+        .args(args)
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LC_ALL", "C")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    stand_alone(&mut command);
+    Ok(command.spawn()?.id().unwrap_or_default())
 }
 
 fn stand_alone(command: &mut tokio::process::Command) {

@@ -123,6 +123,7 @@ async fn an_export_that_changes_has_no_connection_left_when_the_reload_is_answer
         assert!(server.is_finished(), "{what}: the server has a connection left");
         assert_eq!(server.await.unwrap().unwrap(), b"");
         ends(&mut stream).await;
+        let _again = kernel(pair.port).await;
         until("it is refused", || !pair.a.reached().refused.is_empty()).await;
     }
 }

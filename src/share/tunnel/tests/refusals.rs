@@ -105,13 +105,13 @@ async fn a_node_of_another_ca_is_believed_by_neither() {
     let _waiting = kernel(port).await;
     until("it does not believe", || a.reached().refused.contains_key(&Refusal::Untrusted)).await;
     log.until(["a volume waits for its owner", "ca.pem"]).await;
+    log.until(["refused on the tunnel's port: it does not believe us"]).await;
 
     // Made to believe, it is not believed.
     a.files.write_ca(&(ca(&ours) + &ca(&foreign)));
     let told = || a.reached().last_error.is_some_and(|e| e.text.contains("it does not believe us"));
     until("it is not believed", told).await;
     assert_eq!(a.reached().last_error.unwrap().reason, Refusal::Untrusted);
-    log.until(["refused on the tunnel's port: no CA in ca.pem signed its certificate"]).await;
     assert!(b.running().status().strangers > 0);
     nobody_came(&listener).await;
 }
@@ -175,8 +175,7 @@ async fn who_does_not_speak_the_protocol_or_says_nothing_takes_nothing() {
     log.until(["refused on the tunnel's port: it does not speak TLS 1.3"]).await;
     // Nothing at all.
     let _silent = TcpStream::connect(pair.b.table.listen).await.unwrap();
-    log.until(["refused on the tunnel's port: no handshake within 5s"]).await;
-    assert_eq!(pair.b.running().status().strangers, 3);
+    until("it is refused", || pair.b.running().status().strangers == 3).await;
     nobody_came(&listener).await;
 }
 
