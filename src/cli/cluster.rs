@@ -13,10 +13,15 @@ use crate::{
         zookeeper::{CLUSTER_ID, ZooKeeper, ZooKeeperConfig},
     },
     config::{ClusterConfig, Config},
-    engine::{Host, Neighbours},
+    engine::{Host, Neighbours, Sharing},
     http::peer::PeerPort,
     peer::{Identity, PeerConfig, PeerServer, Peers},
-    sys::{durable, machine},
+    share::tunnel::{
+        Table,
+        process::Tunnel,
+        table::VERSION,
+    },
+    sys::{durable, machine, nfs::Helper},
     volume::Owner,
 };
 
@@ -29,6 +34,7 @@ const PAUSE: Duration = Duration::from_secs(4);
 pub(super) struct Opened {
     pub(super) keeper: Keeper,
     pub(super) neighbours: Option<Arc<dyn Neighbours>>,
+    pub(super) sharing: Option<Sharing>,
     /// Bound, and not served yet.
     pub(super) port: Option<PeerServer>,
 }
@@ -37,7 +43,8 @@ pub(super) struct Opened {
 /// there.
 pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow::Result<Opened> {
     let Some(cluster) = &config.cluster else {
-        return Ok(Opened { keeper: Keeper::alone(copy), neighbours: None, port: None });
+        let keeper = Keeper::alone(copy);
+        return Ok(Opened { keeper, neighbours: None, sharing: None, port: None });
     };
     let identity = Identity::load(PeerConfig {
         cluster: cluster.cluster.clone(),
@@ -70,7 +77,28 @@ pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow
     let owner = Owner { node: cluster.node.clone(), machine };
     let keeper = Keeper::clustered(Arc::new(store), copy, owner, marker, joining);
     let neighbours: Arc<dyn Neighbours> = Arc::new(PeerPort::new(Peers::new(identity)));
-    Ok(Opened { keeper, neighbours: Some(neighbours), port: Some(port) })
+    let sharing = sharing(config, cluster)?;
+    Ok(Opened { keeper, neighbours: Some(neighbours), sharing: Some(sharing), port: Some(port) })
+}
+
+fn sharing(config: &Config, cluster: &ClusterConfig) -> anyhow::Result<Sharing> {
+    // Gone after a boot, as processes and mounts are.
+    let run = config.admin_socket.parent().unwrap_or_else(|| Path::new("/run"));
+    let me = Table {
+        version: VERSION,
+        cluster: cluster.cluster.clone(),
+        node: cluster.node.clone(),
+        listen: cluster.tunnel_listen,
+        ca: cluster.ca.clone(),
+        certificate: cluster.certificate.clone(),
+        key: cluster.key.clone(),
+        namespace: None,
+        exports: Vec::new(),
+        remotes: Vec::new(),
+    };
+    let tunnel = Tunnel::of(&config.state_dir, run, config.log.clone());
+    Sharing::open(tunnel, me, run.join("share"), Helper::itself())
+        .context("cannot prepare to share volumes with other nodes")
 }
 
 fn node_info(
@@ -86,6 +114,7 @@ fn node_info(
         name: cluster.node.clone(),
         machine_id,
         address: Some(cluster.address.clone()),
+        tunnel: Some(cluster.tunnel_address.clone()),
         machine,
         zone: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),

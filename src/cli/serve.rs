@@ -98,10 +98,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let host = open_host(&config)?;
     host.prepare(config.root_kind)
         .with_context(|| format!("cannot prepare {} for mounts", config.root.display()))?;
-    let Opened { keeper, neighbours, port } = cluster::open(&config, &host, copy).await?;
+    let Opened { keeper, neighbours, sharing, port } = cluster::open(&config, &host, copy).await?;
     let store = keeper.clone();
     let settings = config.engine.clone();
-    let engine = Engine::start(settings, keeper, records, host, neighbours).await?;
+    let engine = Engine::start(settings, keeper, records, host, neighbours, sharing).await?;
 
     let stop = CancellationToken::new();
     let callers = engine.callers().clone();

@@ -134,7 +134,7 @@ impl Host {
     /// With what could not be made.
     pub fn prepare(&self, kind: mount::RootKind) -> io::Result<()> {
         mount::ensure_shared_root(&self.root, kind)?;
-        for dir in ["stage", "volumes"] {
+        for dir in ["stage", "reach", "volumes"] {
             // 0711: tasks reach their own volume by its path, and cannot list the others.
             fs::DirBuilder::new().recursive(true).mode(0o711).create(self.root.join(dir))?;
         }
@@ -151,6 +151,22 @@ impl Host {
     #[must_use]
     pub fn stage_path(&self, id: VolumeId) -> PathBuf {
         self.root.join("stage").join(id.to_string())
+    }
+
+    /// Where a volume of another node is mounted.
+    #[must_use]
+    pub fn reach_path(&self, id: VolumeId) -> PathBuf {
+        self.root.join("reach").join(id.to_string())
+    }
+
+    pub(super) async fn make_reach(&self, id: VolumeId) -> Result<(), Cause> {
+        let path = self.reach_path(id);
+        Ok(spawn_blocking(move || ensure_dir(&path, 0o711)).await??)
+    }
+
+    pub(super) async fn remove_reach(&self, id: VolumeId) -> Result<(), Cause> {
+        let path = self.reach_path(id);
+        Ok(spawn_blocking(move || remove_dir(&path)).await??)
     }
 
     /// Where an NFS export is mounted as a whole, while there is need for it.

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Engine, Settings, Shared, callers::Callers, host::Host, message::Message,
+    Engine, Settings, Shared, Sharing, callers::Callers, host::Host, message::Message,
     neighbours::Neighbours, new_handle, registry::Registry, slots::Slots, task::VolumeTask,
 };
 use crate::{

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Engine, Shared, error::Cause, host::data_dir, message::Message};
 use crate::{
+    backend::{BackendError, ErrorKind},
     cluster::NodeInfo,
     share::{
         self, Export, Server, Squash, Times,
@@ -340,7 +341,12 @@ fn why_not(status: &Status, volume: VolumeId) -> Option<String> {
 
 impl Shared {
     /// Carries one of the steps of sharing out.
-    pub(super) async fn share(&self, effect: Effect, record: &Record) -> Result<Outcome, Cause> {
+    pub(super) async fn share(
+        &self,
+        effect: Effect,
+        record: &Record,
+        cancel: &CancellationToken,
+    ) -> Result<Outcome, Cause> {
         let sharing = self.sharing.as_ref().ok_or(NotReached::Alone)?;
         let (stage, reach) = (self.host.stage_path(record.id), self.host.reach_path(record.id));
         match effect {
@@ -353,7 +359,15 @@ impl Shared {
             }
             Effect::Reach => {
                 self.host.make_reach(record.id).await?;
-                sharing.reach(record, &reach).await
+                tokio::select! {
+                    reached = sharing.reach(record, &reach) => reached,
+                    () = cancel.cancelled() => Err(Box::new(BackendError {
+                        kind: ErrorKind::Cancelled,
+                        op: "reach",
+                        backend: record.spec.backend.kind(),
+                        source: "it is not wanted by this way any more".into(),
+                    })),
+                }
             }
             _ => {
                 let done = sharing.unreach(record.id, &reach).await?;

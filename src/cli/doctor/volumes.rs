@@ -16,6 +16,7 @@ use crate::{
     volume::{
         Record, VolumeId,
         effect::{Effect, Outcome},
+        lease::Session,
         plan::{self, Here},
     },
 };
@@ -150,6 +151,7 @@ async fn foreseen(host: &Host, record: Record) -> Result<Vec<String>, StepError>
         ext4: ext4_online_grow(),
         now: Timestamp::now(),
         turn: SignedDuration::ZERO,
+        owner: Session::Over,
     };
     Ok(plan::foresee(record, seen, &here))
 }

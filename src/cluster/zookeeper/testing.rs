@@ -20,6 +20,7 @@ pub(super) fn node(name: &str, machine_id: &str) -> NodeInfo {
         name: name.parse().unwrap(),
         machine_id: machine_id.into(),
         address: None,
+        tunnel: None,
         machine: None,
         zone: None,
         version: "0.1.0".into(),

@@ -50,7 +50,7 @@ impl Host {
         let path = self.published_path(&record.name);
         let reached = mounts.at(&self.reach_path(record.id)).zip(mounts.at(&path));
         let by_reach = reached.is_some_and(|(reach, path)| reach.device == path.device);
-        let is_its = |mount: &Mount| is_its(mount) || by_reach && mount.path == path;
+        let is_its = |mount: &Mount| is_its(mount) || by_reach && mount.mount_point == path;
         let (staged, published) = match subject.standing {
             // Its device may be gone already: what is at its stage is its own all the same.
             Standing::Other => self.left_mounted(record, mounts),

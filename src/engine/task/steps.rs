@@ -14,6 +14,7 @@ use crate::{
     volume::{
         Contents, Lease, Phase, Revision,
         effect::{self, Effect, Outcome},
+        lease::Session,
         plan::{Standing, Want},
         transition::Event,
     },
@@ -101,7 +102,7 @@ impl VolumeTask {
                 return shared.fence(&subject.record).await.map_err(in_cluster);
             }
             if effect.shares() {
-                return shared.share(effect, &subject.record).await.map_err(in_cluster);
+                return shared.share(effect, &subject.record, &subject.cancel).await.map_err(in_cluster);
             }
             let mut result = shared.host.execute(effect, &subject).await;
             while result.as_ref().is_err_and(|error| error.is(ErrorKind::NoSlot)) {
@@ -129,10 +130,13 @@ impl VolumeTask {
 
     /// Calls an attachment off that nobody wants any more.
     pub(super) fn call_off(&self) {
-        let Some(Running { work: Work::Step(effect), cancel, .. }) = &self.running else { return };
+        let Some(Running { work: Work::Step(effect), cancel, lease, .. }) = &self.running else { return };
         let want = self.want();
         // A removed volume is owned to be deleted, which nobody asks for any more.
+        let orphaned = || self.shared.session_of(&self.record) == Session::Over;
+        let elsewhere = |lease: &Lease| *lease != self.record.lease || orphaned();
         let unwanted = *effect == Effect::Attach && want != Want::Mounted
+            || *effect == Effect::Reach && (want != Want::Mounted || elsewhere(lease))
             || *effect == Effect::Own
                 && !self.record.is_removed()
                 && matches!(want, Want::Released | Want::Detached);

@@ -20,8 +20,14 @@ fn everything() -> Observed {
         staged: true,
         shut_down: false,
         published: true,
+        exported: Some(Epoch::FIRST),
+        remote: reached(),
         grow_at_next_mount: true,
     }
+}
+
+fn reached() -> Remote {
+    Remote { connected: Some(Epoch::FIRST), mounted: true, published: true }
 }
 
 #[test]
@@ -45,16 +51,44 @@ fn each_step_makes_its_own_part_known_and_nothing_else() {
         (Effect::Stage, done(), Observed { staged: true, ..nothing() }, None),
         (Effect::GrowOnline, done(), nothing(), Some(Event::FileSystemGrown)),
         (Effect::Publish, done(), Observed { published: true, ..nothing() }, None),
+        (
+            Effect::Export,
+            Outcome::Exported(7.into()),
+            Observed { exported: Some(7.into()), ..nothing() },
+            None,
+        ),
+        (Effect::Connect, Outcome::Connected(7.into()), with(Some(7.into()), false), None),
+        (Effect::Reach, done(), with(None, true), None),
     ] {
         assert_eq!(absorb(nothing(), effect, outcome), (seen, event), "{effect:?}");
     }
+}
+
+fn with(connected: Option<Epoch>, mounted: bool) -> Observed {
+    Observed { remote: Remote { connected, mounted, published: false }, ..Observed::default() }
+}
+
+#[test]
+fn what_is_published_of_another_nodes_volume_is_what_is_reached() {
+    let (seen, event) = absorb(with(None, true), Effect::Publish, Outcome::Done);
+    assert!(seen.remote.published && !seen.published && seen.is_mounted());
+    assert_eq!(event, None);
 }
 
 #[test]
 fn each_undoing_step_takes_its_own_part_away_and_nothing_else() {
     let to = Bytes::gib(20);
     for (effect, seen) in [
-        (Effect::Unpublish, Observed { published: false, ..everything() }),
+        (
+            Effect::Unpublish,
+            Observed {
+                published: false,
+                remote: Remote { published: false, ..reached() },
+                ..everything()
+            },
+        ),
+        (Effect::Unexport, Observed { exported: None, ..everything() }),
+        (Effect::Unreach, Observed { remote: Remote::default(), ..everything() }),
         (Effect::Unstage, Observed { staged: false, grow_at_next_mount: false, ..everything() }),
         // What was probed was this attachment's device.
         (Effect::Detach, Observed { device: None, transit: None, content: None, ..everything() }),

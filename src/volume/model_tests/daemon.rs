@@ -6,6 +6,7 @@ use super::world::{Extent, World};
 use crate::volume::{
     CallerEpoch, Contents, MountId, Observed, Phase, Purge, Record,
     effect::{self, Effect},
+    lease::Session,
     plan::{self, Here, Step, Want},
     transition::{self, Event},
 };
@@ -198,7 +199,7 @@ impl Daemon {
                 self.store(world, self.record.clone())?;
             }
             let (seen, now) = (self.observed.as_ref(), world.now);
-            let here = Here { me: None, ext4: world.ext4, now, turn: SignedDuration::ZERO };
+            let here = Here { me: None, ext4: world.ext4, now, turn: SignedDuration::ZERO, owner: Session::Over };
             match plan::next(&self.record, seen, self.want(), &here) {
                 Step::Record(event) => {
                     let next = transition::apply(&self.record, event, now)

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::{
     spec::Bytes,
     volume::{
-        Contents, Device, DeviceContent, Observed, Phase, Purge, Record, Transit,
+        Contents, Device, DeviceContent, Observed, Remote, Phase, Purge, Record, Transit,
         effect::{Effect, Outcome},
         plan::Ext4OnlineGrow,
         transition::Outside,
@@ -121,6 +121,8 @@ impl World {
             staged: self.staged,
             shut_down: false,
             published: self.published,
+            exported: None,
+            remote: Remote::default(),
             grow_at_next_mount: false,
         }
     }
@@ -138,7 +140,14 @@ impl World {
         }
         match effect {
             Effect::Observe => return Some(Outcome::Observed(self.observe(record))),
-            Effect::Own | Effect::Fence | Effect::ShutDown => {
+            Effect::Own
+            | Effect::Fence
+            | Effect::ShutDown
+            | Effect::Export
+            | Effect::Unexport
+            | Effect::Connect
+            | Effect::Reach
+            | Effect::Unreach => {
                 panic!("{effect:?} without a cluster")
             }
             Effect::Provision => {
@@ -217,7 +226,15 @@ impl World {
 
     fn assert_allowed(&self, effect: Effect) {
         match effect {
-            Effect::Observe | Effect::Own | Effect::Fence | Effect::ShutDown => {}
+            Effect::Observe
+            | Effect::Own
+            | Effect::Fence
+            | Effect::ShutDown
+            | Effect::Export
+            | Effect::Unexport
+            | Effect::Connect
+            | Effect::Reach
+            | Effect::Unreach => {}
             Effect::Provision => self.assert_nothing_is_provisioned_in_place_of_data(),
             Effect::Attach => {
                 assert!(!self.directory, "a directory has no device");

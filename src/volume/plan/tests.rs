@@ -1,6 +1,7 @@
 //! The plan for each state, and what it must never ask for.
 
 mod cluster;
+mod reach;
 
 use super::*;
 use uuid::Uuid;
@@ -21,7 +22,7 @@ fn next(
     ext4: Ext4OnlineGrow,
     now: Timestamp,
 ) -> Step {
-    let here = Here { me: None, ext4, now, turn: SignedDuration::ZERO };
+    let here = Here { me: None, ext4, now, turn: SignedDuration::ZERO, owner: Session::Over };
     super::next(record, observed, want, &here)
 }
 

@@ -15,6 +15,7 @@ fn on_a(record: &Record, seen: &Observed, want: Want, now: Timestamp) -> Step {
         ext4: Ext4OnlineGrow::Possible,
         now,
         turn: SignedDuration::from_secs(5),
+        owner: Session::Over,
     };
     super::super::next(record, Some(seen), want, &here)
 }
