@@ -19,6 +19,8 @@ enum Second {
     Idle,
     /// The same, and its node looks at the mount once the tunnel has a new owner.
     Woken,
+    /// As busy; and there was a third client, which has died with the owner.
+    BusyAndAThirdDead,
 }
 
 fn task(client: &Machine, mode: &str, path: &str, tag: &str) -> Job {
@@ -45,7 +47,9 @@ fn takeover(world: &World, round: usize, setting: &Setting, second: Second) {
     ];
     one.wait_acknowledged(&tag("hold"), 3);
     let of_other = match second {
-        Second::Busy => vec![task(other, "try", "/shared/lock", &tag("try"))],
+        Second::Busy | Second::BusyAndAThirdDead => {
+            vec![task(other, "try", "/shared/lock", &tag("try"))]
+        }
         Second::Idle | Second::Woken => {
             let job = other.spawn(&["/lab/lock.py", "hold", "/shared/other"]);
             eventually("the lock is taken", PATIENCE, || {
@@ -55,6 +59,14 @@ fn takeover(world: &World, round: usize, setting: &Setting, second: Second) {
         }
     };
     one.wait_acknowledged(&tag("files"), 40);
+
+    if second == Second::BusyAndAThirdDead {
+        // As the server notes a client: the first one's note, with another name of the same length.
+        let note = "cd /volume/.hawser/v4recov/* && for note in *' one)'; do \
+                    mkdir \"${note% one)} two)\"; done; ls";
+        let notes = old.sh(note).ok();
+        assert!(notes.lines().count() == 3, "the server notes its clients otherwise: {notes}");
+    }
 
     lab.step("the owner loses its power");
     let dead = Instant::now();
@@ -78,7 +90,7 @@ fn takeover(world: &World, round: usize, setting: &Setting, second: Second) {
     one.wait_acknowledged(&tag("hold"), held + 5);
 
     lab.step("what was acknowledged is there, and the locks are held");
-    if second == Second::Busy {
+    if matches!(second, Second::Busy | Second::BusyAndAThirdDead) {
         let tries = other.acknowledged(&tag("try")).last;
         other.wait_acknowledged(&tag("try"), tries + 3);
     } else {
@@ -108,6 +120,7 @@ fn takeover(world: &World, round: usize, setting: &Setting, second: Second) {
     new.assert_has_lines("/elsewhere/data/lock", lines.last);
     let second = match second {
         Second::Busy => "both clients busy",
+        Second::BusyAndAThirdDead => "both clients busy, a third one dead",
         Second::Idle => "one client idle",
         Second::Woken => "one client idle, its mount looked at",
     };
@@ -145,6 +158,7 @@ fn measure_the_pause_with_other_times() {
         (USUAL, Second::Woken),
         (of(6, 12), Second::Woken),
         (of(20, 20), Second::Busy),
+        (USUAL, Second::BusyAndAThirdDead),
     ];
     for (round, (setting, second)) in settings.iter().enumerate() {
         takeover(&world, round, setting, *second);
