@@ -7,6 +7,7 @@
 //!      └─ server  NFS-Ganesha, one per volume ◀── tunnel ─────────┘
 //!         config  what it is told (pure)
 //!         answers whether it does
+//!         recovery  for whom the next server waits
 //! ```
 //! Servers, mounts and the ends of the tunnel are in a network namespace of hawser's own
 //! ([`crate::sys::netns`]): on the host's loopback any task could speak to them with a made-up uid.
@@ -16,7 +17,9 @@ mod answers;
 mod config;
 pub mod mount;
 mod process;
+mod recovery;
 mod server;
 
 pub use config::{Access, ConfigError, Export, Squash, Times, pseudo_path, text};
+pub use recovery::forget_client;
 pub use server::{Server, ServerError};
