@@ -89,6 +89,7 @@ fn every_link_between_the_documents_leads_somewhere() {
         "docs/operations.md",
         "docs/limitations.md",
         "docs/security.md",
+        "docs/sharing.md",
     ] {
         let directory = root.join(name).parent().unwrap().to_owned();
         let text = document(name);

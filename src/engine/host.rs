@@ -243,7 +243,7 @@ impl Host {
                 return Ok(Outcome::Attached(backend.attach(&volume, &subject.cancel).await?));
             }
             Effect::Probe => return probe_device(device_of(subject)?).await,
-            Effect::Format => self.format(record, device_of(subject)?).await?,
+            Effect::Format => self.format(subject, device_of(subject)?).await?,
             Effect::GrowStorage { to } => {
                 backend.grow(&volume, to).await?;
                 return Ok(Outcome::Grown { to, backend: volume.spec.backend });
@@ -252,7 +252,7 @@ impl Host {
                 refuse_other_volume(record, device_of(subject)?).await?;
                 format::grow_offline(&device_of(subject)?.path, record.spec.fs).await?;
             }
-            Effect::Stage => self.stage(record, device_of(subject)?).await?,
+            Effect::Stage => self.stage(subject, device_of(subject)?).await?,
             Effect::GrowOnline => return self.grow_online(record, device_of(subject)?).await,
             Effect::Thaw => {
                 let stage = self.stage_path(record.id);
@@ -331,21 +331,23 @@ impl Host {
         Ok(Some(Outcome::Done))
     }
 
-    async fn format(&self, record: &Record, device: &Device) -> Result<(), Cause> {
+    async fn format(&self, subject: &Subject, device: &Device) -> Result<(), Cause> {
+        let record = &subject.record;
         let spec = &record.spec;
         // File systems allow 12 (xfs) or 16 (ext4) bytes of label: enough to recognise it by.
         let label: String = record.name.as_str().chars().take(12).collect();
         format::format(&device.path, spec.fs, &spec.mkfs_options, &label, record.id.uuid()).await?;
         fault::point("format.made");
-        let stage = self.mount_stage(record, device).await?;
+        let stage = self.mount_stage(subject, device).await?;
         let ownership = spec.owner;
         spawn_blocking(move || make_data_directory(&stage, &ownership)).await??;
         Ok(())
     }
 
-    async fn stage(&self, record: &Record, device: &Device) -> Result<(), Cause> {
+    async fn stage(&self, subject: &Subject, device: &Device) -> Result<(), Cause> {
+        let record = &subject.record;
         refuse_other_volume(record, device).await?;
-        let stage = self.mount_stage(record, device).await?;
+        let stage = self.mount_stage(subject, device).await?;
         let (top, data) = (stage.clone(), data_dir(record));
         match spawn_blocking(move || Beneath::open(&top, &data)).await? {
             Ok(_) => Ok(()),
@@ -357,13 +359,19 @@ impl Host {
         }
     }
 
-    async fn mount_stage(&self, record: &Record, device: &Device) -> Result<PathBuf, Cause> {
+    async fn mount_stage(&self, subject: &Subject, device: &Device) -> Result<PathBuf, Cause> {
+        let record = &subject.record;
         let stage = self.stage_path(record.id);
         let (target, source) = (stage.clone(), device.path.clone());
         let (fs, mut options) = (record.spec.fs, record.spec.mount_options.clone());
         if fs == FsType::Xfs && record.file_system_uuid.is_some() {
             // The volume that the snapshot was made of may be mounted here, too.
             options.push("nouuid".to_owned());
+        }
+        if record.is_served() && subject.standing == Standing::Owner {
+            // What tasks of other nodes were told is done must survive this node; a remount does not
+            // bring it (docs/sharing.md).
+            options.push(names_are_durable(fs).to_owned());
         }
         spawn_blocking(move || {
             ensure_dir(&target, 0o711)?;
@@ -528,6 +536,14 @@ async fn refuse_other_volume(record: &Record, device: &Device) -> Result<(), Cau
         return Ok(());
     }
     Err(PathError::OtherVolume { device: device.path.clone(), found }.into())
+}
+
+/// The mount option with which what is created, renamed or deleted is on the disk before it is answered.
+pub(super) const fn names_are_durable(fs: FsType) -> &'static str {
+    match fs {
+        FsType::Ext4 => "dirsync",
+        FsType::Xfs => "wsync",
+    }
 }
 
 /// The directory of the file system that tasks see.

@@ -17,7 +17,7 @@ use std::{
 use tokio::{sync::Mutex, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, Shared, error::Cause, host::data_dir, message::Message};
+use super::{Engine, Shared, error::Cause, host::{data_dir, names_are_durable}, message::Message};
 use crate::{
     backend::{BackendError, ErrorKind},
     cluster::NodeInfo,
@@ -95,6 +95,10 @@ pub(super) enum NotReached {
     Unserved { owner: NodeName, address: String, why: Option<String> },
     #[error("no port of the {0:?} that sharing uses is free")]
     NoPort(Range<u16>),
+    #[error(
+        "it was mounted without {0}, before this node was in a cluster, and what other nodes are told is done would not survive this node: stop its tasks here once"
+    )]
+    NotDurable(&'static str),
     #[error("nobody has it: it is looked at again")]
     NoOwner,
 }
@@ -178,8 +182,14 @@ impl Sharing {
         (exported, remote)
     }
 
-    /// Serves what is mounted at the stage.
+    /// Serves what is mounted at the stage, as only a cluster's node mounts it.
     pub(super) async fn export(&self, record: &Record, stage: &Path, data: &Path) -> Result<Outcome, Cause> {
+        let mounts = spawn_blocking(MountTable::read).await??;
+        let durable = names_are_durable(record.spec.fs);
+        let options = mounts.at(stage).map(|mount| [&*mount.options, &*mount.super_options].concat());
+        if !options.is_some_and(|options| options.iter().any(|option| option == durable)) {
+            return Err(NotReached::NotDurable(durable).into());
+        }
         let port = self.server_port(record.id).await?;
         let export = Export {
             volume: *record.id.uuid(),

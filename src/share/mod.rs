@@ -7,6 +7,7 @@
 //!      └─ server  NFS-Ganesha, one per volume ◀── tunnel ─────────┘
 //!         config  what it is told (pure)
 //!         answers whether it does
+//!         recovery  for whom the next server waits
 //!  tunnel carries NFS between nodes, in a process of its own
 //! ```
 //! [`tunnel`] is a process of its own, and so is each server: both go on when hawser ends.
@@ -18,8 +19,10 @@ mod answers;
 mod config;
 pub mod mount;
 mod process;
+mod recovery;
 mod server;
 pub mod tunnel;
 
 pub use config::{Access, ConfigError, Export, Squash, Times, pseudo_path, text};
+pub use recovery::forget_client;
 pub use server::{Server, ServerError};

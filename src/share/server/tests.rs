@@ -89,6 +89,12 @@ async fn it_answers_is_found_again_and_lets_go_of_the_file_system() {
     again.ensure(export, LIMIT).await.unwrap();
     assert_eq!(again.pid().unwrap(), Some(pid), "it was started a second time");
 
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let figure = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let (memory, threads) = (figure("VmRSS:"), figure("Threads:"));
     let begun = Instant::now();
     again.stop(LIMIT).await.unwrap();
     let stopped = begun.elapsed();
@@ -97,7 +103,7 @@ async fn it_answers_is_found_again_and_lets_go_of_the_file_system() {
     crate::sys::mount::unmount(lab.mounted.as_ref().unwrap().path()).await.unwrap();
     eprintln!(
         "measured: NFS server: {started:.1?} to its first answer, stopped in {stopped:.1?}, \
-         unmounted {:.1?} after",
+         unmounted {:.1?} after; {memory}, {threads} threads without clients",
         begun.elapsed()
     );
 }

@@ -22,7 +22,6 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 
 use crate::sys::{
-    errno,
     netns::Netns,
     process::{Tool, ToolError},
 };
@@ -61,11 +60,13 @@ pub(super) enum How {
 }
 
 /// What the child answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Answer {
     Done,
     Errno(i32),
+    /// The network namespace could not be entered.
+    Network(String),
 }
 
 /// Why the child's call did not succeed.
@@ -74,6 +75,11 @@ pub enum HelperError {
     /// The kernel's answer.
     #[error("{0}")]
     Errno(Errno),
+    /// The network that the server is in could not be entered, so nothing was asked of the kernel.
+    #[error(
+        "hawser's network namespace cannot be entered: {0}: start hawser again, which makes it"
+    )]
+    Network(String),
     /// It was killed. Whether the call was carried out, the mount table knows.
     #[error("no answer for {after:?}, and killed")]
     Late {
@@ -119,6 +125,7 @@ impl Helper {
         };
         match serde_json::from_str(&output.stdout) {
             Ok(Answer::Done) => Ok(()),
+            Ok(Answer::Network(why)) => Err(HelperError::Network(why)),
             Ok(Answer::Errno(errno)) => Err(HelperError::Errno(Errno::from_raw_os_error(errno))),
             Err(_) => Err(HelperError::Garbled(output.stdout)),
         }
@@ -130,25 +137,32 @@ impl Helper {
 /// # Errors
 /// When the request is none.
 pub fn carry_out(request: &str) -> Result<String, serde_json::Error> {
-    let answer = match make(&serde_json::from_str(request)?) {
-        Ok(()) => Answer::Done,
-        Err(errno) => Answer::Errno(errno.raw_os_error()),
-    };
+    let answer = answer(&serde_json::from_str(request)?);
     serde_json::to_string(&answer)
+}
+
+fn answer(call: &Call) -> Answer {
+    let netns = match call {
+        Call::Mount { netns, .. } => netns.as_deref(),
+        Call::Unmount { .. } => None,
+    };
+    let made = match netns {
+        None => Ok(make(call)),
+        Some(path) => Netns::open(path).and_then(|netns| netns.run(|| make(call))),
+    };
+    match made {
+        Ok(Ok(())) => Answer::Done,
+        Ok(Err(errno)) => Answer::Errno(errno.raw_os_error()),
+        Err(error) => Answer::Network(error.to_string()),
+    }
 }
 
 fn make(call: &Call) -> Result<(), Errno> {
     match call {
-        Call::Mount { source, target, flags, data, netns } => {
+        Call::Mount { source, target, flags, data, .. } => {
             let data = std::ffi::CString::new(data.as_str()).map_err(|_| Errno::INVAL)?;
             let flags = MountFlags::from_bits_retain(*flags);
-            let mount = || rustix::mount::mount(source, target, "nfs", flags, data.as_c_str());
-            match netns {
-                None => mount(),
-                Some(path) => Netns::open(path)
-                    .and_then(|netns| netns.run(mount))
-                    .unwrap_or_else(|error| Err(errno::of(&error).unwrap_or(Errno::NOENT))),
-            }
+            rustix::mount::mount(source, target, "nfs", flags, data.as_c_str())
         }
         Call::Unmount { target, how } => {
             let how = match how {
@@ -166,7 +180,9 @@ impl From<HelperError> for io::Error {
         match error {
             HelperError::Errno(errno) => errno.into(),
             late @ HelperError::Late { .. } => Self::new(io::ErrorKind::TimedOut, late),
-            other @ (HelperError::Tool(_) | HelperError::Garbled(_)) => Self::other(other),
+            other @ (HelperError::Tool(_) | HelperError::Network(_) | HelperError::Garbled(_)) => {
+                Self::other(other)
+            }
         }
     }
 }

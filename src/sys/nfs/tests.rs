@@ -163,6 +163,36 @@ fn the_child_answers_with_the_kernels_errno_and_takes_no_nonsense() {
     assert!(carry_out("").is_err());
 }
 
+/// The request of a mount in the network that is kept there, of a server that nobody has.
+fn request_in(netns: PathBuf) -> String {
+    let mount = NfsMount { address: [127, 0, 0, 1].into(), netns: Some(netns), ..mount() };
+    let call = strings::call(&mount, Version::V4_1, None, Path::new("/no/such/target"));
+    serde_json::to_string(&call).unwrap()
+}
+
+#[test]
+fn a_network_that_is_not_there_is_not_taken_for_the_servers_fault() {
+    let answer = carry_out(&request_in("/no/such/netns".into())).unwrap();
+
+    assert_eq!(
+        answer,
+        r#"{"network":"open /no/such/netns: No such file or directory (os error 2)"}"#
+    );
+}
+
+#[test]
+fn the_child_asks_the_kernel_from_inside_the_network() {
+    let world = World::alone();
+    let path = world.path("netns");
+    crate::sys::netns::Netns::ensure(&path).unwrap();
+
+    let answer = carry_out(&request_in(path.clone())).unwrap();
+
+    // Of a kernel without a client, or of the target that is not there.
+    assert!(answer == r#"{"errno":19}"# || answer == r#"{"errno":2}"#, "{answer}");
+    crate::sys::netns::Netns::forget(&path).unwrap();
+}
+
 /// A program that ignores its arguments.
 fn script(dir: &tempfile::TempDir, text: &str) -> Helper {
     let path = dir.path().join("helper");

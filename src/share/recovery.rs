@@ -1,0 +1,82 @@
+//! Who the clients of a volume's server were, as Ganesha notes it for the next server.
+//!
+//! ```text
+//! <recovery>/v4recov/node0/::ffff:127.0.0.1-(21:Linux NFSv4.2 node-a)    a directory, and empty
+//!            v4old/node0/…                                              of the server before, until grace ends
+//! ```
+//! A new server waits for all of them, up to the whole grace period. One that will not come back costs
+//! that time for everybody: above all the new owner itself, which was a client a moment ago.
+
+use std::{fs, io, path::Path};
+
+use rustix::io::Errno;
+
+use crate::sys::errno;
+
+/// Removes the notes of the client of this host name: how many there were. The server must not run.
+///
+/// Only for a node that has no mount of the volume any more: a client without a note loses its locks.
+///
+/// # Errors
+/// With the path. What is not there is not missed.
+pub fn forget_client(recovery: &Path, host: &str) -> io::Result<usize> {
+    let mut forgotten = 0;
+    for kind in ["v4recov", "v4old"] {
+        for node in entries(&recovery.join(kind))? {
+            for note in entries(&node.path())? {
+                if is_of(&note.file_name().to_string_lossy(), host) {
+                    fs::remove_dir(note.path()).map_err(errno::on("remove", &note.path()))?;
+                    forgotten += 1;
+                }
+            }
+        }
+    }
+    Ok(forgotten)
+}
+
+/// The kernel's name for itself is `Linux NFSv4.2 ` and its host name. One that was given an identifier
+/// (`nfs4_unique_id`) has a slash in it, is noted as a number, and not known here: it is waited for.
+fn is_of(note: &str, host: &str) -> bool {
+    let name = note.strip_suffix(')').and_then(|note| note.strip_suffix(host));
+    name.is_some_and(|before| before.contains(":Linux NFSv4.") && before.ends_with(' '))
+}
+
+fn entries(directory: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    let listed = fs::read_dir(directory).and_then(Iterator::collect);
+    match listed {
+        Err(error) if matches!(errno::of(&error), Some(Errno::NOENT | Errno::NOTDIR)) => {
+            Ok(Vec::new())
+        }
+        listed => listed.map_err(errno::on("list", directory)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_notes_of_one_host_go_and_those_of_all_others_stay() {
+        let recovery = tempfile::tempdir().unwrap();
+        let path = |note: &str| recovery.path().join(note);
+        assert_eq!(forget_client(recovery.path(), "a").unwrap(), 0);
+        let of_a = [
+            "v4recov/node0/::ffff:127.0.0.1-(15:Linux NFSv4.2 a)",
+            "v4old/node0/::ffff:127.0.0.1-(15:Linux NFSv4.1 a)",
+        ];
+        let of_others = [
+            "v4recov/node0/::ffff:127.0.0.1-(16:Linux NFSv4.2 ba)",
+            "v4recov/node0/::ffff:127.0.0.1-(16:Linux NFSv4.2 ab)",
+            "v4recov/node0/::ffff:127.0.0.1-(17:Linux NFSv4.2 b-a)",
+            "v4old/node0/another a)",
+        ];
+        for note in of_a.iter().chain(&of_others) {
+            fs::create_dir_all(path(note)).unwrap();
+        }
+
+        assert_eq!(forget_client(recovery.path(), "a").unwrap(), 2);
+
+        assert!(of_a.iter().all(|note| !path(note).exists()));
+        assert!(of_others.iter().all(|note| path(note).exists()));
+    }
+}
