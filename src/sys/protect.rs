@@ -68,7 +68,7 @@ mod tests {
     fn a_process_is_protected_as_far_as_its_capabilities_allow() {
         let capable = super::super::caps::has_sys_resource();
         let before = fs::read_to_string("/proc/self/oom_score_adj").unwrap();
-        let protection = std::thread::spawn(|| {
+        let protection = std::thread::spawn(move || {
             let done = protect();
             // Threads have it from the one that started them. To ask needs the capability, too.
             let child = std::thread::spawn(rustix::process::is_io_flusher).join().unwrap();
