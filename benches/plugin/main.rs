@@ -1,6 +1,6 @@
 //! `make bench`: what the plugin's calls cost, and what a volume costs its data.
 //!
-//! One part of it: `cargo bench -- ebs` (or calls, nfs, or data).
+//! One part of it: `cargo bench -- ebs` (or calls, nfs, tunnel, or data).
 //!
 //! Prints Markdown to stdout and its progress to stderr; takes about five minutes, and 12 GiB of the
 //! disk that `/var/tmp` is on. Needs root, fio, and a kernel that mounts loop devices. Everything
@@ -24,6 +24,7 @@ mod harness;
 mod many;
 mod nfs;
 mod report;
+mod tunnel;
 
 use daemon::Daemon;
 use harness::TestDir;
@@ -50,6 +51,9 @@ fn main() {
     }
     if wants("nfs") {
         nfs::measure(&part("nfs"), &mut report);
+    }
+    if wants("tunnel") {
+        tunnel::measure(&mut report);
     }
     if wants("data") {
         data::measure(&part("data"), &mut report);

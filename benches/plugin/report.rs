@@ -56,6 +56,7 @@ pub(crate) struct Report {
     calls: String,
     sizes: String,
     data: String,
+    links: String,
 }
 
 impl Report {
@@ -76,15 +77,21 @@ impl Report {
         writeln!(self.data, "| {what} | {bare} | {volume} | {ratio:.2} |").unwrap();
     }
 
+    pub(crate) fn link(&mut self, what: &str, plain: &str, tunnel: &str) {
+        eprintln!("tunnel: {what}: {tunnel} ({plain} by plain TCP)");
+        writeln!(self.links, "| {what} | {plain} | {tunnel} |").unwrap();
+    }
+
     /// The tables; `dir` is where it was measured.
     pub(crate) fn markdown(&self, dir: &Path) -> String {
-        let Self { calls, sizes, data } = self;
+        let Self { calls, sizes, data, links } = self;
         let machine = machine(dir);
         format!(
             "{machine} Of fewer than 100 measurements, p99 is the largest.\n\n\
              | call | median | p99 | n |\n|---|--:|--:|--:|\n{calls}\n\
              | | |\n|---|--:|\n{sizes}\n\
-             | fio | bare file system | volume | ratio |\n|---|--:|--:|--:|\n{data}"
+             | fio | bare file system | volume | ratio |\n|---|--:|--:|--:|\n{data}\n\
+             | on loopback | plain TCP | tunnel |\n|---|--:|--:|\n{links}"
         )
     }
 }

@@ -178,7 +178,10 @@ async fn a_tunnel_without_a_table_says_why_and_a_second_one_is_refused() {
     };
     let (code, told) = run(&a);
     assert_eq!(code, Some(1));
-    assert!(told.contains("cannot read the tunnel's table") && told.contains("table.json"), "{told}");
+    assert!(
+        told.contains("cannot read the tunnel's table") && told.contains("table.json"),
+        "{told}"
+    );
     a.apply().await;
     let (code, told) = run(&a);
     assert_eq!(code, Some(1));

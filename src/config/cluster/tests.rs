@@ -168,7 +168,10 @@ fn a_host_that_has_no_name_of_its_own_is_no_node() {
 fn the_tunnels_port_is_the_next_one_or_what_is_written_and_never_the_peer_port() {
     let with = |more: &str| clustered(&format!("[cluster]\nzookeeper = \"zk1\"\n[peer]\n{more}"));
     let next = with("listen = \"[::1]:7000\"").unwrap();
-    assert_eq!((&*next.tunnel_listen.to_string(), &*next.tunnel_address), ("[::1]:7001", "[::1]:7001"));
+    assert_eq!(
+        (&*next.tunnel_listen.to_string(), &*next.tunnel_address),
+        ("[::1]:7001", "[::1]:7001")
+    );
     let other = with("address = \"n1:7420\"\ntunnel_listen = \"10.0.0.5:9000\"").unwrap();
     let (listen, address) = (other.tunnel_listen.to_string(), other.tunnel_address);
     assert_eq!((&*listen, &*address), ("10.0.0.5:9000", "n1:9000"));

@@ -103,9 +103,9 @@ pub(super) fn tunnel_listen(text: &str) -> Result<Option<SocketAddr>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    listen(text).map(Some).map_err(|_| {
-        "must be an address with a port, such as 0.0.0.0:7421, or empty".to_owned()
-    })
+    listen(text)
+        .map(Some)
+        .map_err(|_| "must be an address with a port, such as 0.0.0.0:7421, or empty".to_owned())
 }
 
 /// Another port of the same host.

@@ -101,8 +101,7 @@ async fn attempt(who: &Who, target: &Remote) -> Result<Secured, (Refusal, String
         let mut config = ClientConfig::clone(&tls.client);
         config.alpn_protocols = vec![ALPN.to_vec()];
         let connector = TlsConnector::from(Arc::new(config));
-        let mut secured =
-            TlsStream::from(connector.connect(name, carry::buffered(stream)).await?);
+        let mut secured = TlsStream::from(connector.connect(name, carry::buffered(stream)).await?);
         let node = who.node().clone();
         hello::send(&mut secured, &Hello { volume: *volume, epoch: *epoch, node }).await?;
         let answer = hello::receive(&mut secured).await?;

@@ -148,7 +148,8 @@ impl Entry {
     fn check(&self, hello: &Hello) -> Result<(), (Refusal, String)> {
         let (Hello { volume, epoch, node }, own) = (hello, self.export.epoch);
         if *epoch < own {
-            let text = format!("volume {volume}: the owner's epoch is {own}, the caller's is {epoch}");
+            let text =
+                format!("volume {volume}: the owner's epoch is {own}, the caller's is {epoch}");
             return Err((Refusal::OldEpoch, text));
         }
         if *epoch > own {

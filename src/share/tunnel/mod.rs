@@ -93,7 +93,11 @@ pub async fn run(table: PathBuf, socket: &Path, protection: Protection) -> Resul
         .map_err(|reason| StartError::Io { doing: "wait for signals".to_owned(), reason })?;
     let running = Running::start(table, protection).await?;
     let control = Control::bind(socket)?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "the tunnel is ready");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        pid = std::process::id(),
+        "the tunnel is ready"
+    );
     let (insisting, asked) = (Arc::clone(&running), Arc::clone(&running));
     tokio::spawn(async move { insisting.insist().await });
     tokio::spawn(async move {

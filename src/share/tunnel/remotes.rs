@@ -19,14 +19,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    carry, client,
-    client::Caller,
-    hello::Refusal,
-    sockets::Sockets,
-    status::RemoteStatus,
-    table::Remote,
-    traffic::Traffic,
-    who::Who,
+    carry, client, client::Caller, hello::Refusal, sockets::Sockets, status::RemoteStatus,
+    table::Remote, traffic::Traffic, who::Who,
 };
 use crate::{peer::limits::Places, volume::VolumeId};
 

@@ -163,7 +163,9 @@ impl Running {
         if remotes == 0 {
             self.end.cancel();
         } else {
-            tracing::warn!("asked to end, and {remotes} volumes are reached through it: it goes on");
+            tracing::warn!(
+                "asked to end, and {remotes} volumes are reached through it: it goes on"
+            );
         }
     }
 

@@ -147,8 +147,10 @@ impl Table {
             path: path.into(),
             reason,
         })?;
-        let wrong =
-            |reason: &dyn fmt::Display| TableError::Wrong { path: path.into(), reason: reason.to_string() };
+        let wrong = |reason: &dyn fmt::Display| TableError::Wrong {
+            path: path.into(),
+            reason: reason.to_string(),
+        };
         // Before the rest, which another version may write in another way.
         let Versioned { version } = serde_json::from_slice(&text).map_err(|error| wrong(&error))?;
         if version != VERSION {

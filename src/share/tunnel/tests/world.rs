@@ -18,10 +18,7 @@ use crate::{
         pki::Authority,
         testing::{CLUSTER, Files, member, node},
     },
-    share::tunnel::{
-        Access, Export, Figures, Remote, RunError, Running, Table,
-        table::VERSION,
-    },
+    share::tunnel::{Access, Export, Figures, Remote, RunError, Running, Table, table::VERSION},
     sys::protect::Protection,
     volume::VolumeId,
 };
