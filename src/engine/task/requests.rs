@@ -77,8 +77,8 @@ impl VolumeTask {
                 tell(reply, result);
             }
             Message::Stored(record) => self.adopt(*record).await,
-            Message::Missing => {
-                self.refresh().await;
+            Message::Missing(past) => {
+                self.refresh_after(past).await;
             }
             Message::Mirror => {
                 if let Err(error) = self.shared.store.mirror(&self.record, Urgency::Release).await {
@@ -124,7 +124,7 @@ impl VolumeTask {
                 | Message::Take { .. }
                 | Message::NodeGone { .. }
                 | Message::Stored(_)
-                | Message::Missing
+                | Message::Missing(_)
                 | Message::Mirror
                 | Message::Purge { .. }
                 | Message::Trim { .. }
