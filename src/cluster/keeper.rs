@@ -309,3 +309,6 @@ impl Keeper {
         self.store.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,8 +24,7 @@ pub enum Remedy {
 /// node knows; nobody's is over.
 #[must_use]
 pub fn remedy(known: &Record, stored: &Record, standing: Standing, owner: Session) -> Remedy {
-    let is_back =
-        stored.revision < known.revision && stored.lease.epoch <= known.lease.epoch;
+    let is_back = stored.revision < known.revision && stored.lease.epoch <= known.lease.epoch;
     if !is_back || stored.shared() == known.shared() {
         return Remedy::Believe;
     }
