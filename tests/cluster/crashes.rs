@@ -30,7 +30,7 @@ fn killed_at_each_write(
             cluster[B].start();
             cluster.until_all_live();
             steps(&cluster[B]);
-            let dead = cluster[B].has_died();
+            let dead = dies_soon(cluster);
             if !dead {
                 cluster[B].stop();
             }
@@ -46,6 +46,14 @@ fn killed_at_each_write(
         }
     }
     died
+}
+
+/// Whether it died: its connections end a moment before it does.
+fn dies_soon(cluster: &mut Cluster) -> bool {
+    (0..50).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        cluster[B].has_died()
+    })
 }
 
 /// A call that may kill the daemon; if it does not, it must succeed.

@@ -27,7 +27,7 @@ fn a_node_whose_disk_is_full_follows_the_cluster_says_so_and_catches_up() {
 
     // Enough that no free page in its file holds it.
     for at in 0..30 {
-        let label = format!("label.l{at}={}", "x".repeat(2000));
+        let label = format!("label.l{at}={}", "x".repeat(200));
         cluster[B].hawser(["volume", "set", "v", "-o", &label]);
         cluster[B].create(&format!("new{at}"));
     }

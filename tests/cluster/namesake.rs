@@ -14,6 +14,7 @@ fn a_machine_that_has_an_owners_name_is_not_taken_for_the_owner() {
     let mut cluster = Cluster::of(3);
     cluster[A].start();
     cluster[B].start();
+    until("both live", || [A, B].iter().all(|node| cluster[*node].live_nodes().len() == 2));
     let path = cluster[A].mount("name=v,size=1GiB", "task-1");
     cluster[A].with_data("name=w,size=1GiB", "precious");
     cluster[A].until_unmounted("w");
