@@ -1,6 +1,6 @@
 //! A machine comes into the cluster under the name of another one, which had volumes and may still run.
 
-use std::fs;
+use std::{fs, thread};
 
 use ec2_fake::InstanceState;
 
@@ -29,14 +29,22 @@ fn a_machine_that_has_an_owners_name_is_not_taken_for_the_owner() {
     cluster.take_name_of(C, A);
     cluster[C].start();
     until("the namesake lives", || cluster[C].live_nodes() == ["n1", "n2"]);
-    for name in ["v", "w"] {
-        cluster.until_known(C, name);
-        let error = cluster[B].mount_fails(name, "task-2");
-        assert!(
-            error.contains("n1, which has it, does not answer, but its machine runs"),
-            "{error}"
-        );
-        let error = cluster[C].mount_fails(name, "task-3");
+    cluster.until_known(C, "w");
+    // Each of them waits for the owner, as long as a call may take.
+    let refused = |node: usize, name: &'static str| {
+        let cluster = &cluster;
+        move || cluster[node].mount_fails(name, "task-2")
+    };
+    let errors = thread::scope(|scope| {
+        let calls = [(B, "v"), (B, "w"), (C, "v"), (C, "w")];
+        let calls = calls.map(|(node, name)| scope.spawn(refused(node, name)));
+        calls.map(|call| call.join().unwrap())
+    });
+    for error in &errors[..2] {
+        let reason = "node n1, which has it, does not answer, but its machine runs";
+        assert!(error.contains(reason), "{error}");
+    }
+    for error in &errors[2..] {
         assert!(error.contains("which was node n1 before this one"), "{error}");
     }
     assert_eq!(["v", "w"].map(|name| cluster[B].epoch_of(name)), epochs);
