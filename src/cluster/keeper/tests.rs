@@ -15,9 +15,15 @@ fn record_of(node: &str) -> Record {
     Record { lease: Lease::first(owner(node)), ..used_record() }
 }
 
+fn opened(dir: &TempDir, name: &str) -> Embedded {
+    let dir = dir.path().join(name);
+    std::fs::create_dir(&dir).unwrap();
+    Embedded::open(&dir).unwrap().0
+}
+
 /// A node and the store that it shares with others.
 fn node(dir: &TempDir, store: &Embedded) -> (Keeper, Embedded) {
-    let (copy, _) = Embedded::open(&dir.path().join("copy")).unwrap();
+    let copy = opened(dir, "copy");
     let file = |name: &str| dir.path().join(name);
     let shared = Arc::new(store.clone());
     let keeper =
@@ -28,7 +34,7 @@ fn node(dir: &TempDir, store: &Embedded) -> (Keeper, Embedded) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_creation_whose_answer_was_lost_is_taken_back() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Embedded::open(&dir.path().join("store")).unwrap();
+    let store = opened(&dir, "store");
     let (keeper, copy) = node(&dir, &store);
     let mine = record_of("a");
     store.create(&mine, Urgency::NewWork).await.unwrap();
@@ -44,7 +50,7 @@ async fn a_creation_whose_answer_was_lost_is_taken_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_node_stored_under_the_same_id_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Embedded::open(&dir.path().join("store")).unwrap();
+    let store = opened(&dir, "store");
     let (keeper, _copy) = node(&dir, &store);
     let mine = record_of("a");
     let theirs = record_of("b");
