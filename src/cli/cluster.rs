@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     backend::Backend,
+    cli::doctor::Reach,
     cluster::{
         Embedded, Keeper, NodeInfo,
         zookeeper::{CLUSTER_ID, ZooKeeper, ZooKeeperConfig},
@@ -102,6 +103,21 @@ fn made_id(path: &Path) -> anyhow::Result<String> {
         durable::create(path, id.as_bytes(), 0o600).with_context(failed)?;
     }
     std::fs::read_to_string(path).with_context(failed)
+}
+
+/// This node as an owner, for a look without a daemon: the cloud is asked once. Where it does not say
+/// what it calls this machine, the name alone tells what is its own.
+pub(super) async fn owner(config: &Config, host: &Host, reach: Reach) -> Option<Owner> {
+    let node = config.cluster.as_ref()?.node.clone();
+    let fencing = match reach {
+        Reach::Whole => host.backends().find_map(|backend| backend.fencing()),
+        Reach::WithoutEbs => None,
+    };
+    let machine = match fencing {
+        Some(fencing) => fencing.machine().await.ok(),
+        None => None,
+    };
+    Some(Owner { node, machine })
 }
 
 /// What the cloud calls this machine. Without it, nobody could take this node's volumes over.

@@ -306,3 +306,6 @@ impl Keeper {
         self.store.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    cluster::{Change, NodeInfo, NodeState},
+    cluster::{Change, NodeInfo, NodeState, Past},
     volume::{NodeName, VolumeId, lease::Session},
 };
 
@@ -31,12 +31,14 @@ pub(super) struct Follower {
     shared: Arc<Shared>,
     /// The newest entry of the log whose change was told; `None` before everything was told once.
     told: Option<i64>,
+    /// The newest entry that was ever seen, over all sessions.
+    newest: i64,
     infos: BTreeMap<NodeName, NodeInfo>,
 }
 
 impl Follower {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, told: None, infos: BTreeMap::new() }
+        Self { shared, told: None, newest: -1, infos: BTreeMap::new() }
     }
 
     /// Another session: everything is to be told again.
@@ -132,9 +134,14 @@ impl Follower {
                     .collect();
                 self.tell(connection, new).await?;
             }
-            None => self.tell_everything(connection).await?,
+            None => {
+                // The log's numbers only grow, also where its entries are deleted.
+                let past = if newest < self.newest { Past::Lost } else { Past::Whole };
+                self.tell_everything(connection, past).await?;
+            }
         }
         self.told = Some(newest);
+        self.newest = newest;
         Ok(())
     }
 
@@ -161,13 +168,17 @@ impl Follower {
         self.see_who_lives(connection).await
     }
 
-    async fn tell_everything(&mut self, connection: &Arc<Connection>) -> Result<(), Failure> {
+    async fn tell_everything(
+        &mut self,
+        connection: &Arc<Connection>,
+        past: Past,
+    ) -> Result<(), Failure> {
         // The nodes' entries may be among those that are gone.
         self.meet(connection).await?;
         let names = connection.children(&self.shared.layout.volumes()).await?;
         let ids: Vec<VolumeId> = names.iter().filter_map(|name| name.parse().ok()).collect();
         self.tell_records(connection, ids.clone()).await?;
-        let _ = self.shared.changes.send(Change::Complete(ids));
+        let _ = self.shared.changes.send(Change::Complete { ids, past });
         Ok(())
     }
 

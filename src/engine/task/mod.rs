@@ -148,6 +148,10 @@ impl VolumeTask {
             Err(StoreError::NameTaken { by, .. }) if self.shared.store.me().is_some() => {
                 return self.give_way(by).await;
             }
+            // Another node imported the same storage in the same moment.
+            Err(StoreError::Conflict(id)) if self.shared.store.me().is_some() => {
+                return self.give_way(id).await;
+            }
             Err(error) => {
                 // It may be on the disk all the same, and would be a volume after the next start.
                 if !matches!(error, StoreError::Conflict(_)) {

@@ -19,10 +19,10 @@ use std::{
 
 use ec2_fake::{Fake, InstanceSpec};
 use ganesha::{Filesystem, Options};
-use serde_json::Value;
+use serde_json::{Value, json};
 use zookeeper::{Link, ZooKeeper, free_port};
 
-use crate::harness::{World, cloud_settings, filer_settings, until};
+use crate::harness::{World, cloud_settings, filer_settings, run, until};
 use checker::Checker;
 pub(crate) use node::Node;
 
@@ -154,6 +154,49 @@ impl Cluster {
         self.zookeeper.kill();
         fs::remove_dir_all(self.home.path("zookeeper/data")).unwrap();
         self.zookeeper.restart();
+    }
+
+    /// Keeps what ZooKeeper has now, as a backup of its data directory.
+    pub(crate) fn back_up_the_store(&mut self) {
+        self.zookeeper.stop();
+        self.copy("zookeeper/data", "zookeeper/backup");
+        self.zookeeper.restart();
+        self.until_answered();
+    }
+
+    /// ZooKeeper has what it had at the backup.
+    pub(crate) fn restore_the_store(&mut self) {
+        self.zookeeper.kill();
+        fs::remove_dir_all(self.home.path("zookeeper/data")).unwrap();
+        self.copy("zookeeper/backup", "zookeeper/data");
+        self.zookeeper.restart();
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let path = |name: &str| self.home.path(name).display().to_string();
+        run("cp", ["-a", &path(from), &path(to)]);
+    }
+
+    /// Waits until the store answers each node that runs.
+    #[track_caller]
+    pub(crate) fn until_answered(&self) {
+        for node in self.nodes.iter().filter(|node| node.runs()) {
+            let probe = format!("probe-{}", node.name);
+            until("the store answers", || {
+                node.call("Create", &json!({ "Name": probe, "Opts": null })).status == 200
+            });
+            node.remove(&probe);
+        }
+    }
+
+    /// A node is called as another one from its next start on, with a certificate for that name.
+    #[track_caller]
+    pub(crate) fn take_name_of(&mut self, node: usize, other: usize) {
+        let name = self.nodes[other].name.clone();
+        self.nodes[node].name = name;
+        let ca = self.home.path("ca");
+        self.certify(&self.nodes[node], &ca);
+        self.nodes[node].join();
     }
 
     /// How many nodes there are.
