@@ -14,6 +14,7 @@ use std::{
     net::Ipv4Addr,
     ops::{Index, IndexMut},
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -111,6 +112,17 @@ impl Cluster {
         self.until_all_live();
     }
 
+    /// Kills all of them, and starts all of them again, at once.
+    #[track_caller]
+    pub(crate) fn restart_all(&mut self) {
+        self.nodes.iter_mut().for_each(|node| node.kill9());
+        thread::scope(|scope| {
+            for node in &mut self.nodes {
+                scope.spawn(|| node.start());
+            }
+        });
+    }
+
     /// Waits until each node says that all of them live.
     #[track_caller]
     pub(crate) fn until_all_live(&self) {
@@ -203,7 +215,7 @@ impl Cluster {
         while !left().is_empty() {
             let late = std::time::Instant::now() > deadline;
             assert!(!late, "left behind: {:#?}", left());
-            std::thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(50));
         }
     }
 }
@@ -228,7 +240,7 @@ impl Drop for Cluster {
         // Before the devices that they have mounted.
         self.nodes.clear();
         let Some(seen) = seen else { return };
-        if !std::thread::panicking() {
+        if !thread::panicking() {
             assert!(seen.looks > 0, "nobody looked");
             assert!(seen.wrong.is_empty(), "two nodes had a volume: {:#?}", seen.wrong);
         }
