@@ -13,7 +13,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs, thread,
+    fs,
+    ops::Range,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -25,6 +27,8 @@ const NODES: usize = 50;
 const VOLUMES: usize = 5_000;
 /// So many nodes make volumes at the same time.
 const MAKERS: usize = 4;
+/// So many volumes are made while all nodes follow; the others before, when there are the makers alone.
+const FOLLOWED: usize = 200;
 /// How long the cluster is left alone to see what it does at rest.
 const REST: Duration = Duration::from_secs(20);
 /// How long the nodes may take until all of them know everything.
@@ -40,26 +44,25 @@ fn what_many_nodes_with_thousands_of_volumes_cost() {
         cluster[node].set("cluster.session", "20s");
     }
     println!("measured: {nodes} nodes, {volumes} volumes");
-    let phase = Phase::begin("started, one after the other", &cluster);
-    cluster.start();
-    phase.end(&cluster, nodes, "node");
-    rest("at rest without volumes", &cluster);
+    let (makers, early) = (nodes.min(MAKERS), volumes.saturating_sub(FOLLOWED));
+    cluster.start_these(0..makers);
+    rest("at rest without volumes", &cluster, makers);
+    make("volumes made, the makers alone", &cluster, makers, 0..early);
 
-    let phase = Phase::begin("volumes made", &cluster);
-    create(&cluster, volumes);
-    let took = phase.begun.elapsed().as_secs_f64();
-    println!("measured: {:.1} creates/s", volumes as f64 / took);
-    until_all_know(&cluster, volumes);
-    phase.end(&cluster, volumes, "create");
+    let phase = Phase::begin("the other nodes started, one after the other", &cluster);
+    cluster.start_these(makers..nodes);
+    until_all_know(&cluster, nodes, early);
+    phase.end(&cluster, (nodes - makers).max(1), "new node");
+    make("volumes made, all nodes following", &cluster, nodes, early..volumes);
     // What was told last is stored, and nothing of the making is left to do.
     thread::sleep(Duration::from_secs(5));
-    rest("at rest with the volumes", &cluster);
+    rest("at rest with the volumes", &cluster, nodes);
 
     // Nobody's session is over, and everybody reads everything.
     let phase = Phase::begin("all killed and started at once", &cluster);
     cluster.restart_all();
     println!("measured: all answer Docker after {:.1} s", phase.begun.elapsed().as_secs_f64());
-    until_all_know(&cluster, volumes);
+    until_all_know(&cluster, nodes, volumes);
     until_quiet(&cluster);
     phase.end(&cluster, nodes, "node");
     cluster.until_all_live();
@@ -77,15 +80,20 @@ fn number(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// A few nodes at once: all nodes follow each change, and here they share processors and a disk.
-fn create(cluster: &Cluster, volumes: usize) {
-    let count = cluster.len().min(MAKERS);
+/// Makes volumes on a few nodes at once, and waits until the first so many nodes know them.
+fn make(what: &'static str, cluster: &Cluster, nodes: usize, volumes: Range<usize>) {
+    if volumes.is_empty() {
+        return;
+    }
+    let phase = Phase::begin(what, cluster);
+    let (count, makers) = (volumes.len(), nodes.min(MAKERS));
     thread::scope(|scope| {
-        for at in 0..count {
+        for at in 0..makers {
             let socket = cluster[at].path("hawser.sock");
+            let volumes = volumes.clone();
             scope.spawn(move || {
                 let mut connection = crate::harness::Connection::open(&socket).unwrap();
-                for n in (at..volumes).step_by(count) {
+                for n in volumes.skip(at).step_by(makers) {
                     let body = json!({
                         "Name": format!("vol-{n}"),
                         "Opts": { "size": "64MiB", "provision": "thin" },
@@ -96,12 +104,15 @@ fn create(cluster: &Cluster, volumes: usize) {
             });
         }
     });
+    println!("measured: {:.1} creates/s", count as f64 / phase.begun.elapsed().as_secs_f64());
+    until_all_know(cluster, nodes, volumes.end);
+    phase.end(cluster, count, "create");
 }
 
 #[track_caller]
-fn until_all_know(cluster: &Cluster, volumes: usize) {
+fn until_all_know(cluster: &Cluster, nodes: usize, volumes: usize) {
     let deadline = Instant::now() + PATIENCE;
-    for at in 0..cluster.len() {
+    for at in 0..nodes {
         while known(&cluster[at]) < volumes {
             assert!(Instant::now() < deadline, "node {at} knows {}", known(&cluster[at]));
             thread::sleep(Duration::from_millis(100));
@@ -130,11 +141,11 @@ fn until_quiet(cluster: &Cluster) {
     }
 }
 
-fn rest(what: &'static str, cluster: &Cluster) {
+fn rest(what: &'static str, cluster: &Cluster, nodes: usize) {
     let phase = Phase::begin(what, cluster);
     thread::sleep(REST);
-    phase.end(cluster, cluster.len() * usize::try_from(REST.as_secs()).unwrap(), "node and second");
-    let pids: Vec<u32> = (0..cluster.len()).map(|at| cluster[at].pid()).collect();
+    phase.end(cluster, nodes * usize::try_from(REST.as_secs()).unwrap(), "node and second");
+    let pids: Vec<u32> = (0..nodes).map(|at| cluster[at].pid()).collect();
     let all: Vec<f64> = pids.iter().map(|pid| mib_of(*pid, "VmRSS:")).collect();
     let own: Vec<f64> = pids.iter().map(|pid| mib_of(*pid, "RssAnon:")).collect();
     let mean = |memory: &[f64]| memory.iter().sum::<f64>() / memory.len() as f64;

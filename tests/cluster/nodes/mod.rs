@@ -12,7 +12,7 @@ mod node;
 use std::{
     fs,
     net::Ipv4Addr,
-    ops::{Index, IndexMut},
+    ops::{Index, IndexMut, Range},
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -106,10 +106,19 @@ impl Cluster {
     /// Starts all of them, and waits until they know each other.
     #[track_caller]
     pub(crate) fn start(&mut self) {
-        for node in &mut self.nodes {
+        self.start_these(0..self.nodes.len());
+    }
+
+    /// Starts some of them, and waits until they and those before them know each other.
+    #[track_caller]
+    pub(crate) fn start_these(&mut self, these: Range<usize>) {
+        let count = these.end;
+        for node in &mut self.nodes[these] {
             node.start();
         }
-        self.until_all_live();
+        for node in &self.nodes[..count] {
+            until("the nodes know each other", || node.live_nodes().len() == count);
+        }
     }
 
     /// Kills all of them, and starts all of them again, at once.
