@@ -129,17 +129,17 @@ impl Writer {
         let writer = Self { database: Some(database), index, path: path.into() };
         let thread = thread::Builder::new().name("store".into());
         thread
-            .spawn(move || writer.run(inbox))
+            .spawn(move || writer.run(&inbox))
             .map_err(|error| StoreError::Open { path: path.into(), reason: error.to_string() })?;
         Ok(())
     }
 
-    fn run(mut self, inbox: mpsc::Receiver<Job>) {
+    fn run(mut self, inbox: &mpsc::Receiver<Job>) {
         while let Ok(first) = inbox.recv() {
             let mut jobs = vec![first];
             jobs.extend(inbox.try_iter());
             if jobs.iter().all(Job::may_wait) {
-                keep_back(&mut jobs, &inbox);
+                keep_back(&mut jobs, inbox);
             }
             let (writes, questions): (Vec<_>, Vec<_>) =
                 jobs.into_iter().partition(|job| matches!(job, Job::Write { .. }));
