@@ -1,7 +1,8 @@
 //! Follows what the others do: the log of changes, and who lives.
 //!
 //! Two znodes are watched, whatever the number of volumes: `/changes` and `/alive`. A watch goes off
-//! once and says nothing but that there is news. What happens within [`BURST`] is one look.
+//! once and says nothing but that there is news. What happens within [`BURST`] is one look; while news
+//! follows news, the looks are further and further apart, since each one lists the whole log.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, task::JoinSet, time::sleep};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use super::{
     connection::{Connection, Failure},
@@ -23,6 +28,8 @@ use crate::{
 };
 
 const BURST: Duration = Duration::from_millis(50);
+/// The longest time between two looks. The log holds what happens meanwhile many times over.
+const STORM: Duration = Duration::from_millis(250);
 /// So many records are read at a time.
 const AT_ONCE: usize = 64;
 
@@ -64,13 +71,15 @@ impl Follower {
         events: &mut mpsc::UnboundedReceiver<String>,
     ) -> Result<(), Failure> {
         self.see_changes(connection).await?;
+        let (mut looked, mut pause) = (Instant::now(), BURST);
         loop {
             let mut news = BTreeSet::new();
             tokio::select! {
                 () = connection.ended() => return Err(Failure::Lost(connection.why())),
                 event = events.recv() => news.extend(event),
             }
-            sleep(BURST).await;
+            pause = if looked.elapsed() < pause { (pause * 2).min(STORM) } else { BURST };
+            sleep(pause).await;
             while let Ok(event) = events.try_recv() {
                 news.insert(event);
             }
@@ -80,6 +89,7 @@ impl Follower {
             if news.contains(&self.shared.layout.changes()) {
                 self.see_changes(connection).await?;
             }
+            looked = Instant::now();
         }
     }
 

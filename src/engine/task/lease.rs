@@ -126,9 +126,7 @@ impl VolumeTask {
             next.holders.clear();
             self.linger_until = None;
         }
-        if let Err(error) = self.shared.store.mirror(&next, Urgency::Release).await {
-            tracing::warn!(volume = %next.name, %error, "this node's copy of the record is older");
-        }
+        self.keep_copy(&next).await;
         let before = std::mem::replace(&mut self.record, next);
         self.unsaved = None;
         self.shared.registry.renamed(&before, &self.record);

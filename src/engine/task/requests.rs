@@ -80,11 +80,7 @@ impl VolumeTask {
             Message::Missing(past) => {
                 self.refresh_after(past).await;
             }
-            Message::Mirror => {
-                if let Err(error) = self.shared.store.mirror(&self.record, Urgency::Release).await {
-                    tracing::debug!(volume = %self.record.name, %error, "no copy of the record here");
-                }
-            }
+            Message::Mirror => self.keep_copy(&self.record).await,
             Message::Purge { reply } => match self.request("purge", Event::Purge).await {
                 Ok(()) => {
                     self.try_again_now();

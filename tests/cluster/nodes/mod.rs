@@ -12,8 +12,9 @@ mod node;
 use std::{
     fs,
     net::Ipv4Addr,
-    ops::{Index, IndexMut},
+    ops::{Index, IndexMut, Range},
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -105,10 +106,30 @@ impl Cluster {
     /// Starts all of them, and waits until they know each other.
     #[track_caller]
     pub(crate) fn start(&mut self) {
-        for node in &mut self.nodes {
+        self.start_these(0..self.nodes.len());
+    }
+
+    /// Starts some of them, and waits until they and those before them know each other.
+    #[track_caller]
+    pub(crate) fn start_these(&mut self, these: Range<usize>) {
+        let count = these.end;
+        for node in &mut self.nodes[these] {
             node.start();
         }
-        self.until_all_live();
+        for node in &self.nodes[..count] {
+            until("the nodes know each other", || node.live_nodes().len() == count);
+        }
+    }
+
+    /// Kills all of them, and starts all of them again, at once.
+    #[track_caller]
+    pub(crate) fn restart_all(&mut self) {
+        self.nodes.iter_mut().for_each(|node| node.kill9());
+        thread::scope(|scope| {
+            for node in &mut self.nodes {
+                scope.spawn(|| node.start());
+            }
+        });
     }
 
     /// Waits until each node says that all of them live.
@@ -246,7 +267,7 @@ impl Cluster {
         while !left().is_empty() {
             let late = std::time::Instant::now() > deadline;
             assert!(!late, "left behind: {:#?}", left());
-            std::thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(50));
         }
     }
 }
@@ -271,7 +292,7 @@ impl Drop for Cluster {
         // Before the devices that they have mounted.
         self.nodes.clear();
         let Some(seen) = seen else { return };
-        if !std::thread::panicking() {
+        if !thread::panicking() {
             assert!(seen.looks > 0, "nobody looked");
             assert!(seen.wrong.is_empty(), "two nodes had a volume: {:#?}", seen.wrong);
         }
