@@ -68,7 +68,8 @@ pub(super) fn wait_lines(machine: &Machine, lines: u64) -> u64 {
 /// How many lines a second container finds, which has the volume too, for a moment.
 #[track_caller]
 pub(super) fn read_by_another(machine: &Machine) -> u64 {
-    let run = "run --rm --network none --volume-driver hawser -v app:/data busybox wc -l /data/lines";
+    let run =
+        "run --rm --network none --volume-driver hawser -v app:/data busybox wc -l /data/lines";
     let counted = machine.docker(&run.split(' ').collect::<Vec<_>>());
     counted.split(' ').next().unwrap().trim().parse().unwrap()
 }

@@ -114,7 +114,10 @@ fn goes_on_until(world: &World, end: Instant, task: &Task, lines: u64) -> u64 {
         world.goes_on(task);
         lines = container::wait_lines(machine, lines + 1);
         let seen = container::read_by_another(machine);
-        assert!(seen >= lines, "{lines} lines were acknowledged, and another container sees {seen}");
+        assert!(
+            seen >= lines,
+            "{lines} lines were acknowledged, and another container sees {seen}"
+        );
         let listed = machine.hawser_json(&["volume", "ls"]);
         assert_eq!(listed.as_array().map(Vec::len), Some(3), "{listed}");
         let found = machine.hawser_json(&["volume", "inspect", "app"]);
