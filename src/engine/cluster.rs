@@ -234,7 +234,7 @@ impl Engine {
         neighbours.remove(&info, &request).await.map_err(|error| failed(error.to_string()))
     }
 
-    fn node(&self, name: &NodeName) -> Result<NodeInfo, EngineError> {
+    pub(super) fn node(&self, name: &NodeName) -> Result<NodeInfo, EngineError> {
         let nodes = self.shared.store.nodes();
         let state = nodes.get(name).ok_or_else(|| EngineError::NoNode(name.clone()))?;
         Ok(state.info.clone())
@@ -276,10 +276,7 @@ impl Engine {
     /// Where that cannot be stored: nothing was changed then.
     pub async fn drain_here(&self, drained: bool) -> Result<Drained, EngineError> {
         let me = self.shared.store.me().ok_or(EngineError::NoCluster)?;
-        let info = NodeInfo { drained, ..self.node(&me.node)? };
-        let stored = self.shared.store.announce(&info).await;
-        stored.map_err(|source| EngineError::Cluster { op: "drain", source })?;
-        self.shared.drained.store(drained, Ordering::SeqCst);
+        self.announce("drain", |info| info.drained = drained).await?;
         tracing::info!(drained, "this node's draining was changed");
         let mut result = Drained::default();
         if !drained {

@@ -25,5 +25,6 @@ mod moves;
 mod network;
 mod nfs;
 mod nodes;
+mod placement;
 mod scale;
 mod store;
