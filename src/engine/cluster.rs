@@ -1,7 +1,7 @@
 //! What operators and other nodes ask about the cluster: where a volume is, moving it, draining a node,
 //! and forgetting one that is gone.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,10 @@ pub struct Whereabouts {
     pub epoch: Epoch,
     /// A dead owner that is not fenced yet.
     pub fencing: Option<NodeName>,
+    /// The nodes that have it mounted, or had when they were last heard of, where it needs no owner for
+    /// that.
+    #[serde(default)]
+    pub users: BTreeSet<NodeName>,
     /// What each node has of it: only those that have something, or that do not say.
     pub nodes: Vec<NodePresence>,
 }
@@ -116,6 +120,7 @@ impl Engine {
             owner: record.lease.owner.as_ref().map(|owner| owner.node.clone()),
             epoch: record.lease.epoch,
             fencing: record.lease.from.as_ref().map(|owner| owner.node.clone()),
+            users: record.users.clone(),
             nodes,
         })
     }
