@@ -13,7 +13,7 @@ const USERS: &str = "/disk/apps/web/.hawser/users";
 #[ignore = "a part of `make lab`"]
 fn two_nodes_have_one_nfs_directory_and_the_use_of_one_that_dies_is_given_up() {
     let world = World::prepare("cluster-directory");
-    let World { lab, cluster, nodes: [a, b, filer], states, .. } = &world;
+    let World { lab, nodes: [a, b, filer], .. } = &world;
     lab.step("a filer serves, and hawser starts on two machines");
     filer.serve_nfs_without_locks(&filer.attach(&lab.disk("export", 8 * GIB)));
     for node in [a, b] {
@@ -26,7 +26,7 @@ fn two_nodes_have_one_nfs_directory_and_the_use_of_one_that_dies_is_given_up() {
 
     lab.step("both mount it in the same moment");
     a.create_volume("web", &json!({"backend": "nfs", "size": "16MiB"}));
-    wait_known(&world);
+    wait_known(&world, B, "web");
     let [here, there] = [A, B].map(|node| world.begin_mount(node, "web"));
     let (here, there) = (a.mounted(&here), b.mounted(&there));
     for node in [A, B] {
@@ -43,9 +43,17 @@ fn two_nodes_have_one_nfs_directory_and_the_use_of_one_that_dies_is_given_up() {
     a.unmount_volume("web", "task-1");
     wait_users(&world, A, &["b"]);
     b.sh(&format!("echo from-b >{there}/second; sync {there}/second")).ok();
-    let why = refused_removal(&world);
+    let why = refused_removal(&world, "web");
     assert!(why.contains("it is mounted on node b:") && !why.contains("node a"), "{why}");
 
+    dies(&world);
+    comes_back(&world);
+    dies_for_good(&world);
+}
+
+#[track_caller]
+fn dies(world: &World) {
+    let World { lab, nodes: [a, b, filer], states, .. } = world;
     lab.step("the other one's machine is killed: the first one goes on");
     let again = a.mount_volume("web", "task-1");
     let writer = a.start_writer(&format!("{again}/lines"), "web");
@@ -62,20 +70,34 @@ fn two_nodes_have_one_nfs_directory_and_the_use_of_one_that_dies_is_given_up() {
         "measured: | {fault} | nothing, on the other | {longest:.1} s, its longest write | - | 0 | - |"
     );
     a.unmount_volume("web", "task-1");
-    wait_users(&world, A, &["b"]);
-    let why = refused_removal(&world);
+    wait_users(world, A, &["b"]);
+    let why = refused_removal(world, "web");
     assert!(why.contains("node b") && why.contains("`hawser node rm"), "{why}");
     let why = a.hawser(&["node", "rm", "b", "--yes"]);
     assert!(why.code != 0 && why.stderr.contains("runs: stop or terminate it first"), "{why}");
+}
 
+#[track_caller]
+fn comes_back(world: &World) {
+    let World { lab, nodes: [_, b, _], .. } = world;
     lab.step("it starts again, and gives its use up by itself");
     b.boot();
     world.join(&[B]);
     world.wait_alive(A, 2);
-    wait_users(&world, A, &[]);
+    wait_users(world, A, &[]);
     let there = b.mount_volume("web", "task-2");
     assert_eq!(b.sh(&format!("cat {there}/second")).ok(), "from-b");
-    wait_users(&world, A, &["b"]);
+    wait_users(world, A, &["b"]);
+}
+
+#[track_caller]
+fn dies_for_good(world: &World) {
+    let World { lab, cluster, nodes: [a, b, filer], states, .. } = world;
+    lab.step("one that it made itself, and has mounted, is not removed elsewhere either");
+    b.create_volume("hers", &json!({"backend": "nfs", "size": "16MiB"}));
+    b.mount_volume("hers", "task-3");
+    wait_known(world, A, "hers");
+    assert!(refused_removal(world, "hers").contains("node b"));
 
     lab.step(
         "it is killed for good: with the node, its use is forgotten, and the other one removes it",
@@ -83,21 +105,26 @@ fn two_nodes_have_one_nfs_directory_and_the_use_of_one_that_dies_is_given_up() {
     b.lose_power(&[&states[B]]);
     cluster.cloud.says(b, InstanceState::Terminated);
     world.wait_alive(A, 1);
-    assert!(refused_removal(&world).contains("node b"));
+    for volume in ["web", "hers"] {
+        assert!(refused_removal(world, volume).contains("node b"));
+    }
     a.hawser(&["node", "rm", "b", "--yes"]).ok();
-    wait_users(&world, A, &[]);
-    a.plugin("VolumeDriver.Remove", &json!({"Name": "web"}));
-    let gone = "! test -e /disk/apps/web && ! ls /disk/apps/.hawser-removed/* 2>/dev/null";
-    eventually("its directory is deleted", PATIENCE, || filer.sh(gone).code == 0);
+    wait_users(world, A, &[]);
+    for volume in ["web", "hers"] {
+        a.plugin("VolumeDriver.Remove", &json!({"Name": volume}));
+    }
+    let gone = "! test -e /disk/apps/web && ! test -e /disk/apps/hers && \
+        ! ls /disk/apps/.hawser-removed/* 2>/dev/null";
+    eventually("their directories are deleted", PATIENCE, || filer.sh(gone).code == 0);
 }
 
-/// Waits until the second node knows the volume that the first one made.
+/// Waits until a node knows a volume that the other one made.
 #[track_caller]
-fn wait_known(world: &World) {
+fn wait_known(world: &World, node: usize, volume: &str) {
     eventually("it is known there", PATIENCE, || {
         let found =
-            world.nodes[B].try_plugin("VolumeDriver.Get", &json!({"Name": "web"}), PATIENCE);
-        found["Volume"]["Name"] == "web"
+            world.nodes[node].try_plugin("VolumeDriver.Get", &json!({"Name": volume}), PATIENCE);
+        found["Volume"]["Name"] == volume
     });
 }
 
@@ -110,8 +137,8 @@ fn wait_users(world: &World, asked: usize, users: &[&str]) {
 }
 
 #[track_caller]
-fn refused_removal(world: &World) -> String {
-    let why = world.nodes[A].plugin_err("VolumeDriver.Remove", &json!({"Name": "web"}));
+fn refused_removal(world: &World, volume: &str) -> String {
+    let why = world.nodes[A].plugin_err("VolumeDriver.Remove", &json!({"Name": volume}));
     eprintln!("           {why}");
     why
 }
