@@ -71,12 +71,14 @@ fn a_directory_that_two_nodes_change_at_once_has_one_mark_and_that_is_as_the_rec
             });
         }
     });
+    // Not by the node that made it, and nothing comes after it.
+    cluster[B].hawser(["volume", "set", "shared", "-o", "label.last=x"]);
     assert_eq!(cluster.home.names_on_export("shared/.hawser/users").len(), 1, "the cluster's");
     until("the mark is as the record on both", || {
         let text = fs::read_to_string(cluster.home.on_export("shared/.hawser/volume")).unwrap();
         let (mark, _signature) = text.trim_end().rsplit_once('\n').unwrap();
         let mark: Value = serde_json::from_str(mark).unwrap();
-        let whole = mark["spec"]["labels"].as_object().is_some_and(|labels| labels.len() == 20)
+        let whole = mark["spec"]["labels"].as_object().is_some_and(|labels| labels.len() == 21)
             && mark["spec"]["size"] == 3000_u64 << 20;
         whole && [A, B].iter().all(|node| cluster[*node].inspect("shared")["spec"] == mark["spec"])
     });

@@ -135,11 +135,10 @@ impl VolumeTask {
             self.lost(&before.lease);
             self.settled = false;
         }
-        // Whoever has it, or mounts it, writes what is beside its storage. Of two who do that at once, the
-        // one with the older record may be the later one, and hears of the newer one now.
-        let describes = was == Standing::Owner || self.is_user();
+        // Of two nodes that describe it at once, the one with the older record may write later. It hears of
+        // the newer record now, and writes again.
         let described = before.name == self.record.name && before.spec == self.record.spec;
-        self.undescribed |= describes && !described;
+        self.undescribed |= self.describes && !described;
         let same = before.lease == self.record.lease
             && before.phase == self.record.phase
             && before.contents == self.record.contents
