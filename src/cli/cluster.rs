@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{
     backend::Backend,
@@ -50,6 +50,7 @@ pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow
     .context("cannot prove to other nodes who this one is (docs/cluster.md)")?;
     let port = PeerServer::bind(cluster.listen, identity.clone()).await?;
     let machine = machine_of(host).await;
+    let zone = zone_of(host).await;
     let marker = config.state_dir.join("drained");
     let joining = config.state_dir.join("joining");
     // Made by the store's own check that it is the cluster that this node knows.
@@ -57,7 +58,7 @@ pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow
         durable::create(&joining, b"", 0o600)
             .with_context(|| format!("cannot make {}", joining.display()))?;
     }
-    let me = node_info(cluster, machine.clone(), &marker)?;
+    let me = NodeInfo { zone, ..node_info(cluster, machine.clone(), &marker)? };
     let store = ZooKeeper::open(
         ZooKeeperConfig {
             ensemble: cluster.ensemble.clone(),
@@ -89,10 +90,18 @@ fn node_info(
         address: Some(cluster.address.clone()),
         machine,
         zone: None,
+        // What is attached is EC2's to say, which need not answer now: it is announced later.
+        free_slots: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: Timestamp::now(),
         drained: marker.exists(),
     })
+}
+
+/// The zone that this node is in. It is told where it is not known in time: nothing depends on it.
+async fn zone_of(host: &Host) -> Option<String> {
+    let backend = host.backends().find(|backend| backend.placement().is_some())?;
+    timeout(PAUSE, backend.placement()?.zone()).await.ok()?.ok()
 }
 
 /// The id of what has none of its own, as a container.

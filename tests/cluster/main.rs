@@ -35,6 +35,7 @@ mod namesake;
 mod network;
 mod nfs;
 mod nodes;
+mod placement;
 mod restored;
 mod scale;
 mod store;

@@ -22,6 +22,7 @@ pub(super) fn node(name: &str, machine_id: &str) -> NodeInfo {
         address: None,
         machine: None,
         zone: None,
+        free_slots: None,
         version: "0.1.0".into(),
         started_at: START,
         drained: false,

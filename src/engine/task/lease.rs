@@ -134,6 +134,10 @@ impl VolumeTask {
             self.lost(&before.lease);
             self.settled = false;
         }
+        // Of two nodes that describe it at once, the one with the older record may write later. It hears of
+        // the newer record now, and writes again.
+        let described = before.name == self.record.name && before.spec == self.record.spec;
+        self.undescribed |= self.describes && !described;
         let same = before.lease == self.record.lease
             && before.phase == self.record.phase
             && before.contents == self.record.contents
