@@ -190,6 +190,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Where this node is in the backend's cloud, where it is in one.
+    fn placement(&self) -> Option<&dyn Placement> {
+        None
+    }
+
     /// Snapshots, where the backend has them.
     fn snapshots(&self) -> Option<&dyn Snapshots> {
         None
@@ -302,6 +307,26 @@ pub enum MachineState {
     Runs,
     /// It is stopped, or terminated, or there is none of that name.
     Gone,
+}
+
+/// Where this node is in the backend's cloud, and what still fits there. Nothing is decided by it: it is
+/// for who places tasks.
+#[async_trait]
+pub trait Placement: Send + Sync {
+    /// The zone that this node is in.
+    ///
+    /// # Errors
+    ///
+    /// Where nobody tells.
+    async fn zone(&self) -> Result<String, BackendError>;
+
+    /// How many more volumes can be attached to this node; none where the cloud does not tell. The cloud
+    /// is asked until it has answered once, and nobody from then on.
+    ///
+    /// # Errors
+    ///
+    /// Not knowing is an error.
+    async fn free_slots(&self) -> Result<Option<u32>, BackendError>;
 }
 
 /// Copies of a volume's storage at a moment.

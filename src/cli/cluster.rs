@@ -4,10 +4,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{
     backend::Backend,
+    cli::doctor::Reach,
     cluster::{
         Embedded, Keeper, NodeInfo,
         zookeeper::{CLUSTER_ID, ZooKeeper, ZooKeeperConfig},
@@ -56,6 +57,7 @@ pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow
     .context("cannot prove to other nodes who this one is (docs/cluster.md)")?;
     let port = PeerServer::bind(cluster.listen, identity.clone()).await?;
     let machine = machine_of(host).await;
+    let zone = zone_of(host).await;
     let marker = config.state_dir.join("drained");
     let joining = config.state_dir.join("joining");
     // Made by the store's own check that it is the cluster that this node knows.
@@ -63,7 +65,7 @@ pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow
         durable::create(&joining, b"", 0o600)
             .with_context(|| format!("cannot make {}", joining.display()))?;
     }
-    let me = node_info(cluster, machine.clone(), &marker)?;
+    let me = NodeInfo { zone, ..node_info(cluster, machine.clone(), &marker)? };
     let store = ZooKeeper::open(
         ZooKeeperConfig {
             ensemble: cluster.ensemble.clone(),
@@ -117,10 +119,18 @@ fn node_info(
         tunnel: Some(cluster.tunnel_address.clone()),
         machine,
         zone: None,
+        // What is attached is EC2's to say, which need not answer now: it is announced later.
+        free_slots: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: Timestamp::now(),
         drained: marker.exists(),
     })
+}
+
+/// The zone that this node is in. It is told where it is not known in time: nothing depends on it.
+async fn zone_of(host: &Host) -> Option<String> {
+    let backend = host.backends().find(|backend| backend.placement().is_some())?;
+    timeout(PAUSE, backend.placement()?.zone()).await.ok()?.ok()
 }
 
 /// The id of what has none of its own, as a container.
@@ -131,6 +141,21 @@ fn made_id(path: &Path) -> anyhow::Result<String> {
         durable::create(path, id.as_bytes(), 0o600).with_context(failed)?;
     }
     std::fs::read_to_string(path).with_context(failed)
+}
+
+/// This node as an owner, for a look without a daemon: the cloud is asked once. Where it does not say
+/// what it calls this machine, the name alone tells what is its own.
+pub(super) async fn owner(config: &Config, host: &Host, reach: Reach) -> Option<Owner> {
+    let node = config.cluster.as_ref()?.node.clone();
+    let fencing = match reach {
+        Reach::Whole => host.backends().find_map(|backend| backend.fencing()),
+        Reach::WithoutEbs => None,
+    };
+    let machine = match fencing {
+        Some(fencing) => fencing.machine().await.ok(),
+        None => None,
+    };
+    Some(Owner { node, machine })
 }
 
 /// What the cloud calls this machine. Without it, nobody could take this node's volumes over.

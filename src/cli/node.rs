@@ -70,7 +70,8 @@ async fn list(client: &Client, args: ListArgs) -> anyhow::Result<Exit> {
         output::json(&nodes)?;
         return Ok(Exit::Success);
     }
-    let header = ["NODE", "STATE", "OWNS", "ZONE", "MACHINE", "ADDRESS", "VERSION", "UP"];
+    let header =
+        ["NODE", "STATE", "OWNS", "FREE SLOTS", "ZONE", "MACHINE", "ADDRESS", "VERSION", "UP"];
     output::table(&header, nodes.iter().map(row));
     Ok(Exit::Success)
 }
@@ -88,6 +89,7 @@ fn row(node: &NodeRow) -> Vec<String> {
         format!("{}{here}", node.info.name),
         state.to_owned(),
         node.owns.to_string(),
+        node.info.free_slots.map_or_else(|| "-".to_owned(), |slots| slots.to_string()),
         or_none(&node.info.zone),
         or_none(&node.info.machine),
         or_none(&node.info.address),

@@ -215,6 +215,14 @@ impl Keeper {
         }
     }
 
+    /// Keeps this node's copy of what is another node's to decide and of which nothing is here, soon:
+    /// after a crash the older copy is caught up with, as after any time away.
+    pub fn mirror_soon(&self, record: &Record) {
+        if let Some(cluster) = &self.cluster {
+            cluster.copy.put_soon(record);
+        }
+    }
+
     /// Forgets this node's copy of what the store does not have any more.
     ///
     /// # Errors
@@ -304,5 +312,11 @@ impl Keeper {
     /// Ends in order.
     pub async fn close(&self) {
         self.store.close().await;
+        if let Some(cluster) = &self.cluster {
+            cluster.copy.flush().await;
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

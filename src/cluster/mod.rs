@@ -126,7 +126,21 @@ pub enum Change {
     Gone(VolumeId),
     /// All that there is was told: a record that was not, is not there any more. Comes after each
     /// time that the store was found again after a while.
-    Complete(Vec<VolumeId>),
+    Complete {
+        /// All volumes.
+        ids: Vec<VolumeId>,
+        /// Whether what is missing was deleted.
+        past: Past,
+    },
+}
+
+/// Whether the store has all that it ever said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// As far as is known: what it does not have was deleted.
+    Whole,
+    /// It was restored from an older state: what it does not have may have been made since.
+    Lost,
 }
 
 /// Whether the store answers.

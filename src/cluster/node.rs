@@ -26,6 +26,10 @@ pub struct NodeInfo {
     /// The zone of the cloud that it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// How many more volumes can be attached to its machine; unknown where the cloud does not tell, and of
+    /// a hawser that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_slots: Option<u32>,
     /// Its hawser's version.
     pub version: String,
     /// When its daemon started.
@@ -46,3 +50,30 @@ pub struct NodeState {
 
 /// All nodes, by name.
 pub type Nodes = Arc<BTreeMap<NodeName, NodeState>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As 0.1.0 wrote it before nodes said anything about slots.
+    const OLD: &str = r#"{"name":"a","machine_id":"m","address":"a:7420","version":"0.1.0",
+        "started_at":"2026-01-02T03:04:05Z","drained":true}"#;
+
+    #[test]
+    fn what_an_older_node_says_is_read_and_what_it_does_not_say_is_unknown() {
+        let info: NodeInfo = serde_json::from_str(OLD).unwrap();
+        assert_eq!((info.zone.as_deref(), info.free_slots), (None, None));
+        assert!(info.drained);
+    }
+
+    #[test]
+    fn an_older_node_reads_what_a_newer_one_says() {
+        let info: NodeInfo = serde_json::from_str(OLD).unwrap();
+        let info = NodeInfo { zone: Some("z".into()), free_slots: Some(3), ..info };
+        let said = serde_json::to_value(&info).unwrap();
+        assert_eq!((said["zone"].as_str(), said["free_slots"].as_u64()), (Some("z"), Some(3)));
+        // Fields that it does not know are not refused.
+        let with_more = said.to_string().replacen('{', r#"{"unheard_of":1,"#, 1);
+        assert_eq!(serde_json::from_str::<NodeInfo>(&with_more).unwrap(), info);
+    }
+}

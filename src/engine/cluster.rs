@@ -1,7 +1,7 @@
 //! What operators and other nodes ask about the cluster: where a volume is, moving it, draining a node,
 //! and forgetting one that is gone.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,10 @@ pub struct Whereabouts {
     pub epoch: Epoch,
     /// A dead owner that is not fenced yet.
     pub fencing: Option<NodeName>,
+    /// The nodes that have it mounted, or had when they were last heard of, where it needs no owner for
+    /// that.
+    #[serde(default)]
+    pub users: BTreeSet<NodeName>,
     /// What each node has of it: only those that have something, or that do not say.
     pub nodes: Vec<NodePresence>,
 }
@@ -116,6 +120,7 @@ impl Engine {
             owner: record.lease.owner.as_ref().map(|owner| owner.node.clone()),
             epoch: record.lease.epoch,
             fencing: record.lease.from.as_ref().map(|owner| owner.node.clone()),
+            users: record.users.clone(),
             nodes,
         })
     }
@@ -234,7 +239,7 @@ impl Engine {
         neighbours.remove(&info, &request).await.map_err(|error| failed(error.to_string()))
     }
 
-    fn node(&self, name: &NodeName) -> Result<NodeInfo, EngineError> {
+    pub(super) fn node(&self, name: &NodeName) -> Result<NodeInfo, EngineError> {
         let nodes = self.shared.store.nodes();
         let state = nodes.get(name).ok_or_else(|| EngineError::NoNode(name.clone()))?;
         Ok(state.info.clone())
@@ -276,10 +281,7 @@ impl Engine {
     /// Where that cannot be stored: nothing was changed then.
     pub async fn drain_here(&self, drained: bool) -> Result<Drained, EngineError> {
         let me = self.shared.store.me().ok_or(EngineError::NoCluster)?;
-        let info = NodeInfo { drained, ..self.node(&me.node)? };
-        let stored = self.shared.store.announce(&info).await;
-        stored.map_err(|source| EngineError::Cluster { op: "drain", source })?;
-        self.shared.drained.store(drained, Ordering::SeqCst);
+        self.announce("drain", |info| info.drained = drained).await?;
         tracing::info!(drained, "this node's draining was changed");
         let mut result = Drained::default();
         if !drained {

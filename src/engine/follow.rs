@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{Engine, Shared, message::Message, new_handle, registry::Handle, task::VolumeTask};
 use crate::{
-    cluster::Change,
+    cluster::{Change, Past},
     volume::{Record, VolumeId, lease::StoreReach},
 };
 
@@ -17,16 +17,29 @@ const BRINGING_IN: Duration = Duration::from_secs(60);
 impl Engine {
     /// Until the store ends.
     pub(super) async fn follow_for_ever(self, mut changes: mpsc::UnboundedReceiver<Change>) {
+        let mut seen = Past::Whole;
         while let Some(change) = changes.recv().await {
             match change {
-                Change::Record(record) => self.shared.tell_or_start(*record),
-                Change::Gone(id) => self.shared.tell_missing(id),
-                Change::Complete(ids) => {
+                Change::Record(record) => {
+                    if self.shared.has_lost_its_past(&record).await {
+                        seen = Past::Lost;
+                    }
+                    self.shared.tell_or_start(*record);
+                }
+                Change::Gone(id) => self.shared.tell_missing(id, Past::Whole),
+                Change::Complete { ids, past } => {
+                    let past = if past == Past::Lost { past } else { seen };
+                    seen = Past::Whole;
+                    if past == Past::Lost {
+                        tracing::error!(
+                            "the cluster's store went back in time (was it restored?): this node tells it again what it knows"
+                        );
+                    }
                     let ids: HashSet<_> = ids.into_iter().collect();
                     let handles = self.shared.registry.all();
                     let known = handles.iter().map(|handle| handle.view().record.id);
                     for id in known.filter(|id| !ids.contains(id)) {
-                        self.shared.tell_missing(id);
+                        self.shared.tell_missing(id, past);
                     }
                     self.clone().has_joined_soon();
                 }
@@ -57,10 +70,22 @@ impl Shared {
         }
     }
 
+    /// The store has an older state of a record than this node knows, and still has it when it is asked
+    /// again: what is told may just have been overtaken by a change of this node's own.
+    async fn has_lost_its_past(&self, told: &Record) -> bool {
+        let Some(handle) = self.registry.by_id(told.id) else { return false };
+        let known = handle.view().record.revision;
+        if told.revision >= known {
+            return false;
+        }
+        let stored = self.store.read(told.id).await;
+        stored.is_ok_and(|stored| stored.is_some_and(|stored| stored.revision < known))
+    }
+
     /// It may be gone: its task looks for itself.
-    fn tell_missing(&self, id: VolumeId) {
+    fn tell_missing(&self, id: VolumeId, past: Past) {
         if let Some(handle) = self.registry.by_id(id) {
-            handle.tell(Message::Missing);
+            handle.tell(Message::Missing(past));
         }
     }
 

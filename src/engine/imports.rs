@@ -127,7 +127,10 @@ impl Engine {
         tokio::spawn(VolumeTask::new(shared, task.clone(), inbox, record, None).run_new());
         let ask = |reply| Message::Ensure { stated: Stated::default(), reply };
         Self::ask(&task, "import", &name, LONG, ask).await?;
-        self.get(&name)
+        self.get(&name).map_err(|error| match self.known_as(handle) {
+            Some(other) => refused(format!("another node imported it just now, as `{other}`")),
+            None => error,
+        })
     }
 
     fn record_of(&self, candidate: Candidate, import_as: ImportAs) -> Result<Record, EngineError> {
@@ -140,7 +143,10 @@ impl Engine {
             None => {
                 let spec = Stated::default().resolve(&name, self.defaults());
                 let spec = spec.map_err(EngineError::from)?;
-                (VolumeId::random(), spec)
+                // A node that is alone imports one at a time.
+                let in_cluster = self.shared.store.me().is_some();
+                let of_handle = || VolumeId::of_import(&candidate.handle);
+                (if in_cluster { of_handle() } else { VolumeId::random() }, spec)
             }
         };
         let spec = Spec { size: candidate.size, backend: candidate.backend, ..spec };

@@ -13,6 +13,7 @@ use super::{
     snapshots::Taken,
 };
 use crate::{
+    cluster::Past,
     spec::{Bytes, Stated, VolumeName},
     sys::{format::Repair, namespaces::OutsideHolder},
     volume::{CallerEpoch, Epoch, MountId, NodeName, Purge, Record, transition::Changes},
@@ -51,7 +52,7 @@ pub(super) enum Message {
     /// The cluster's store has this state of its record.
     Stored(Box<Record>),
     /// The cluster's store may not have it any more.
-    Missing,
+    Missing(Past),
     /// This node's copy of the record is to be written.
     Mirror,
     /// Delete a removed volume's data now.

@@ -5,6 +5,7 @@
 //! on, and wait for the answer until a deadline below the caller's own.
 
 mod accounting;
+mod announce;
 mod callers;
 mod cluster;
 mod error;
@@ -52,7 +53,7 @@ pub use snapshots::{Consistency, Taken};
 pub use view::{State, View};
 
 use crate::{
-    cluster::Keeper,
+    cluster::{Keeper, NodeInfo},
     spec::{self, Asked, Bytes, Defaults, Request, Stated, VolumeName},
     sys::format::Repair,
     volume::{
@@ -104,6 +105,8 @@ struct Shared {
     sharing: Option<Sharing>,
     /// This node takes no more volumes.
     drained: AtomicBool,
+    /// What this node last said of itself, as far as that is known. Held while it says something new.
+    said: tokio::sync::Mutex<Option<NodeInfo>>,
     /// How long this node leaves to others what any node may do.
     turn: SignedDuration,
     /// When this daemon started.

@@ -46,10 +46,10 @@ pub(super) struct NotHad(#[from] Obstacle);
 #[error("another node took the volume over meanwhile: nothing was done to it here")]
 pub(super) struct Stale;
 
-/// The cluster's store does not have it, and nobody deleted it there.
+/// The cluster's store does not have it as this node knows it, and nobody changed it there.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the cluster does not know it, and could not be told of it (another volume may have its name there; the log of hawser says why): its data is as it was"
+    "the cluster's store does not have it, or an older state of it, and could not be told of it yet (another volume may have its name there; the log of hawser says why): its data is as it was"
 )]
 pub(super) struct NotThere;
 

@@ -85,6 +85,7 @@ impl Engine {
             neighbours,
             sharing,
             drained: AtomicBool::new(drained),
+            said: tokio::sync::Mutex::default(),
             turn,
             importing: tokio::sync::Mutex::default(),
             stopping: CancellationToken::new(),
@@ -121,6 +122,9 @@ impl Engine {
         }
         if let Some(changes) = engine.shared.store.changes() {
             tokio::spawn(engine.clone().follow_for_ever(changes));
+        }
+        if engine.shared.store.me().is_some() {
+            tokio::spawn(engine.clone().announce_for_ever());
         }
         if no_records && engine.shared.store.me().is_none() {
             tokio::spawn(engine.clone().notice_a_lost_store());

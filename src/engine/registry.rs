@@ -140,6 +140,10 @@ impl Registry {
         if let Some(present) = tables.names.get(name).and_then(|id| tables.handles.get(id)) {
             return Err(present.clone());
         }
+        // Another node imported the same storage in this moment: its volume has a task already.
+        if let Some(present) = tables.handles.get(&id) {
+            return Err(present.clone());
+        }
         tables.names.insert(name.clone(), id);
         tables.handles.insert(id, handle.clone());
         Ok(())

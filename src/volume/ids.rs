@@ -3,7 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
 
 /// A volume's identity for as long as its data lives. A name can be used again; an id never is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,6 +16,16 @@ impl VolumeId {
     #[must_use]
     pub fn random() -> Self {
         Self(Uuid::new_v4())
+    }
+
+    /// The id of storage that others made and that a cluster takes over: the same on every node, so
+    /// that two that import it at once make one volume of it.
+    #[must_use]
+    pub fn of_import(handle: &Handle) -> Self {
+        let digest = Sha256::digest(format!("hawser import {handle}"));
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        Self(Builder::from_custom_bytes(bytes).into_uuid())
     }
 
     /// The id as a UUID (also the UUID of the volume's file system).

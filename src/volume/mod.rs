@@ -15,6 +15,7 @@ mod node;
 mod observed;
 pub mod plan;
 mod record;
+pub mod restored;
 pub mod transition;
 
 pub use holder::{CallerEpoch, Holder};

@@ -226,7 +226,9 @@ pub enum Refusal {
         size: Bytes,
     },
     /// Other nodes have it mounted.
-    #[error("it is mounted on {0}: stop its tasks there first (`hawser volume where` shows them)")]
+    #[error(
+        "it is mounted on {0}: stop its tasks there first (`hawser volume where` shows them; `hawser node rm` forgets a node that is gone for good)"
+    )]
     HeldElsewhere(String),
     /// It is another node's now.
     #[error("it is attached to node {0}, where its tasks are: ask hawser on that node")]

@@ -18,12 +18,24 @@ mod harness;
 
 mod chaos;
 mod cloud;
+#[cfg(feature = "fault-points")]
+mod crashes;
 mod death;
+mod doctor;
+#[cfg(feature = "fault-points")]
+mod fences;
+mod full_disk;
+mod imports;
+#[cfg(feature = "fault-points")]
+mod joining;
 mod life;
 mod local;
 mod moves;
+mod namesake;
 mod network;
 mod nfs;
 mod nodes;
+mod placement;
+mod restored;
 mod scale;
 mod store;

@@ -32,6 +32,7 @@ mod inspect;
 mod marks;
 mod names;
 mod node;
+mod placement;
 mod remove;
 mod size;
 mod slots;
@@ -52,7 +53,9 @@ use std::{
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Backend, BackendError, Created, Fencing, Imports, Inspection, Snapshots, VolumeRef};
+use super::{
+    Backend, BackendError, Created, Fencing, Imports, Inspection, Placement, Snapshots, VolumeRef,
+};
 use crate::{
     spec::{BackendKind, BackendSpec, Bytes, EbsSpec},
     volume::{Device, VolumeId},
@@ -327,6 +330,10 @@ impl Backend for Ebs {
     }
 
     fn fencing(&self) -> Option<&dyn Fencing> {
+        Some(self)
+    }
+
+    fn placement(&self) -> Option<&dyn Placement> {
         Some(self)
     }
 

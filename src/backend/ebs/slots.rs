@@ -37,6 +37,13 @@ struct State {
     looked: Option<Instant>,
 }
 
+impl State {
+    /// Each is a slot that is taken.
+    fn names(&self) -> HashSet<Name> {
+        self.attached.values().chain(&self.in_flight).cloned().collect()
+    }
+}
+
 /// What there is no more of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
@@ -101,8 +108,7 @@ impl Slots {
     /// A slot and a name.
     pub(super) fn reserve(self: &Arc<Self>, limit: Option<u32>) -> Result<Reservation, Full> {
         let mut state = self.state();
-        let mut taken: HashSet<_> = state.attached.values().cloned().collect();
-        taken.extend(state.in_flight.iter().cloned());
+        let taken = state.names();
         let full = |limit: u32| taken.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
         if limit.is_some_and(full) {
             return Err(Full::Slots);
@@ -144,6 +150,12 @@ impl Slots {
     pub(super) fn taken(&self) -> usize {
         let state = self.state();
         state.attached.len() + state.in_flight.len()
+    }
+
+    /// How many are not taken, where there are so many in all.
+    pub(super) fn free_of(&self, limit: u32) -> u32 {
+        let taken = self.state().names().len();
+        limit.saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX))
     }
 
     fn set(&self, seen: &InstanceView) {
@@ -201,8 +213,13 @@ mod tests {
     fn the_root_volume_and_what_is_in_flight_count_for_the_limit() {
         let slots = Arc::new(Slots::default());
         slots.set(&seen(&[("/dev/xvda", "vol-0")]));
+        assert_eq!(slots.free_of(2), 1);
         let first = slots.reserve(Some(2)).unwrap();
+        assert_eq!(slots.free_of(2), 0);
         assert_eq!(slots.reserve(Some(2)).unwrap_err(), Full::Slots);
+        first.taken_by("vol-1");
+        assert_eq!((slots.free_of(2), slots.free_of(1)), (0, 0), "it is one slot");
+        slots.free("vol-1");
         drop(first);
         slots.reserve(Some(2)).unwrap();
     }

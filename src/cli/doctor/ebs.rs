@@ -30,7 +30,7 @@ pub(super) async fn findings(_config: &Config) -> (Vec<Finding>, Reach) {
 
 /// Which backends answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(in crate::cli) enum Reach {
     /// All of them.
     Whole,
     /// EC2 does not: asking for each volume would take the deadline each time.

@@ -8,7 +8,7 @@ mod volumes;
 
 use std::{path::Path, time::Duration};
 
-use ebs::Reach;
+pub(super) use ebs::Reach;
 
 use super::{Client, Exit, config::Source, images::images_in, output};
 use crate::{config::Config, http::admin::wire::VolumeInfo};

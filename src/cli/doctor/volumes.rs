@@ -7,17 +7,17 @@ use tokio::task::JoinSet;
 
 use super::{Finding, ebs::Reach, good, note, problem};
 use crate::{
-    cli::serve::open_host,
+    cli::{cluster, serve::open_host},
     cluster::Embedded,
     config::Config,
     engine::{Host, State, StepError, Subject, ext4_online_grow},
     http::admin::wire::VolumeInfo,
     spec::BackendKind,
     volume::{
-        Record, VolumeId,
+        Owner, Record, VolumeId,
         effect::{Effect, Outcome},
         lease::Session,
-        plan::{self, Here},
+        plan::{self, Here, Standing},
     },
 };
 
@@ -64,6 +64,20 @@ pub(super) async fn of_records(config: &Config, images: &Images, reach: Reach) -
     findings
 }
 
+/// As the daemon: on a node that left its cluster, the cluster's volumes are not touched.
+fn within_reach(records: Vec<Record>, me: Option<&Owner>) -> (Vec<Record>, Option<Finding>) {
+    if me.is_some() {
+        return (records, None);
+    }
+    let (own, theirs): (Vec<_>, Vec<_>) =
+        records.into_iter().partition(|record| record.lease.is_unused());
+    let detail = format!(
+        "{} volumes are of a cluster that this node is not configured for (cluster.zookeeper): they were not looked at",
+        theirs.len()
+    );
+    (own, (!theirs.is_empty()).then(|| problem("recovery", detail)))
+}
+
 async fn recovery(config: &Config, records: Vec<Record>, reach: Reach) -> Vec<Finding> {
     // Opening the backend makes its directory: not for a look.
     if !config.local.dir.is_dir() {
@@ -84,9 +98,11 @@ async fn recovery(config: &Config, records: Vec<Record>, reach: Reach) -> Vec<Fi
         Ok(host) => host,
         Err(error) => return vec![problem("recovery", format!("{error:#}"))],
     };
+    let me = cluster::owner(config, &host, reach).await;
+    let (records, theirs) = within_reach(records, me.as_ref());
     let (host, count) = (Arc::new(host), records.len());
     let mut looks = JoinSet::new();
-    let mut findings = Vec::new();
+    let mut findings: Vec<_> = theirs.into_iter().collect();
     for record in records {
         if reach == Reach::WithoutEbs && record.spec.backend.kind() == BackendKind::Ebs {
             let detail = format!("{}: not looked at, since EC2 does not answer", record.name);
@@ -95,7 +111,11 @@ async fn recovery(config: &Config, records: Vec<Record>, reach: Reach) -> Vec<Fi
         }
         let host = Arc::clone(&host);
         // All at once: what they ask of a cloud is asked in a few calls.
-        looks.spawn(async move { (record.name.clone(), foreseen(&host, record).await) });
+        let me = me.clone();
+        looks.spawn(async move {
+            let name = record.name.clone();
+            (name, foreseen(&host, me.as_ref(), record).await)
+        });
     }
     let mut looked = looks.join_all().await;
     looked.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -141,17 +161,23 @@ pub(super) fn unrecorded(
     orphans.into_iter().map(|id| note("images", detail(id))).collect()
 }
 
-async fn foreseen(host: &Host, record: Record) -> Result<Vec<String>, StepError> {
-    let subject = Subject::new(record.clone());
+async fn foreseen(
+    host: &Host,
+    me: Option<&Owner>,
+    record: Record,
+) -> Result<Vec<String>, StepError> {
+    let standing = Standing::of(me, &record);
+    let subject = Subject { standing, ..Subject::new(record.clone()) };
     let Outcome::Observed(seen) = host.execute(Effect::Observe, &subject).await? else {
         return Ok(Vec::new());
     };
     let here = Here {
-        me: None,
+        me,
         ext4: ext4_online_grow(),
         now: Timestamp::now(),
         turn: SignedDuration::ZERO,
-        owner: Session::Over,
+        // Nobody is asked here: an owner is taken to be well.
+        owner: Session::Lives,
     };
     Ok(plan::foresee(record, seen, &here))
 }

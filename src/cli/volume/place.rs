@@ -44,6 +44,10 @@ pub(super) async fn find(client: &Client, args: WhereArgs) -> anyhow::Result<Exi
         }
         (None, _) => println!("{} is owned by no node (epoch {})", found.name, found.epoch),
     }
+    if !found.users.is_empty() {
+        let users: Vec<_> = found.users.iter().map(NodeName::as_str).collect();
+        println!("It is mounted on {}, for which it needs no owner", users.join(", "));
+    }
     if !found.nodes.is_empty() {
         output::table(&["NODE", "REACH", "STATE", "HOLDERS"], found.nodes.iter().map(row));
     }

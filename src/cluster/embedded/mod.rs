@@ -7,7 +7,8 @@
 //!
 //! One thread owns the database and commits what has come in since the last commit in one
 //! transaction, so that many volumes changing at once pay for one fsync. A change is durable when
-//! its call returns. redb locks the file: a second daemon on the same directory is refused.
+//! its call returns; only what nobody waits for, the copy of what other nodes changed, is kept back for
+//! up to a second, so that a storm of changes elsewhere costs one fsync a second. redb locks the file: a second daemon on the same directory is refused.
 //!
 //! On a full disk new work is refused before it reaches the database, while there still is room
 //! for the changes that release something ([`Urgency`]).
@@ -20,9 +21,12 @@ mod index;
 mod store;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc,
+};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::{StoreError, Urgency};
 use crate::volume::{Record, Revision, VolumeId};
@@ -30,12 +34,12 @@ use crate::volume::{Record, Revision, VolumeId};
 use file::{FILE, is_there, open_database, read_all};
 pub(super) use file::{FORMAT, decode, no_store, read_raw, write_all};
 pub(super) use writer::RESERVED;
-use writer::{Job, Request, Writer};
+use writer::{Caller, Job, Request, Writer};
 
 /// A handle to the store; clones share it.
 #[derive(Debug, Clone)]
 pub struct Embedded {
-    jobs: mpsc::UnboundedSender<Job>,
+    jobs: mpsc::Sender<Job>,
     path: PathBuf,
 }
 
@@ -59,7 +63,7 @@ impl Embedded {
         let path = state_dir.join(FILE);
         let database = open_database(&path)?;
         let records = read_all(&database, &path)?;
-        let (jobs, inbox) = mpsc::unbounded_channel();
+        let (jobs, inbox) = mpsc::channel();
         Writer::start(database, &records, &path, inbox)?;
         Ok((Self { jobs, path }, records))
     }
@@ -78,6 +82,24 @@ impl Embedded {
         self.submit(Request::Put(Box::new(record.clone())), urgency).await.map(drop)
     }
 
+    /// Stores a record within a second or so, or together with the next change that somebody waits for.
+    /// Changes are stored in the order of the calls. A crash before that leaves what was there before.
+    pub fn put_soon(&self, record: &Record) {
+        let request = Request::Put(Box::new(record.clone()));
+        // Without the thread, every call that waits says so.
+        let _ = self.jobs.send(Job::Write {
+            request,
+            urgency: Urgency::Release,
+            caller: Caller::Nobody,
+        });
+    }
+
+    /// Returns when everything is stored that was to be.
+    pub async fn flush(&self) {
+        // Without the thread, there is nothing to wait for.
+        let _ = self.ask(|done| Job::Flush { done }).await;
+    }
+
     /// Forgets a record. Forgetting an absent one is fine.
     ///
     /// # Errors
@@ -88,7 +110,7 @@ impl Embedded {
     }
 
     async fn submit(&self, request: Request, urgency: Urgency) -> Result<Revision, StoreError> {
-        self.ask(|done| Job::Write { request, urgency, done }).await?
+        self.ask(|done| Job::Write { request, urgency, caller: Caller::Waits(done) }).await?
     }
 
     async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, StoreError> {

@@ -143,6 +143,56 @@ async fn many_changes_at_once_are_all_stored() {
 }
 
 #[tokio::test]
+async fn what_nobody_waits_for_is_stored_before_what_comes_after_it() {
+    let (state, copy) = (State::empty(), State::empty());
+    let (store, _) = state.open();
+    let (early, late) = (numbered(1), numbered(2));
+    store.put_soon(&early);
+    store.put_soon(&Record { name: "renamed".parse().unwrap(), ..early.clone() });
+    store.put(&late, Urgency::NewWork).await.unwrap();
+    fs::copy(state.file(), copy.file()).unwrap();
+
+    let mut names: Vec<_> =
+        copy.open().1.into_iter().map(|record| record.name.to_string()).collect();
+    names.sort();
+    assert_eq!(names, ["renamed", "volume-2"]);
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_stored_by_a_flush_and_by_the_end() {
+    let (state, copy) = (State::empty(), State::empty());
+    let (store, _) = state.open();
+    let (flushed, left) = (numbered(1), numbered(2));
+    store.put_soon(&flushed);
+    store.flush().await;
+    fs::copy(state.file(), copy.file()).unwrap();
+    assert_eq!(copy.open().1, [flushed]);
+
+    store.put_soon(&left);
+    state.stop(store);
+    assert_eq!(state.open().1.len(), 2);
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_stored_within_seconds_by_itself() {
+    let state = State::empty();
+    let (store, _) = state.open();
+    store.put_soon(&used_record());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    // A copy that is taken in the middle of a commit may not open.
+    let stored = || {
+        let copy = State::empty();
+        fs::copy(state.file(), copy.file()).unwrap();
+        Embedded::open(copy.path()).is_ok_and(|(_, records)| records == [used_record()])
+    };
+    while !stored() {
+        assert!(std::time::Instant::now() < deadline, "it is not stored");
+        thread::sleep(std::time::Duration::from_millis(100));
+    }
+    drop(store);
+}
+
+#[tokio::test]
 async fn changes_of_one_record_are_made_in_the_order_of_the_calls() {
     let state = State::empty();
     let (store, _) = state.open();

@@ -1,12 +1,15 @@
 //! The thread that owns the database: takes changes, commits what came in together, answers.
+//! Changes that nobody waits for wait for others to share the commit.
 
 use std::{
     path::{Path, PathBuf},
+    sync::mpsc,
     thread,
+    time::{Duration, Instant},
 };
 
 use redb::Database;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     super::{StoreError, Urgency},
@@ -22,6 +25,9 @@ use crate::{
 
 /// Below this much free space only releasing changes are stored.
 pub(in crate::cluster) const RESERVED: Bytes = Bytes::mib(16);
+
+/// So long changes are kept back at most that nobody waits for.
+const KEPT_BACK: Duration = Duration::from_secs(1);
 
 /// One change of one record.
 pub(super) enum Change {
@@ -71,7 +77,7 @@ pub(super) enum Job {
     Write {
         request: Request,
         urgency: Urgency,
-        done: Done,
+        caller: Caller,
     },
     Read {
         id: VolumeId,
@@ -81,9 +87,19 @@ pub(super) enum Job {
         name: VolumeName,
         done: oneshot::Sender<Option<VolumeId>>,
     },
+    /// Nothing, once all that came before is stored.
+    Flush {
+        done: oneshot::Sender<()>,
+    },
 }
 
-type Done = oneshot::Sender<Result<Revision, StoreError>>;
+/// Who asked for a change.
+pub(super) enum Caller {
+    /// Waits until it is stored.
+    Waits(oneshot::Sender<Result<Revision, StoreError>>),
+    /// Does not: it may be kept back for a while.
+    Nobody,
+}
 
 /// The thread that owns the database.
 pub(super) struct Writer {
@@ -98,7 +114,7 @@ pub(super) struct Writer {
 struct Batch {
     changes: Vec<Change>,
     before: Vec<(VolumeId, Option<Record>)>,
-    answers: Vec<(Done, Result<Revision, StoreError>)>,
+    answers: Vec<(Caller, Result<Revision, StoreError>)>,
 }
 
 impl Writer {
@@ -107,22 +123,23 @@ impl Writer {
         database: Database,
         records: &[Record],
         path: &Path,
-        inbox: mpsc::UnboundedReceiver<Job>,
+        inbox: mpsc::Receiver<Job>,
     ) -> Result<(), StoreError> {
         let index = Index::new(records);
         let writer = Self { database: Some(database), index, path: path.into() };
         let thread = thread::Builder::new().name("store".into());
         thread
-            .spawn(move || writer.run(inbox))
+            .spawn(move || writer.run(&inbox))
             .map_err(|error| StoreError::Open { path: path.into(), reason: error.to_string() })?;
         Ok(())
     }
 
-    fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Job>) {
-        while let Some(first) = inbox.blocking_recv() {
+    fn run(mut self, inbox: &mpsc::Receiver<Job>) {
+        while let Ok(first) = inbox.recv() {
             let mut jobs = vec![first];
-            while let Ok(job) = inbox.try_recv() {
-                jobs.push(job);
+            jobs.extend(inbox.try_iter());
+            if jobs.iter().all(Job::may_wait) {
+                keep_back(&mut jobs, inbox);
             }
             let (writes, questions): (Vec<_>, Vec<_>) =
                 jobs.into_iter().partition(|job| matches!(job, Job::Write { .. }));
@@ -139,6 +156,7 @@ impl Writer {
         match question {
             Job::Read { id, done } => drop(done.send(self.index.read(id))),
             Job::Named { name, done } => drop(done.send(self.index.named(&name))),
+            Job::Flush { done } => drop(done.send(())),
             Job::Write { .. } => {}
         }
     }
@@ -147,14 +165,14 @@ impl Writer {
         let mut batch = Batch::default();
         let room = self.room();
         for job in jobs {
-            let Job::Write { request, urgency, done } = job else { continue };
+            let Job::Write { request, urgency, caller } = job else { continue };
             match &room {
-                Err(full) if urgency == Urgency::NewWork => answer(done, Err(full.clone())),
-                Ok(()) | Err(_) => self.decide(request, done, &mut batch),
+                Err(full) if urgency == Urgency::NewWork => answer(caller, Err(full.clone())),
+                Ok(()) | Err(_) => self.decide(request, caller, &mut batch),
             }
         }
         if batch.changes.is_empty() {
-            batch.answers.into_iter().for_each(|(done, result)| answer(done, result));
+            batch.answers.into_iter().for_each(|(caller, result)| answer(caller, result));
             return;
         }
         fault::point("store.commit.before");
@@ -167,13 +185,13 @@ impl Writer {
             }
         }
         // What was refused because of a change that is not stored has no other answer either.
-        for (done, result) in batch.answers {
-            answer(done, stored.clone().and(result));
+        for (caller, result) in batch.answers {
+            answer(caller, stored.clone().and(result));
         }
     }
 
     /// Decides on what those before it will have stored.
-    fn decide(&mut self, request: Request, done: Done, batch: &mut Batch) {
+    fn decide(&mut self, request: Request, caller: Caller, batch: &mut Batch) {
         let id = request.id();
         let before = self.index.read(id);
         let result = self.index.change(request).map(|change| {
@@ -185,7 +203,7 @@ impl Writer {
             batch.changes.extend(change);
             revision
         });
-        batch.answers.push((done, result));
+        batch.answers.push((caller, result));
     }
 
     fn room(&self) -> Result<(), StoreError> {
@@ -225,7 +243,32 @@ impl Writer {
     }
 }
 
+impl Job {
+    fn may_wait(&self) -> bool {
+        matches!(self, Self::Write { caller: Caller::Nobody, .. })
+    }
+}
+
+/// Takes what else comes, until something does not wait or the time is over.
+fn keep_back(jobs: &mut Vec<Job>, inbox: &mpsc::Receiver<Job>) {
+    let until = Instant::now() + KEPT_BACK;
+    // Without a handle left, what was kept back is stored now.
+    while let Ok(job) = inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        let may_wait = job.may_wait();
+        jobs.push(job);
+        if !may_wait {
+            return;
+        }
+    }
+}
+
 /// The receiver is gone when the caller gave up waiting: the change stands all the same.
-fn answer(done: Done, result: Result<Revision, StoreError>) {
-    let _ = done.send(result);
+fn answer(caller: Caller, result: Result<Revision, StoreError>) {
+    match (caller, result) {
+        (Caller::Waits(done), result) => drop(done.send(result)),
+        (Caller::Nobody, Err(error)) => {
+            tracing::warn!(%error, "this node's copy of what other nodes changed is older");
+        }
+        (Caller::Nobody, Ok(_)) => {}
+    }
 }

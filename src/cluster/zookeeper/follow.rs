@@ -1,7 +1,8 @@
 //! Follows what the others do: the log of changes, and who lives.
 //!
 //! Two znodes are watched, whatever the number of volumes: `/changes` and `/alive`. A watch goes off
-//! once and says nothing but that there is news. What happens within [`BURST`] is one look.
+//! once and says nothing but that there is news. What happens within [`BURST`] is one look; while news
+//! follows news, the looks are further and further apart, since each one lists the whole log.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, task::JoinSet, time::sleep};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use super::{
     connection::{Connection, Failure},
@@ -18,11 +23,13 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    cluster::{Change, NodeInfo, NodeState},
+    cluster::{Change, NodeInfo, NodeState, Past},
     volume::{NodeName, VolumeId, lease::Session},
 };
 
 const BURST: Duration = Duration::from_millis(50);
+/// The longest time between two looks. The log holds what happens meanwhile many times over.
+const STORM: Duration = Duration::from_millis(250);
 /// So many records are read at a time.
 const AT_ONCE: usize = 64;
 
@@ -31,12 +38,14 @@ pub(super) struct Follower {
     shared: Arc<Shared>,
     /// The newest entry of the log whose change was told; `None` before everything was told once.
     told: Option<i64>,
+    /// The newest entry that was ever seen, over all sessions.
+    newest: i64,
     infos: BTreeMap<NodeName, NodeInfo>,
 }
 
 impl Follower {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, told: None, infos: BTreeMap::new() }
+        Self { shared, told: None, newest: -1, infos: BTreeMap::new() }
     }
 
     /// Another session: everything is to be told again.
@@ -62,13 +71,15 @@ impl Follower {
         events: &mut mpsc::UnboundedReceiver<String>,
     ) -> Result<(), Failure> {
         self.see_changes(connection).await?;
+        let (mut looked, mut pause) = (Instant::now(), BURST);
         loop {
             let mut news = BTreeSet::new();
             tokio::select! {
                 () = connection.ended() => return Err(Failure::Lost(connection.why())),
                 event = events.recv() => news.extend(event),
             }
-            sleep(BURST).await;
+            pause = if looked.elapsed() < pause { (pause * 2).min(STORM) } else { BURST };
+            sleep(pause).await;
             while let Ok(event) = events.try_recv() {
                 news.insert(event);
             }
@@ -78,6 +89,7 @@ impl Follower {
             if news.contains(&self.shared.layout.changes()) {
                 self.see_changes(connection).await?;
             }
+            looked = Instant::now();
         }
     }
 
@@ -132,9 +144,14 @@ impl Follower {
                     .collect();
                 self.tell(connection, new).await?;
             }
-            None => self.tell_everything(connection).await?,
+            None => {
+                // The log's numbers only grow, also where its entries are deleted.
+                let past = if newest < self.newest { Past::Lost } else { Past::Whole };
+                self.tell_everything(connection, past).await?;
+            }
         }
         self.told = Some(newest);
+        self.newest = newest;
         Ok(())
     }
 
@@ -161,13 +178,17 @@ impl Follower {
         self.see_who_lives(connection).await
     }
 
-    async fn tell_everything(&mut self, connection: &Arc<Connection>) -> Result<(), Failure> {
+    async fn tell_everything(
+        &mut self,
+        connection: &Arc<Connection>,
+        past: Past,
+    ) -> Result<(), Failure> {
         // The nodes' entries may be among those that are gone.
         self.meet(connection).await?;
         let names = connection.children(&self.shared.layout.volumes()).await?;
         let ids: Vec<VolumeId> = names.iter().filter_map(|name| name.parse().ok()).collect();
         self.tell_records(connection, ids.clone()).await?;
-        let _ = self.shared.changes.send(Change::Complete(ids));
+        let _ = self.shared.changes.send(Change::Complete { ids, past });
         Ok(())
     }
 

@@ -100,11 +100,13 @@ impl Membership {
     /// A server that has less than what was seen here refuses to serve, so that nobody goes back in
     /// time. An ensemble that was restored has less for ever. Once the session is over it is safe to
     /// begin anew: everything is read again then, from a server that was brought up to date.
-    fn forget_the_past(&self) {
+    fn forget_the_past(&mut self) {
         if let StoreHealth::Away { since } = *self.shared.health.borrow()
             && since.elapsed() > self.config.session_timeout * 2
         {
             self.seen.store(0, Ordering::Relaxed);
+            // Also where the restored server still knows the session.
+            self.follower.forget();
         }
     }
 

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     cluster::StoreError,
+    fault,
     spec::VolumeName,
     volume::{Record, Revision, VolumeId},
 };
@@ -153,8 +154,10 @@ impl<'a> Write<'a> {
         if let (Some(back), _) = self.names() {
             self.is_named(store, connection, back).await?;
         }
+        fault::point("cluster.write.before");
         match connection.multi(&self.ops(store)?).await {
             Ok(Ok(done)) => {
+                fault::point("cluster.write.after");
                 if let Some(Done::Created(entry)) = done.last() {
                     store.shared.trim(entry);
                 }

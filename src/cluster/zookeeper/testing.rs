@@ -23,6 +23,7 @@ pub(super) fn node(name: &str, machine_id: &str) -> NodeInfo {
         tunnel: None,
         machine: None,
         zone: None,
+        free_slots: None,
         version: "0.1.0".into(),
         started_at: START,
         drained: false,

@@ -8,7 +8,7 @@ use super::{
     waiters::{not_stored, tell},
 };
 use crate::{
-    cluster::{StoreError, Urgency},
+    cluster::{Past, StoreError, Urgency},
     engine::{
         error::EngineError,
         message::Reply,
@@ -20,6 +20,7 @@ use crate::{
         effect::Effect,
         lease::{Preempt, Session},
         plan::Standing,
+        restored::{self, Remedy},
         transition::{Event, Outside},
     },
 };
@@ -102,9 +103,12 @@ impl VolumeTask {
     /// The store has this state of the record.
     pub(super) async fn adopt(&mut self, stored: Record) {
         self.seen_in_store = true;
-        // What was on its way for a while may be older. What was this node's alone has other numbers.
+        // What was this node's alone has other numbers.
         if stored.revision > self.record.revision || self.record.lease.is_unused() {
             self.take_over(stored).await;
+        } else if stored.revision < self.record.revision {
+            // It was on its way for a while, or the store was restored.
+            self.refresh().await;
         }
     }
 
@@ -123,9 +127,7 @@ impl VolumeTask {
             next.holders.clear();
             self.linger_until = None;
         }
-        if let Err(error) = self.shared.store.mirror(&next, Urgency::Release).await {
-            tracing::warn!(volume = %next.name, %error, "this node's copy of the record is older");
-        }
+        self.keep_copy(&next).await;
         let before = std::mem::replace(&mut self.record, next);
         self.unsaved = None;
         self.shared.registry.renamed(&before, &self.record);
@@ -133,6 +135,10 @@ impl VolumeTask {
             self.lost(&before.lease);
             self.settled = false;
         }
+        // Of two nodes that describe it at once, the one with the older record may write later. It hears of
+        // the newer record now, and writes again.
+        let described = before.name == self.record.name && before.spec == self.record.spec;
+        self.undescribed |= self.describes && !described;
         let same = before.lease == self.record.lease
             && before.phase == self.record.phase
             && before.contents == self.record.contents
@@ -177,17 +183,16 @@ impl VolumeTask {
 
     /// Takes over what the store has now. False where that is what was known.
     pub(super) async fn refresh(&mut self) -> bool {
+        self.refresh_after(Past::Whole).await
+    }
+
+    /// The same, where it is known what became of the store.
+    pub(super) async fn refresh_after(&mut self, past: Past) -> bool {
         let before = self.record.revision;
         match self.shared.store.read(self.record.id).await {
-            // Read just now: also an older state is the store's, if that was restored.
-            Ok(Some(stored))
-                if stored.lease.epoch < self.record.lease.epoch && self.is_in_use() =>
-            {
-                self.reassert(stored).await;
-            }
-            Ok(Some(stored)) if stored.revision != before => self.take_over(stored).await,
+            Ok(Some(stored)) if stored.revision != before => self.compare(stored).await,
             Ok(Some(_)) => {}
-            Ok(None) => self.missing().await,
+            Ok(None) => self.missing(past).await,
             Err(error) => {
                 tracing::debug!(volume = %self.record.name, %error, "the record cannot be read");
             }
@@ -195,14 +200,29 @@ impl VolumeTask {
         self.record.revision != before
     }
 
+    /// Read just now: also an older state is the store's, if that was restored.
+    async fn compare(&mut self, stored: Record) {
+        let owner = self.shared.session_of(&self.record);
+        match restored::remedy(&self.record, &stored, self.standing(), owner) {
+            Remedy::Believe => self.take_over(stored).await,
+            Remedy::Tell => self.tell_again(&stored).await,
+            Remedy::LeaveToOwner => tracing::warn!(
+                volume = %self.record.name, stored = %stored.revision.get(),
+                here = %self.record.revision.get(),
+                "the cluster's store has an older record: it is left to the volume's owner to tell it"
+            ),
+        }
+    }
+
     /// The store does not have it.
-    async fn missing(&mut self) {
+    async fn missing(&mut self, past: Past) {
         // A store that was wiped, or restored, has less than its nodes. What is in use here was not
         // deleted: it would have been released first.
         let own = self.record.lease.is_unused();
         let lost = self.shared.store.is_joining() && !self.seen_in_store || self.is_in_use();
         // What was removed under a lease may have been deleted: an old copy of it is nothing.
-        if (own || lost && !self.record.is_removed()) && !self.gone {
+        let restored = past == Past::Lost;
+        if (own || restored || lost && !self.record.is_removed()) && !self.gone {
             return self.bring_in().await;
         }
         if self.gone {
@@ -232,16 +252,18 @@ impl VolumeTask {
             || self.is_user() && self.record.is_held()
     }
 
-    /// Epochs never go back, unless the store does: it was restored, and knows less than this node, which
-    /// has the volume. It is told again.
-    async fn reassert(&mut self, stored: Record) {
+    /// The store was restored, and knows less than this node.
+    async fn tell_again(&mut self, stored: &Record) {
         tracing::error!(
             volume = %self.record.name, stored = %stored.lease.epoch, here = %self.record.lease.epoch,
-            "the cluster's store went back in time (was it restored?): it is told again whose this volume is"
+            "the cluster's store has an older record of the volume (was it restored?): it is told again"
         );
-        let mine = Record { revision: stored.revision, ..self.record.clone() };
-        match self.shared.store.put(&stored, &mine, Urgency::Release).await {
+        let known = restored::told_again(&self.record, stored);
+        match self.shared.store.put(stored, &known, Urgency::Release).await {
             Ok(record) => {
+                if record.lease != self.record.lease {
+                    self.settled = false;
+                }
                 self.record = record;
                 self.unsaved = None;
             }
@@ -355,7 +377,7 @@ impl VolumeTask {
         if local && self.record.lease.is_of(&node) {
             let failed = not_stored("node rm", &self.record.name);
             self.shared.store.delete(&self.record).await.map_err(failed)?;
-            self.missing().await;
+            self.missing(Past::Whole).await;
             return Ok(());
         }
         self.request("node rm", Event::NodeGone { node }).await

@@ -84,6 +84,8 @@ pub(super) struct VolumeTask {
     idle_since: Option<std::time::Instant>,
     /// What is written beside its storage is older than the record.
     undescribed: bool,
+    /// This daemon has written that.
+    describes: bool,
     /// Until then its owner may still grow the file system for those who wait here.
     owner_grows_until: Option<Instant>,
     /// A removed volume's next date.
@@ -130,6 +132,7 @@ impl VolumeTask {
             slot_wanted: Vec::new(),
             idle_since: None,
             undescribed: false,
+            describes: false,
             owner_grows_until: None,
             wait_until: None,
             mounts,
@@ -147,6 +150,10 @@ impl VolumeTask {
             }
             Err(StoreError::NameTaken { by, .. }) if self.shared.store.me().is_some() => {
                 return self.give_way(by).await;
+            }
+            // Another node imported the same storage in the same moment.
+            Err(StoreError::Conflict(id)) if self.shared.store.me().is_some() => {
+                return self.give_way(id).await;
             }
             Err(error) => {
                 // It may be on the disk all the same, and would be a volume after the next start.
@@ -194,6 +201,8 @@ impl VolumeTask {
                 return Life::GoesOn;
             }
             if self.is_none_of_ours() {
+                // What was changed here is written from here, whoever has the volume.
+                self.describe();
                 return Life::GoesOn;
             }
             if let Some(life) = self.is_over().await {

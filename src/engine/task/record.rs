@@ -8,6 +8,7 @@ use crate::{
     engine::error::StepError,
     volume::{
         Record,
+        plan::Standing,
         transition::{self, Event},
     },
 };
@@ -63,6 +64,19 @@ impl VolumeTask {
         // Before anybody is answered: who was told "removed" must not find it in the list.
         self.publish_view();
         Ok(())
+    }
+
+    /// Stores what replaces the record in this node's copy. What is another node's before and after, and
+    /// of which nothing is here, can wait: what a crash loses of it, the store tells at the next start.
+    pub(super) async fn keep_copy(&self, next: &Record) {
+        let me = self.shared.store.me();
+        let theirs =
+            |record: &Record| Standing::of(me, record) == Standing::Other && !record.is_held();
+        if theirs(&self.record) && theirs(next) {
+            self.shared.store.mirror_soon(next);
+        } else if let Err(error) = self.shared.store.mirror(next, Urgency::Release).await {
+            tracing::warn!(volume = %next.name, %error, "this node's copy of the record is older");
+        }
     }
 
     /// For changes that let go of something: they hold even if they cannot be stored now.

@@ -77,14 +77,10 @@ impl VolumeTask {
                 tell(reply, result);
             }
             Message::Stored(record) => self.adopt(*record).await,
-            Message::Missing => {
-                self.refresh().await;
+            Message::Missing(past) => {
+                self.refresh_after(past).await;
             }
-            Message::Mirror => {
-                if let Err(error) = self.shared.store.mirror(&self.record, Urgency::Release).await {
-                    tracing::debug!(volume = %self.record.name, %error, "no copy of the record here");
-                }
-            }
+            Message::Mirror => self.keep_copy(&self.record).await,
             Message::Purge { reply } => match self.request("purge", Event::Purge).await {
                 Ok(()) => {
                     self.try_again_now();
@@ -112,6 +108,8 @@ impl VolumeTask {
             match message {
                 Message::Ensure { reply, .. } => tell(reply, Err(failed("create"))),
                 Message::Mount { reply, .. } => tell(reply, Err(failed("mount"))),
+                // Another node has a volume of its id: that one is known from now on.
+                Message::Stored(record) => self.shared.tell_or_start(*record),
                 // Nobody can know it well enough yet for more; dropped, the caller is told so.
                 Message::Unmount { .. }
                 | Message::Abandon { .. }
@@ -123,8 +121,7 @@ impl VolumeTask {
                 | Message::Release { .. }
                 | Message::Take { .. }
                 | Message::NodeGone { .. }
-                | Message::Stored(_)
-                | Message::Missing
+                | Message::Missing(_)
                 | Message::Mirror
                 | Message::Purge { .. }
                 | Message::Trim { .. }

@@ -150,6 +150,7 @@ impl VolumeTask {
         if !std::mem::take(&mut self.undescribed) || self.record.handle.is_none() {
             return false;
         }
+        self.describes = true;
         let (shared, record) = (Arc::clone(&self.shared), self.record.clone());
         self.start_aside("describe", async move {
             let Some(backend) = shared.host.backend(record.spec.backend.kind()) else { return };

@@ -12,17 +12,18 @@ mod node;
 use std::{
     fs,
     net::Ipv4Addr,
-    ops::{Index, IndexMut},
+    ops::{Index, IndexMut, Range},
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
 use ec2_fake::{Fake, InstanceSpec};
 use ganesha::{Filesystem, Options};
-use serde_json::Value;
+use serde_json::{Value, json};
 use zookeeper::{Link, ZooKeeper, free_port};
 
-use crate::harness::{World, cloud_settings, filer_settings, until};
+use crate::harness::{World, cloud_settings, filer_settings, run, until};
 use checker::Checker;
 pub(crate) use node::Node;
 
@@ -105,10 +106,30 @@ impl Cluster {
     /// Starts all of them, and waits until they know each other.
     #[track_caller]
     pub(crate) fn start(&mut self) {
-        for node in &mut self.nodes {
+        self.start_these(0..self.nodes.len());
+    }
+
+    /// Starts some of them, and waits until they and those before them know each other.
+    #[track_caller]
+    pub(crate) fn start_these(&mut self, these: Range<usize>) {
+        let count = these.end;
+        for node in &mut self.nodes[these] {
             node.start();
         }
-        self.until_all_live();
+        for node in &self.nodes[..count] {
+            until("the nodes know each other", || node.live_nodes().len() == count);
+        }
+    }
+
+    /// Kills all of them, and starts all of them again, at once.
+    #[track_caller]
+    pub(crate) fn restart_all(&mut self) {
+        self.nodes.iter_mut().for_each(|node| node.kill9());
+        thread::scope(|scope| {
+            for node in &mut self.nodes {
+                scope.spawn(|| node.start());
+            }
+        });
     }
 
     /// Waits until each node says that all of them live.
@@ -154,6 +175,49 @@ impl Cluster {
         self.zookeeper.kill();
         fs::remove_dir_all(self.home.path("zookeeper/data")).unwrap();
         self.zookeeper.restart();
+    }
+
+    /// Keeps what ZooKeeper has now, as a backup of its data directory.
+    pub(crate) fn back_up_the_store(&mut self) {
+        self.zookeeper.stop();
+        self.copy("zookeeper/data", "zookeeper/backup");
+        self.zookeeper.restart();
+        self.until_answered();
+    }
+
+    /// ZooKeeper has what it had at the backup.
+    pub(crate) fn restore_the_store(&mut self) {
+        self.zookeeper.kill();
+        fs::remove_dir_all(self.home.path("zookeeper/data")).unwrap();
+        self.copy("zookeeper/backup", "zookeeper/data");
+        self.zookeeper.restart();
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let path = |name: &str| self.home.path(name).display().to_string();
+        run("cp", ["-a", &path(from), &path(to)]);
+    }
+
+    /// Waits until the store answers each node that runs.
+    #[track_caller]
+    pub(crate) fn until_answered(&self) {
+        for node in self.nodes.iter().filter(|node| node.runs()) {
+            let probe = format!("probe-{}", node.name);
+            until("the store answers", || {
+                node.call("Create", &json!({ "Name": probe, "Opts": null })).status == 200
+            });
+            node.remove(&probe);
+        }
+    }
+
+    /// A node is called as another one from its next start on, with a certificate for that name.
+    #[track_caller]
+    pub(crate) fn take_name_of(&mut self, node: usize, other: usize) {
+        let name = self.nodes[other].name.clone();
+        self.nodes[node].name = name;
+        let ca = self.home.path("ca");
+        self.certify(&self.nodes[node], &ca);
+        self.nodes[node].join();
     }
 
     /// How many nodes there are.
@@ -203,7 +267,7 @@ impl Cluster {
         while !left().is_empty() {
             let late = std::time::Instant::now() > deadline;
             assert!(!late, "left behind: {:#?}", left());
-            std::thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(50));
         }
     }
 }
@@ -228,7 +292,7 @@ impl Drop for Cluster {
         // Before the devices that they have mounted.
         self.nodes.clear();
         let Some(seen) = seen else { return };
-        if !std::thread::panicking() {
+        if !thread::panicking() {
             assert!(seen.looks > 0, "nobody looked");
             assert!(seen.wrong.is_empty(), "two nodes had a volume: {:#?}", seen.wrong);
         }

@@ -50,7 +50,7 @@ fn a_container_is_run_again_elsewhere_with_every_line_after_its_machine_was_kill
 
 /// The container: line by line, and the number of lines is its acknowledgement.
 #[track_caller]
-fn run(machine: &Machine) {
+pub(super) fn run(machine: &Machine) {
     let task = "while true; do echo line >>/data/lines; sync /data/lines; wc -l </data/lines; sleep 0.2; done";
     let run = "run -d --name app --network none --volume-driver hawser -v app:/data busybox sh -c";
     machine.docker(&run.split(' ').chain([task]).collect::<Vec<_>>());
@@ -58,9 +58,18 @@ fn run(machine: &Machine) {
 
 /// Waits until so many lines are there; answers with how many the container has acknowledged.
 #[track_caller]
-fn wait_lines(machine: &Machine, lines: u64) -> u64 {
+pub(super) fn wait_lines(machine: &Machine, lines: u64) -> u64 {
     let wait = format!("until [ \"$(wc -l <{LINES})\" -ge {lines} ]; do sleep 0.2; done");
     machine.sh_within(SLOW, &wait).ok();
     let acknowledged = machine.docker(&["logs", "--tail", "1", "app"]);
     acknowledged.trim().parse().unwrap()
+}
+
+/// How many lines a second container finds, which has the volume too, for a moment.
+#[track_caller]
+pub(super) fn read_by_another(machine: &Machine) -> u64 {
+    let run =
+        "run --rm --network none --volume-driver hawser -v app:/data busybox wc -l /data/lines";
+    let counted = machine.docker(&run.split(' ').collect::<Vec<_>>());
+    counted.split(' ').next().unwrap().trim().parse().unwrap()
 }

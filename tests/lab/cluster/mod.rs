@@ -7,6 +7,7 @@
 
 mod container;
 mod cuts;
+mod directory;
 mod ec2;
 mod held_up;
 mod killed;
@@ -69,10 +70,20 @@ const C: usize = 2;
 impl World {
     #[track_caller]
     fn start(test: &str) -> Self {
+        let world = Self::prepare(test);
+        world.lab.step("hawser starts on three machines");
+        world.join(&[A, B, C]);
+        world.wait_alive(A, 3);
+        world
+    }
+
+    /// The machines alone: hawser does not run yet.
+    #[track_caller]
+    fn prepare(test: &str) -> Self {
         let (lab, nodes) = Lab::start(test, NAMES);
         let cluster = Cluster::start(&lab, nodes.each_ref());
         let states = NAMES.map(|name| lab.disk(&format!("state-{name}"), GIB));
-        let world = Self {
+        Self {
             cluster,
             nodes,
             states,
@@ -80,11 +91,7 @@ impl World {
             tasks: Cell::default(),
             ids: RefCell::default(),
             wrote: RefCell::default(),
-        };
-        world.lab.step("hawser starts on three machines");
-        world.join(&[A, B, C]);
-        world.wait_alive(A, 3);
-        world
+        }
     }
 
     /// Starts hawser on these machines.

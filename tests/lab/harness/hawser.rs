@@ -48,6 +48,11 @@ impl Machine {
         self.spawn(&[&["/bin/sh", "-c", serve, "sh"], &*parameters].concat())
     }
 
+    /// A setting of the daemon's environment, from its next start on.
+    pub(crate) fn set(&self, name: &str, value: &str) {
+        self.environment.borrow_mut().push(format!("{name}={value}"));
+    }
+
     /// Kills the daemon, which can do nothing about it.
     #[track_caller]
     pub(crate) fn kill_hawser(&self) {

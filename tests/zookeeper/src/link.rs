@@ -3,7 +3,10 @@
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -41,6 +44,7 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    carried: AtomicU64,
 }
 
 /// A TCP proxy to one address. Dropped, it is gone with its connections.
@@ -67,7 +71,11 @@ impl Link {
             Err(error) => panic!("a link cannot listen: {error}"),
         };
         let state = State { mode: Mode::Carries, open: Vec::new() };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            carried: AtomicU64::new(0),
+        });
         let (server, carrier) = (server.to_owned(), Arc::clone(&shared));
         thread::spawn(move || carrier.listen(&listener, &server));
         Self { shared, address }
@@ -76,6 +84,11 @@ impl Link {
     /// Where a client connects to instead of the server.
     pub fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// How many bytes went through, both ways together.
+    pub fn carried(&self) -> u64 {
+        self.shared.carried.load(Ordering::Relaxed)
     }
 
     /// Nothing goes through any more, and nobody is told: as a network that drops everything.
@@ -167,6 +180,7 @@ impl Shared {
             if !self.carries(way) || to.write_all(&bytes[..count]).is_err() {
                 break;
             }
+            self.carried.fetch_add(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
         }
         // An end is news, too: it does not pass a cut.
         self.carries(way);

@@ -79,6 +79,11 @@ impl ZooKeeper {
         self.ask("mntr").unwrap_or_default()
     }
 
+    /// The server's process; none where it was ended.
+    pub fn pid(&self) -> Option<u32> {
+        self.java.as_ref().map(Child::id)
+    }
+
     /// Ends it in order.
     pub fn stop(&mut self) {
         self.signal(Signal::TERM);

@@ -38,7 +38,7 @@ impl Told {
                     assert!(old.is_none_or(|old| old.revision <= record.revision), "back in time");
                 }
                 Change::Gone(id) => drop(self.records.remove(&id)),
-                Change::Complete(ids) => {
+                Change::Complete { ids, .. } => {
                     self.complete += 1;
                     self.records.retain(|id, _| ids.contains(id));
                 }

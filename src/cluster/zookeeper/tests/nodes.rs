@@ -45,6 +45,38 @@ async fn what_a_node_announces_is_known_to_the_others() {
     eventually("a knows", async || drained(&a) && drained(&b)).await;
 }
 
+/// The znode is set, so that nobody sees a node that is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_says_something_new_is_at_no_moment_unknown_and_the_last_word_holds() {
+    let world = World::new();
+    let (a, b) = (world.join("a").await, world.join("b").await);
+    eventually("a sees b", async || session(&a, "b") == Some(Session::Lives)).await;
+    let said = |free| NodeInfo { free_slots: Some(free), zone: Some("z".into()), ..node("b", "b") };
+    let mut nodes = a.nodes();
+    let name = "b".parse().unwrap();
+    let watching = tokio::spawn(async move {
+        loop {
+            let seen = nodes.borrow_and_update().get(&name).cloned();
+            let seen = seen.expect("it is known all the time");
+            assert_eq!(seen.session, Session::Lives);
+            if seen.info.free_slots == Some(0) {
+                return seen.info;
+            }
+            nodes.changed().await.unwrap();
+        }
+    });
+    for free in (0..10).rev() {
+        b.announce(&said(free)).await.unwrap();
+    }
+    assert_eq!(watching.await.unwrap(), said(0));
+
+    let connection = a.shared.current.borrow().clone().unwrap();
+    let path = b.shared.layout.node(&"b".parse().unwrap());
+    let (data, stat) = connection.get_newest(&path).await.unwrap().unwrap();
+    assert_eq!(serde_json::from_slice::<NodeInfo>(&data).unwrap(), said(0));
+    assert_eq!(stat.version, 10, "it was made once, and set ten times");
+}
+
 /// An upgrade, or a daemon that was killed: the same session goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_within_the_time_out_is_no_death() {

@@ -1,0 +1,66 @@
+//! What a node takes back of a creation, and what it leaves to others.
+
+use jiff::SignedDuration;
+use tempfile::TempDir;
+
+use super::*;
+use crate::volume::{Lease, testing::used_record};
+
+fn owner(node: &str) -> Owner {
+    Owner { node: node.parse().unwrap(), machine: None }
+}
+
+/// A record that a node is about to store.
+fn record_of(node: &str) -> Record {
+    Record { lease: Lease::first(owner(node)), ..used_record() }
+}
+
+fn opened(dir: &TempDir, name: &str) -> Embedded {
+    let dir = dir.path().join(name);
+    std::fs::create_dir(&dir).unwrap();
+    Embedded::open(&dir).unwrap().0
+}
+
+/// A node and the store that it shares with others.
+fn node(dir: &TempDir, store: &Embedded) -> (Keeper, Embedded) {
+    let copy = opened(dir, "copy");
+    let file = |name: &str| dir.path().join(name);
+    let shared = Arc::new(store.clone());
+    let keeper =
+        Keeper::clustered(shared, copy.clone(), owner("a"), file("drained"), file("joining"));
+    (keeper, copy)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_whose_answer_was_lost_is_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = opened(&dir, "store");
+    let (keeper, copy) = node(&dir, &store);
+    let mine = record_of("a");
+    store.create(&mine, Urgency::NewWork).await.unwrap();
+    keeper.mirror(&mine, Urgency::NewWork).await.unwrap();
+
+    keeper.discard(&mine).await.unwrap();
+
+    assert_eq!(store.read(mine.id).await.unwrap(), None);
+    assert_eq!(Store::read(&copy, mine.id).await.unwrap(), None);
+}
+
+/// Two nodes import the same storage, under its id: the one that was not stored takes nothing back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_node_stored_under_the_same_id_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = opened(&dir, "store");
+    let (keeper, _copy) = node(&dir, &store);
+    let mine = record_of("a");
+    let theirs = record_of("b");
+    let later = mine.created_at + SignedDuration::from_millis(1);
+    let also_theirs = Record { created_at: later, ..mine.clone() };
+    for stored in [theirs, also_theirs] {
+        store.create(&stored, Urgency::NewWork).await.unwrap();
+        keeper.discard(&mine).await.unwrap();
+        let found = store.read(mine.id).await.unwrap().unwrap();
+        assert_eq!((found.shared().lease, found.created_at), (stored.lease, stored.created_at));
+        Store::delete(&store, &found).await.unwrap();
+    }
+}
