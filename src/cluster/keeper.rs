@@ -218,7 +218,7 @@ impl Keeper {
     /// Keeps this node's copy of what is another node's to decide and of which nothing is here, soon:
     /// after a crash the older copy is caught up with, as after any time away.
     pub fn mirror_soon(&self, record: &Record) {
-        if let Some(cluster) = &self.cluster {
+        if let Some(cluster) = self.membership() {
             cluster.copy.put_soon(record);
         }
     }
@@ -312,7 +312,7 @@ impl Keeper {
     /// Ends in order.
     pub async fn close(&self) {
         self.store.close().await;
-        if let Some(cluster) = &self.cluster {
+        if let Some(cluster) = self.membership() {
             cluster.copy.flush().await;
         }
     }
