@@ -13,6 +13,7 @@ mod held_up;
 mod killed;
 mod moves;
 mod postgres;
+mod shared;
 mod store;
 
 use std::{
