@@ -185,10 +185,10 @@ fn notes(request: &Request, defaults: &Defaults, backend: BackendKind) -> Vec<St
     if let Some(scale) = stated.get(Key::Scale) {
         notes.push(format!("scale={scale} is understood, but not served yet: it is refused"));
     }
-    if stated.sharing() == Some(Sharing::Shared) && backend == BackendKind::Local {
+    if stated.sharing() == Some(Sharing::Shared) && has_owner(request, backend) {
         notes.push(
-            "a local volume stays on its node: shared=true lets many tasks use it there, not on \
-             other nodes"
+            "many tasks use it at the same time: in a cluster those on other nodes reach it through \
+             the node that has it (docs/sharing.md)"
                 .to_owned(),
         );
     }
@@ -203,6 +203,11 @@ fn notes(request: &Request, defaults: &Defaults, backend: BackendKind) -> Vec<St
     notes
 }
 
+/// One node has it at a time; a directory on a server has none.
+fn has_owner(request: &Request, backend: BackendKind) -> bool {
+    backend != BackendKind::Nfs || request.stated.layout() == NfsLayout::Image
+}
+
 fn ebs_notes(request: &Request, defaults: &Defaults) -> Vec<String> {
     let stated = &request.stated;
     let mut notes = Vec::new();
@@ -211,13 +216,6 @@ fn ebs_notes(request: &Request, defaults: &Defaults) -> Vec<String> {
         && spec.size != size
     {
         notes.push(format!("EBS has whole GiB: the volume is made with {}", spec.size));
-    }
-    if stated.sharing() == Some(Sharing::Shared) {
-        notes.push(
-            "shared=true lets many tasks use it on the node that it is attached to; other nodes \
-             do not reach it yet"
-                .to_owned(),
-        );
     }
     if stated.get(Key::KmsKey).is_some() && stated.get(Key::Encrypted).is_none() {
         notes.push("a KMS key encrypts the volume: encrypted=true follows from it".to_owned());
@@ -241,10 +239,6 @@ fn nfs_notes(request: &Request) -> Vec<String> {
         (NfsLayout::Directory, _) => {
             "a directory: tasks on any node can use it at the same time, and its size is accounted \
              for, not enforced"
-        }
-        (NfsLayout::Image, Some(Sharing::Shared)) => {
-            "layout=image: shared=true lets many tasks use it on the node that has it; other nodes \
-             do not reach it yet"
         }
         (NfsLayout::Image, _) => "an image: its size is enforced, and one node has it at a time",
     };

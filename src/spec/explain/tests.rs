@@ -37,8 +37,8 @@ fn what_would_be_refused_is_explained_too() {
 }
 
 #[test]
-fn sharing_a_local_volume_has_its_limit_told() {
-    assert!(explained("pg,shared=true").notes[0].contains("not on other nodes"));
+fn how_a_shared_volume_is_reached_is_told() {
+    assert!(explained("pg,shared=true").notes[0].contains("through the node that has it"));
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn an_ebs_volume_is_explained_with_what_was_configured() {
     assert_eq!(field(&explanation, "zone"), ("this node's", "default".to_owned()));
     assert_eq!(field(&explanation, "attach"), ("follow", "stated".to_owned()));
     assert_eq!(field(&explanation, "preempt"), ("dead-only", "default".to_owned()));
-    assert_eq!(explanation.notes[0], "EBS has whole GiB: the volume is made with 2GiB");
-    assert!(explanation.notes[1].contains("other nodes do not reach it yet"));
+    assert!(explanation.notes[0].contains("through the node that has it"));
+    assert_eq!(explanation.notes[1], "EBS has whole GiB: the volume is made with 2GiB");
     let explanation = explained("pg,encrypted=false,type=st1,size=200");
     assert_eq!(field(&explanation, "kms_key"), ("the account's", "default".to_owned()));
     assert_eq!(field(&explanation, "iops"), ("none to choose", "default".to_owned()));
