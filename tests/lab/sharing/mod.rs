@@ -147,7 +147,8 @@ impl World {
 
     #[track_caller]
     fn leave(&self, jobs: [&[Job]; 2], tunnels: &[Job]) {
-        for ((client, jobs), tunnel) in self.clients.iter().zip(jobs).zip(tunnels) {
+        // The second client first: it may be trying for a lock that the first one holds.
+        for ((client, jobs), tunnel) in self.clients.iter().zip(jobs).zip(tunnels).rev() {
             jobs.iter().for_each(|job| client.kill(job));
             let umount = "for _ in $(seq 50); do umount /shared && exit; sleep 0.2; done; exit 1";
             client.sh(umount).ok();
