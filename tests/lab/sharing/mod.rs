@@ -137,9 +137,8 @@ impl World {
     /// A fresh file system on the disk, for this owner: the device.
     #[track_caller]
     fn format(&self, owner: &Machine, setting: &Setting) -> String {
-        if owner.is_off() {
-            owner.boot();
-        }
+        // The last one to lose its power is to be the next owner.
+        self.owners.iter().filter(|machine| machine.is_off()).for_each(Machine::boot);
         let device = owner.attach(&self.disk);
         owner.sh_with("wipefs -qa $1; mkfs.$2 -q $1", &[&device, setting.fs]).ok();
         device
