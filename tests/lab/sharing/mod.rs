@@ -137,9 +137,8 @@ impl World {
     /// A fresh file system on the disk, for this owner: the device.
     #[track_caller]
     fn format(&self, owner: &Machine, setting: &Setting) -> String {
-        if owner.is_off() {
-            owner.boot();
-        }
+        // The last one to lose its power is to be the next owner.
+        self.owners.iter().filter(|machine| machine.is_off()).for_each(Machine::boot);
         let device = owner.attach(&self.disk);
         owner.sh_with("wipefs -qa $1; mkfs.$2 -q $1", &[&device, setting.fs]).ok();
         device
@@ -147,7 +146,8 @@ impl World {
 
     #[track_caller]
     fn leave(&self, jobs: [&[Job]; 2], tunnels: &[Job]) {
-        for ((client, jobs), tunnel) in self.clients.iter().zip(jobs).zip(tunnels) {
+        // The second client first: it may be trying for a lock that the first one holds.
+        for ((client, jobs), tunnel) in self.clients.iter().zip(jobs).zip(tunnels).rev() {
             jobs.iter().for_each(|job| client.kill(job));
             let umount = "for _ in $(seq 50); do umount /shared && exit; sleep 0.2; done; exit 1";
             client.sh(umount).ok();
