@@ -20,6 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hawser::share::tunnel::process::TunnelError;
 use node::{Cluster, alive, eventually, kill};
 use tokio_util::sync::CancellationToken;
 
@@ -186,6 +187,25 @@ async fn a_tunnel_without_a_table_says_why_and_a_second_one_is_refused() {
     let (code, told) = run(&a);
     assert_eq!(code, Some(1));
     assert!(told.contains("another tunnel runs: it holds the lock"), "{told}");
+}
+
+#[tokio::test]
+async fn the_daemon_is_told_which_port_is_taken_and_that_the_rest_is_in_force() {
+    let cluster = Cluster::new();
+    let (mut a, mut b) = (cluster.node("a"), cluster.node("b"));
+    let server = echo();
+    let port = a.reaches(&mut b, server);
+    a.reaches(&mut b, server);
+    b.apply().await;
+    let taken = TcpListener::bind(loopback(a.table.remotes[1].port)).unwrap();
+    match a.tunnel.apply(&a.table).await {
+        Err(TunnelError::Incomplete(text)) => {
+            let named = taken.local_addr().unwrap().to_string();
+            assert!(text.contains(&named), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(said_and_heard(&mut kernel(port)));
 }
 
 #[tokio::test]
