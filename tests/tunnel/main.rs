@@ -88,6 +88,8 @@ async fn a_killed_tunnel_is_started_again_and_the_kernel_comes_back_to_the_same_
     assert!(said_and_heard(&mut kernel(port)));
     assert_ne!(a.tunnel.status().await.unwrap().pid, first);
     keeper.abort();
+    // Else it would start what is killed at the end of the test.
+    let _ = keeper.await;
 }
 
 /// The part of a daemon in the next test, in a process of its own.

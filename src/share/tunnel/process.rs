@@ -206,10 +206,11 @@ impl Tunnel {
 
     /// Whether it could be ended, which it allows when it carries nothing.
     async fn ended(&self, status: &Status) -> bool {
-        if let Err(error) = self.call(Method::POST, "/stop").await {
-            tracing::debug!(pid = status.pid, "an older tunnel goes on: {error}");
+        if let Err(TunnelError::Refused(why)) = self.call(Method::POST, "/stop").await {
+            tracing::debug!(pid = status.pid, "an older tunnel goes on: {why}");
             return false;
         }
+        // Also without an answer: it may have ended before it was sent.
         tracing::info!(pid = status.pid, version = status.version, "an older tunnel is replaced");
         timeout(START, self.gone()).await.is_ok()
     }
