@@ -77,15 +77,16 @@ async fn a_killed_tunnel_is_started_again_and_the_kernel_comes_back_to_the_same_
     kill(first);
 
     assert!(!said_and_heard(&mut stream), "the connection survived the tunnel");
+    // A process that is being killed may still take a connection, which then carries nothing.
     let back = loop {
-        if TcpStream::connect(loopback(port)).is_ok() {
+        let stream = TcpStream::connect(loopback(port));
+        if stream.is_ok_and(|mut stream| said_and_heard(&mut stream)) {
             break killed.elapsed();
         }
         assert!(killed.elapsed() < Duration::from_secs(20), "it is not started again");
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
-    println!("measured: after kill -9 the tunnel listens again in {back:?}");
-    assert!(said_and_heard(&mut kernel(port)));
+    println!("measured: after kill -9 of the tunnel bytes are carried again in {back:?}");
     assert_ne!(a.tunnel.status().await.unwrap().pid, first);
     keeper.abort();
     // Else it would start what is killed at the end of the test.
