@@ -56,6 +56,9 @@ fn volumes_are_released_after_hawser_stopped() {
     let release = unit("hawser-release.service");
     assert_eq!(values(&release, "Before"), ["hawser.service"]);
     assert_eq!(values(&release, "ExecStop"), ["/usr/bin/hawser release"]);
+    // What is on its way to another node's volume needs the network.
+    let after = values(&release, "After").join(" ");
+    assert!(after.split(' ').any(|unit| unit == "network.target"), "{after}");
     assert_eq!(values(&release, "RemainAfterExit"), ["yes"]);
 }
 

@@ -23,7 +23,10 @@ mod stream;
 mod tunnel;
 mod volume;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -146,47 +149,43 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
             return exit;
         }
     };
-    let result = match cli.command {
-        Command::Tunnel(args) => tunnel::run(args),
-        command => in_runtime(command, cli.admin_socket),
-    };
-    result.unwrap_or_else(|error| {
+    if cli.command.only_prints() {
+        // `hawser … | head`: a reader that has seen enough ends us, as it does other commands.
+        sigpipe::reset();
+    }
+    carry_out(cli.command, &cli.admin_socket).unwrap_or_else(|error| {
         eprintln!("hawser: {error:#}");
         Exit::Failure
     })
 }
 
-/// All but the tunnel, which makes a runtime of its own.
-fn in_runtime(command: Command, admin_socket: PathBuf) -> anyhow::Result<Exit> {
+fn carry_out(command: Command, admin_socket: &Path) -> anyhow::Result<Exit> {
+    let client = Client::new(admin_socket.to_owned());
+    match command {
+        Command::Serve(args) => in_runtime(serve::run(args, admin_socket)),
+        Command::Volume(command) => in_runtime(volume::run(&client, command)),
+        Command::Snapshot(command) => in_runtime(snapshot::run(&client, command)),
+        Command::Node(command) => in_runtime(node::run(&client, command)),
+        Command::Spec(args) => spec::run(&args),
+        Command::Doctor(args) => in_runtime(doctor::run(&args, admin_socket)),
+        Command::Config(command) => config::run(command),
+        Command::Pki(command) => pki::run(&command),
+        Command::Store(command) => in_runtime(async { store::run(&command) }),
+        Command::Release(args) => in_runtime(release::run(&args)),
+        #[cfg(feature = "ebs")]
+        Command::Selftest(command) => in_runtime(selftest::run(command)),
+        Command::Completions(args) => completions::run(&args),
+        Command::MountHelper => mount_helper::run(),
+        // It makes a runtime of its own.
+        Command::Tunnel(args) => tunnel::run(&args),
+    }
+}
+
+fn in_runtime(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Runtime::new().context("cannot start hawser's threads")?;
-    let result = runtime.block_on(carry_out(command, admin_socket));
+    let result = runtime.block_on(command);
     // It is not ended: that would drop the steps under way, and with them kill an mkfs or a resize2fs.
     // They end by themselves, and the next start finds their device in use until then.
     std::mem::forget(runtime);
     result
-}
-
-async fn carry_out(command: Command, admin_socket: PathBuf) -> anyhow::Result<Exit> {
-    if command.only_prints() {
-        // `hawser … | head`: a reader that has seen enough ends us, as it does other commands.
-        sigpipe::reset();
-    }
-    let client = Client::new(admin_socket.clone());
-    match command {
-        Command::Serve(args) => serve::run(args, &admin_socket).await,
-        Command::Volume(command) => volume::run(&client, command).await,
-        Command::Snapshot(command) => snapshot::run(&client, command).await,
-        Command::Node(command) => node::run(&client, command).await,
-        Command::Spec(args) => spec::run(&args),
-        Command::Doctor(args) => doctor::run(&args, &admin_socket).await,
-        Command::Config(command) => config::run(command),
-        Command::Pki(command) => pki::run(&command),
-        Command::Store(command) => store::run(&command),
-        Command::Release(args) => release::run(&args).await,
-        #[cfg(feature = "ebs")]
-        Command::Selftest(command) => selftest::run(command).await,
-        Command::Completions(args) => completions::run(&args),
-        Command::MountHelper => mount_helper::run(),
-        Command::Tunnel(args) => tunnel::run(args),
-    }
 }

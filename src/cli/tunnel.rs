@@ -22,14 +22,15 @@ pub(super) struct Args {
     socket: PathBuf,
     /// What is logged
     #[arg(long, value_name = "FILTER", default_value = "info")]
-    log: EnvFilter,
+    log: String,
 }
 
 /// Not in the runtime of the other commands: its threads would have been started before the process was
 /// protected, and threads have from their parent whether their allocations wait for write-back.
-pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let filter: EnvFilter = args.log.parse()?;
     tracing_subscriber::fmt()
-        .with_env_filter(args.log)
+        .with_env_filter(filter)
         .with_writer(Unhurried::stderr()?)
         .with_ansi(false)
         .init();
@@ -37,7 +38,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let protection = protect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the tunnel's threads")?;
-    runtime.block_on(tunnel::run(args.table, &args.socket, protection))?;
+    runtime.block_on(tunnel::run(args.table.clone(), &args.socket, protection))?;
     // Nothing is carried, and nothing is waited for.
     runtime.shutdown_background();
     Ok(Exit::Success)

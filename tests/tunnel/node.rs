@@ -4,6 +4,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicU16, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -36,7 +37,16 @@ fn pki(args: &[&str], dir: &Path) {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind(loopback(0)).unwrap().local_addr().unwrap().port()
+    // Not of those that the system gives to connections: a connection to a port on which nobody listens
+    // may get that very port, and then is connected to itself.
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 199).unwrap() * 100;
+    loop {
+        let port = 10_000 + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if TcpListener::bind(loopback(port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The tunnel of a node that has its files there.

@@ -3,7 +3,7 @@
 //! | call | |
 //! |---|---|
 //! | `GET /status` | what is carried, and how it goes |
-//! | `POST /reload` | reads the table again; answers when it is in force, 409 if not all of it is |
+//! | `POST /reload` | reads the table again; answers when it is in force; 422 if not all of it is, but what it does not allow has ended; 409 if not even that |
 //! | `POST /stop` | ends it; 409 if something is carried |
 //!
 //! A connection that asks nothing stays open: by its end the daemon notices the tunnel's.
@@ -28,6 +28,9 @@ use super::{
 };
 use crate::sys::unix_socket::{self, SocketError, SocketFile};
 
+/// What a table does not allow has ended, and some of what it wants cannot be had.
+pub(super) const INCOMPLETE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+
 /// The bound socket.
 #[derive(Debug)]
 pub(super) struct Control {
@@ -37,8 +40,17 @@ pub(super) struct Control {
 
 impl IntoResponse for RunError {
     fn into_response(self) -> Response {
-        tracing::warn!("the daemon's request was refused: {self}");
-        (StatusCode::CONFLICT, Json(ErrorResponse { error: self.to_string() })).into_response()
+        tracing::info!("the daemon's request was refused: {self}");
+        let status = match &self {
+            Self::Incomplete(_) => INCOMPLETE,
+            Self::Table(_)
+            | Self::Identity(_)
+            | Self::Namespace(_)
+            | Self::NotFenced(_)
+            | Self::Busy(_)
+            | Self::Ending => StatusCode::CONFLICT,
+        };
+        (status, Json(ErrorResponse { error: self.to_string() })).into_response()
     }
 }
 
@@ -84,7 +96,7 @@ async fn reload(State(running): State<Arc<Running>>) -> Result<Json<Status>, Run
     let task = tokio::spawn(async move { running.reload().await.map(|()| running.status()) });
     match task.await {
         Ok(done) => Ok(Json(done?)),
-        Err(error) => Err(RunError::Incomplete(vec![error.to_string()])),
+        Err(error) => Err(RunError::NotFenced(vec![error.to_string()])),
     }
 }
 

@@ -43,9 +43,13 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep},
+};
 
 pub use hello::Refusal;
 pub use log::Unhurried;
@@ -59,6 +63,9 @@ use control::Control;
 
 /// The hidden subcommand of the `hawser` program.
 pub const SUBCOMMAND: &str = "tunnel";
+
+/// How long one that is replaced may hold its lock after its socket is gone.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// Why a tunnel cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +94,7 @@ pub enum StartError {
 /// # Errors
 /// When it cannot start.
 pub async fn run(table: PathBuf, socket: &Path, protection: Protection) -> Result<(), StartError> {
-    let _lock = lock(&socket.with_extension("lock"))?;
+    let _lock = lock(&socket.with_extension("lock")).await?;
     let terminate = signal(SignalKind::terminate());
     let mut terminate = terminate
         .map_err(|reason| StartError::Io { doing: "wait for signals".to_owned(), reason })?;
@@ -111,16 +118,19 @@ pub async fn run(table: PathBuf, socket: &Path, protection: Protection) -> Resul
 }
 
 /// One tunnel for each control socket, also where two are started at the same time.
-fn lock(path: &Path) -> Result<File, StartError> {
+async fn lock(path: &Path) -> Result<File, StartError> {
     let failed = |doing: &str, reason| {
         let doing = format!("{doing} {}", path.display());
         StartError::Io { doing, reason }
     };
     let file = File::options().create(true).append(true).open(path);
     let file = file.map_err(|reason| failed("open", reason))?;
-    match durable::lock_exclusive(&file) {
-        Ok(true) => Ok(file),
-        Ok(false) => Err(StartError::Another(path.to_owned())),
-        Err(reason) => Err(failed("lock", reason)),
+    let deadline = Instant::now() + ENDING;
+    while !durable::lock_exclusive(&file).map_err(|reason| failed("lock", reason))? {
+        if Instant::now() >= deadline {
+            return Err(StartError::Another(path.to_owned()));
+        }
+        sleep(ENDING / 50).await;
     }
+    Ok(file)
 }

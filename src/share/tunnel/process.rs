@@ -24,6 +24,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     SUBCOMMAND,
+    control::INCOMPLETE,
     status::{ErrorResponse, Status},
     table::{Table, TableError},
 };
@@ -72,9 +73,13 @@ pub enum TunnelError {
         /// Why.
         reason: String,
     },
-    /// It said no.
+    /// It said no: connections that the table does not allow may still be open.
     #[error("the tunnel: {0}")]
     Refused(String),
+    /// What the table does not allow has ended, and not all that it wants could be had. The tunnel goes on
+    /// trying.
+    #[error("the tunnel: {0}")]
+    Incomplete(String),
 }
 
 /// This node's tunnel, seen from its daemon.
@@ -107,7 +112,7 @@ impl Tunnel {
     /// connections that are not allowed any more have ended.
     ///
     /// # Errors
-    /// When the table cannot be written, or is not in force whole.
+    /// `Incomplete` is the one after which nothing is carried that the table does not allow.
     pub async fn apply(&self, table: &Table) -> Result<Status, TunnelError> {
         let (path, written) = (self.table.clone(), table.clone());
         let written = tokio::task::spawn_blocking(move || written.write(&path)).await;
@@ -121,10 +126,10 @@ impl Tunnel {
     /// # Errors
     /// When there is none and none can be started.
     pub async fn ensure(&self) -> Result<Status, TunnelError> {
-        if let Ok(status) = self.status().await {
-            if self.is_same_program(&status) || !self.ended(&status).await {
-                return Ok(status);
-            }
+        if let Ok(status) = self.status().await
+            && (self.is_same_program(&status) || !self.ended(&status).await)
+        {
+            return Ok(status);
         }
         self.start().await
     }
@@ -201,10 +206,11 @@ impl Tunnel {
 
     /// Whether it could be ended, which it allows when it carries nothing.
     async fn ended(&self, status: &Status) -> bool {
-        if let Err(error) = self.call(Method::POST, "/stop").await {
-            tracing::debug!(pid = status.pid, "an older tunnel goes on: {error}");
+        if let Err(TunnelError::Refused(why)) = self.call(Method::POST, "/stop").await {
+            tracing::debug!(pid = status.pid, "an older tunnel goes on: {why}");
             return false;
         }
+        // Also without an answer: it may have ended before it was sent.
         tracing::info!(pid = status.pid, version = status.version, "an older tunnel is replaced");
         timeout(START, self.gone()).await.is_ok()
     }
@@ -218,7 +224,11 @@ impl Tunnel {
             return serde_json::from_slice(&body).map_err(unread);
         }
         let ErrorResponse { error } = serde_json::from_slice(&body).map_err(unread)?;
-        Err(TunnelError::Refused(error))
+        Err(if status == INCOMPLETE {
+            TunnelError::Incomplete(error)
+        } else {
+            TunnelError::Refused(error)
+        })
     }
 
     async fn exchange(

@@ -41,7 +41,10 @@ pub enum RunError {
     /// Its sockets would be everybody's.
     #[error("cannot make sockets in hawser's network namespace: {0}")]
     Namespace(io::Error),
-    /// Not all of the table is in force.
+    /// Connections that the table does not allow are still open.
+    #[error("{}", .0.join("; "))]
+    NotFenced(Vec<String>),
+    /// Not all of the table is in force; what it does not allow has ended.
     #[error("{}", .0.join("; "))]
     Incomplete(Vec<String>),
     /// It carries something.
@@ -103,7 +106,8 @@ impl Running {
             failures: Mutex::default(),
             end: CancellationToken::new(),
         });
-        running.enforce(&mut *running.in_force.lock().await).await;
+        // What cannot be had is logged, and in the status.
+        let _ = running.enforce(&mut *running.in_force.lock().await).await;
         Ok(running)
     }
 
@@ -121,7 +125,7 @@ impl Running {
         let table = Table::read(&self.path)?;
         let moved = table.namespace != in_force.table.namespace;
         in_force.table = table;
-        let mut failures = self.enforce(&mut in_force).await;
+        let mut failures = self.enforce(&mut in_force).await?;
         if moved {
             failures.push(
                 "the network namespace is another one: it is entered when the tunnel starts anew"
@@ -136,7 +140,9 @@ impl Running {
         loop {
             tokio::time::sleep(AGAIN).await;
             let mut in_force = self.in_force.lock().await;
-            if !self.failures().is_empty() && self.enforce(&mut in_force).await.is_empty() {
+            if !self.failures().is_empty()
+                && self.enforce(&mut in_force).await.is_ok_and(|failures| failures.is_empty())
+            {
                 tracing::info!("all of the tunnel's table is in force now");
             }
         }
@@ -185,8 +191,10 @@ impl Running {
         }
     }
 
-    async fn enforce(&self, in_force: &mut InForce) -> Vec<String> {
-        let mut failures = self.server.exports.replace(&in_force.table.exports).await;
+    /// What could not be had; an error if what is not allowed did not end.
+    async fn enforce(&self, in_force: &mut InForce) -> Result<Vec<String>, RunError> {
+        let open = self.server.exports.replace(&in_force.table.exports).await;
+        let mut failures = open.clone();
         if let Err(error) = self.who.become_of(in_force.table.peer()) {
             failures.push(error.to_string());
         }
@@ -198,7 +206,7 @@ impl Running {
             }
         }
         failures.clone_into(&mut self.failures());
-        failures
+        if open.is_empty() { Ok(failures) } else { Err(RunError::NotFenced(failures)) }
     }
 
     async fn open_port(&self, in_force: &mut InForce) -> Result<(), String> {

@@ -89,7 +89,9 @@ pub struct Remote {
     pub volume: VolumeId,
     /// The owner's epoch.
     pub epoch: Epoch,
-    /// The port on the namespace's loopback for the kernel's client. It is baked into the mount.
+    /// The port on the namespace's loopback for the kernel's client. It is baked into the mount. To be
+    /// chosen below 32768: the tunnel's own connections to servers get higher ones, and could have it when
+    /// the tunnel starts anew.
     pub port: u16,
     /// Who owns it.
     pub owner: NodeName,

@@ -39,27 +39,20 @@ async fn a_caller_is_refused_by_volume_epoch_and_claim_and_both_sides_say_why() 
     let log = Log::start();
     let (server, listener) = forbidden().await;
     let cases = [
-        (Refusal::UnknownVolume, "is not shared from this node"),
-        (Refusal::OldEpoch, "the owner's epoch is 2, the caller's is 1"),
-        (Refusal::NewEpoch, "the caller knows epoch 3"),
-        (Refusal::NotTheWriter, "is not shared: node `c` has it"),
+        (Refusal::UnknownVolume, 2, "is not shared from this node"),
+        (Refusal::OldEpoch, 1, "the owner's epoch is 2, the caller's is 1"),
+        (Refusal::NewEpoch, 3, "the caller knows epoch 3"),
+        (Refusal::NotTheWriter, 2, "is not shared: node `c` has it"),
     ];
-    for (reason, text) in cases {
+    for (reason, epoch, text) in cases {
         let authority = authority();
         let (mut a, mut b) = (Node::new("a", &authority), Node::new("b", &authority));
         let volume = VolumeId::random();
-        match reason {
-            Refusal::UnknownVolume => b.export(VolumeId::random(), 1, server),
-            _ => b.export(volume, 2, server),
-        };
+        let unknown = reason == Refusal::UnknownVolume;
+        b.export(if unknown { VolumeId::random() } else { volume }, 2, server);
         if reason == Refusal::NotTheWriter {
             b.table.exports[0].access = Access::Only(node("c"));
         }
-        let epoch = match reason {
-            Refusal::OldEpoch => 1,
-            Refusal::NewEpoch => 3,
-            _ => 2,
-        };
         let port = a.remote(volume, epoch, &b);
         b.apply().await.unwrap();
         a.apply().await.unwrap();
@@ -73,7 +66,7 @@ async fn a_caller_is_refused_by_volume_epoch_and_claim_and_both_sides_say_why() 
         assert_eq!((a.reached().waiting, a.reached().sent), (1, 0));
         log.until(["refused on the tunnel's port", text]).await;
         log.until(["a volume waits for its owner", text]).await;
-        if reason == Refusal::UnknownVolume {
+        if unknown {
             assert!(b.running().status().strangers >= 2);
         } else {
             assert!(b.exported().refused.get(&reason) >= Some(&2));
@@ -131,12 +124,8 @@ async fn a_node_of_another_cluster_is_refused_although_its_ca_is_ours() {
         Identity::load(PeerConfig { cluster: "test".to_owned(), ..files.config() }).unwrap();
 
     let hello = Hello { volume: pair.volume, epoch: 1.into(), node: node("a") };
-    match said(&stranger, &pair.b, &hello).await {
-        Answer::Refused { reason: Refusal::WrongNode, text } => {
-            assert!(text.contains("of cluster `prod`"), "{text}");
-        }
-        other => panic!("{other:?}"),
-    }
+    let text = refused(said(&stranger, &pair.b, &hello).await);
+    assert!(text.contains("of cluster `prod`"), "{text}");
     nobody_came(&listener).await;
 }
 
@@ -148,12 +137,8 @@ async fn a_node_that_gives_itself_out_as_the_writer_is_refused() {
     pair.b.apply().await.unwrap();
 
     let hello = Hello { volume: pair.volume, epoch: 1.into(), node: node("w") };
-    match said(&pair.a.files.identity(), &pair.b, &hello).await {
-        Answer::Refused { reason: Refusal::WrongNode, text } => {
-            assert!(text.contains("it calls itself node `w`"), "{text}");
-        }
-        other => panic!("{other:?}"),
-    }
+    let text = refused(said(&pair.a.files.identity(), &pair.b, &hello).await);
+    assert!(text.contains("it calls itself node `w`"), "{text}");
     nobody_came(&listener).await;
 }
 
@@ -206,4 +191,13 @@ async fn said(caller: &Identity, to: &Node, hello: &Hello) -> Answer {
         TlsConnector::from(std::sync::Arc::new(config)).connect(name, stream).await.unwrap();
     hello::send(&mut stream, hello).await.unwrap();
     hello::receive(&mut stream).await.unwrap()
+}
+
+/// The text of a refusal as somebody else.
+#[track_caller]
+fn refused(answer: Answer) -> String {
+    match answer {
+        Answer::Refused { reason: Refusal::WrongNode, text } => text,
+        other @ (Answer::Refused { .. } | Answer::Welcome) => panic!("{other:?}"),
+    }
 }

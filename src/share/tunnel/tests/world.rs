@@ -3,7 +3,10 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,7 +32,16 @@ pub(super) fn loopback(port: u16) -> SocketAddr {
 
 /// A port that nobody has.
 pub(super) fn free_port() -> u16 {
-    std::net::TcpListener::bind(loopback(0)).unwrap().local_addr().unwrap().port()
+    // Not of those that the system gives to connections: a connection to a port on which nobody listens
+    // may get that very port, and then is connected to itself.
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 199).unwrap() * 100;
+    loop {
+        let port = 10_000 + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if std::net::TcpListener::bind(loopback(port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A node and its tunnel.
