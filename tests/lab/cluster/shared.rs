@@ -77,7 +77,7 @@ fn tasks_of_three_nodes_share_a_volume_and_outlive_its_owner() {
     nodes[B].wait_acknowledged("files", 10);
 
     lab.step("it is not removed under them");
-    let refused = nodes[C].hawser(&["volume", "rm", "shared"]);
+    let refused = nodes[C].hawser(&["volume", "rm", "--yes", "shared"]);
     assert!(refused.code != 0 && refused.stderr.contains("in use"), "{refused}");
 
     lab.step("hawser is killed on every node, and started again: nobody notices");
