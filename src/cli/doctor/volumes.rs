@@ -141,6 +141,9 @@ pub(super) fn unrecorded(
 }
 
 async fn foreseen(host: &Host, record: Record) -> Result<Vec<String>, StepError> {
+    if record.is_group() {
+        return Ok(Vec::new());
+    }
     let subject = Subject::new(record.clone());
     let Outcome::Observed(seen) = host.execute(Effect::Observe, &subject).await? else {
         return Ok(Vec::new());
