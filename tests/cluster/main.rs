@@ -19,6 +19,7 @@ mod harness;
 mod chaos;
 mod cloud;
 mod death;
+mod groups;
 mod life;
 mod local;
 mod moves;
