@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Epoch, Handle, Holder, Lease, MountId, NodeName, VolumeId};
+use super::{Epoch, Handle, Holder, Lease, Membership, MountId, NodeName, VolumeId};
 use crate::spec::{BackendSpec, Bytes, Spec, VolumeName};
 
 /// The directory in a volume that tasks see, where the record does not name another one.
@@ -72,6 +72,9 @@ pub struct Record {
     /// The nodes that have it mounted, where it needs no owner: a directory on a server.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub users: BTreeSet<NodeName>,
+    /// Of which group of volumes it is, and whose there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<Membership>,
     /// How often the cluster's store has changed it: what its next change is compared with.
     #[serde(default, skip_serializing_if = "is_unnumbered")]
     pub revision: Revision,
@@ -188,6 +191,7 @@ impl Record {
             file_system_behind: false,
             lease: Lease { epoch: Epoch::FIRST, owner: None, from: None },
             users: BTreeSet::new(),
+            member: None,
             revision: Revision(0),
             holders: Vec::new(),
         }
