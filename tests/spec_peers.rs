@@ -17,9 +17,6 @@ use hawser::spec::{
 enum Outcome {
     /// Makes the volume, understood as this canonical form.
     Makes(&'static str),
-    /// Understands it as this canonical form; a node with only the local backend refuses it,
-    /// with a message that holds this text.
-    Needs(&'static str, &'static str),
     /// Understands it as this canonical form; refused without the EBS backend, made with it.
     Ebs(&'static str),
     /// Understands it as this canonical form; refused without the NFS backend, made with it.
@@ -30,7 +27,7 @@ enum Outcome {
     Refuses(&'static str),
 }
 
-use Outcome::{Ebs, Makes, Needs, Nfs, NotOfEbs, Refuses};
+use Outcome::{Ebs, Makes, Nfs, NotOfEbs, Refuses};
 
 /// A name and its options.
 type Example = (&'static str, &'static [(&'static str, &'static str)], Outcome);
@@ -38,7 +35,6 @@ type Example = (&'static str, &'static [(&'static str, &'static str)], Outcome);
 const NO_EBS: &str = "needs the ebs backend, which is not configured on this node";
 const NO_NFS: &str = "needs the nfs backend, which is not configured on this node";
 const NOT_THE_APPS: &str = "apps do not choose servers, operators do";
-const NO_SETS: &str = "sets of volumes are not served yet";
 const ONE_COPY: &str = "a volume has one copy";
 const NO_CLASSES: &str = "there are no device classes to choose from";
 
@@ -86,7 +82,6 @@ fn check(examples: &[Example]) {
         let why = resolved.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let right = match outcome {
             Makes(wanted) => canonical.as_deref() == Ok(*wanted) && resolved.is_ok(),
-            Needs(wanted, reason) => canonical.as_deref() == Ok(*wanted) && why.contains(reason),
             Ebs(wanted) => {
                 canonical.as_deref() == Ok(*wanted)
                     && why.contains(NO_EBS)
@@ -147,19 +142,11 @@ fn portworx_inline_specs() {
         ),
         ("nodes=a1;b2,name=v", &[], Refuses("it places replicas")),
         // scheduler/mesosphere-dcos/volume-scaling.md
-        (
-            "scale=10,size=1G,repl=1,name=elk_vol",
-            &[],
-            Needs("name=elk_vol,size=1GiB,scale=10", NO_SETS),
-        ),
-        ("elk_vol", &[("scale", "10")], Needs("name=elk_vol,scale=10", NO_SETS)),
+        ("scale=10,size=1G,repl=1,name=elk_vol", &[], Makes("name=elk_vol,size=1GiB,scale=10")),
+        ("elk_vol", &[("scale", "10")], Makes("name=elk_vol,scale=10")),
         ("name=minio_exp,size=10,repl=3,scale=3", &[], Refuses(ONE_COPY)),
         ("name=minio_cfg,size=2,repl=3,scale=3", &[], Refuses(ONE_COPY)),
-        (
-            "name=minio_exp,size=10,repl=1,scale=3",
-            &[],
-            Needs("name=minio_exp,size=10GiB,scale=3", NO_SETS),
-        ),
+        ("name=minio_exp,size=10,repl=1,scale=3", &[], Makes("name=minio_exp,size=10GiB,scale=3")),
         // Marathon's own test
         (
             "name=v,secret_key=mykey,size=5,repl=1,shared=true",

@@ -20,7 +20,8 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
         table.add_row(row);
     }
     for line in table.lines() {
-        println!("{}", line.trim());
+        // The padding of the first column, and not what a name is indented by.
+        println!("{}", line.strip_prefix(' ').unwrap_or(&line).trim_end());
     }
 }
 

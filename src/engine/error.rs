@@ -35,6 +35,19 @@ pub enum EngineError {
         /// Why not.
         refusal: Refusal,
     },
+    /// Every member of a group has a task, or cannot be had here.
+    #[error(
+        "mount {volume}: no volume of the group is left ({members}): stop a task, or have more volumes with `hawser volume set {volume} -o scale={}`",
+        scale + 1
+    )]
+    Exhausted {
+        /// The group.
+        volume: VolumeName,
+        /// How many members it has at most.
+        scale: usize,
+        /// Each, and why it is not to be had.
+        members: String,
+    },
     /// A step failed.
     #[error("{op} {volume}: {source}")]
     Failed {

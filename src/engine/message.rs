@@ -16,7 +16,7 @@ use crate::{
     cluster::Past,
     spec::{Bytes, Stated, VolumeName},
     sys::{format::Repair, namespaces::OutsideHolder},
-    volume::{CallerEpoch, Epoch, MountId, NodeName, Purge, Record, transition::Changes},
+    volume::{CallerEpoch, Claim, Epoch, MountId, NodeName, Purge, Record, transition::Changes},
 };
 
 /// Where an answer goes. The receiver is gone when the caller hung up or its deadline passed.
@@ -28,7 +28,14 @@ pub(super) enum Message {
     /// Make sure that it exists, as stated.
     Ensure { stated: Stated, reply: Reply<()> },
     /// Hold it.
-    Mount { stated: Stated, id: MountId, epoch: CallerEpoch, reply: Reply<MountGrant> },
+    Mount {
+        stated: Stated,
+        id: MountId,
+        epoch: CallerEpoch,
+        /// As a member of a group.
+        chosen: Option<Chosen>,
+        reply: Reply<MountGrant>,
+    },
     /// Let go of it.
     Unmount { id: MountId, epoch: CallerEpoch, reply: Reply<()> },
     /// Drop a reference whose caller never got it; then, where it still waits, tell it why not.
@@ -69,6 +76,13 @@ pub(super) enum Message {
     Measured(Measured),
     /// Look at what there is, and go on from there.
     Wake,
+}
+
+/// A claim to a member of a group, and the one that it was chosen by.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub(super) claim: Claim,
+    pub(super) instead_of: Option<Claim>,
 }
 
 /// What needs the volume to be unmounted, and is refused while somebody holds it.

@@ -10,6 +10,7 @@ mod callers;
 mod cluster;
 mod error;
 mod follow;
+mod group;
 mod host;
 mod imports;
 mod message;
@@ -57,7 +58,7 @@ use crate::{
     spec::{self, Asked, Bytes, Defaults, Request, Stated, VolumeName},
     sys::format::Repair,
     volume::{
-        CallerEpoch, Holder, MountId, Purge, Record, VolumeId,
+        CallerEpoch, Holder, MountId, Phase, Purge, Record, VolumeId,
         plan::Ext4OnlineGrow,
         transition::{Changes, Inherited},
     },
@@ -111,6 +112,8 @@ struct Shared {
     turn: SignedDuration,
     /// When this daemon started.
     started_at: Timestamp,
+    /// Who is just choosing a member of a group.
+    turns: group::Turns,
     /// Held during an import.
     importing: tokio::sync::Mutex<()>,
     /// Cancelled when the daemon stops: what holds tasks still lets them go.
@@ -190,18 +193,26 @@ impl Engine {
             return Ok(handle);
         }
         let spec = stated.resolve(name, &self.shared.settings.defaults)?;
-        let mut record = Record::new(VolumeId::random(), name.clone(), spec, Timestamp::now());
+        Ok(self.start_new(Record::new(VolumeId::random(), name.clone(), spec, Timestamp::now())))
+    }
+
+    /// The task of a new volume, or of the one that got its name in this moment.
+    fn start_new(&self, mut record: Record) -> Handle {
         record.lease = self.shared.store.first_lease();
+        if record.is_group() {
+            // There is nothing to make, and nobody has to own it.
+            record.phase = Phase::Ready;
+            record.lease = record.lease.released();
+        }
         let (handle, inbox) = new_handle(&record);
-        match self.shared.registry.insert_new(name, record.id, &handle) {
+        match self.shared.registry.insert_new(&record.name, record.id, &handle) {
             Ok(()) => {
                 let shared = Arc::clone(&self.shared);
                 let task = VolumeTask::new(shared, handle.clone(), inbox, record, None);
                 tokio::spawn(task.run_new());
-                Ok(handle)
+                handle
             }
-            // Another call made it in this moment.
-            Err(present) => Ok(present),
+            Err(present) => present,
         }
     }
 
@@ -224,6 +235,7 @@ impl Engine {
         let start = Instant::now();
         if let Err(drained) = self.refuse_drained("mount", name)
             && !self.has(name)
+            && !self.is_group(name)
         {
             return Err(drained);
         }
@@ -235,8 +247,11 @@ impl Engine {
                 self.named(name)?
             }
         };
+        if handle.view().record.is_group() {
+            return self.mount_member(&handle, request, (id, epoch), start.elapsed()).await;
+        }
         let stated = stated.clone();
-        let ask = |reply| Message::Mount { stated, id, epoch, reply };
+        let ask = |reply| Message::Mount { stated, id, epoch, chosen: None, reply };
         Self::ask(&handle, "mount", name, LONG.saturating_sub(start.elapsed()), ask).await
     }
 
@@ -252,6 +267,9 @@ impl Engine {
         epoch: CallerEpoch,
     ) -> Result<(), EngineError> {
         let Some(handle) = self.shared.registry.by_name(name) else { return Ok(()) };
+        if handle.view().record.is_group() {
+            return self.unmount_member(&handle, &id, &epoch).await;
+        }
         let ask = |reply| Message::Unmount { id, epoch, reply };
         Self::ask(&handle, "unmount", name, SHORT, ask).await
     }
@@ -263,7 +281,19 @@ impl Engine {
     /// Nothing was changed then.
     pub async fn remove(&self, name: &VolumeName, when: Removal) -> Result<(), EngineError> {
         let Some(handle) = self.shared.registry.by_name(name) else { return Ok(()) };
-        if let Some(node) = self.only_on(&handle) {
+        if handle.view().record.is_group() {
+            return self.remove_group(&handle, when).await;
+        }
+        self.remove_one(&handle, name, when).await
+    }
+
+    async fn remove_one(
+        &self,
+        handle: &Handle,
+        name: &VolumeName,
+        when: Removal,
+    ) -> Result<(), EngineError> {
+        if let Some(node) = self.only_on(handle) {
             return self.remove_on(&node, name, when).await;
         }
         let settings = &self.shared.settings;
@@ -275,7 +305,7 @@ impl Engine {
         let now = Timestamp::now();
         let purge = Purge::At(now.checked_add(window).unwrap_or(Timestamp::MAX));
         let ask = |reply| Message::Exclusive(Exclusive::Remove { purge, reply });
-        Self::ask(&handle, "remove", name, SHORT, ask).await
+        Self::ask(handle, "remove", name, SHORT, ask).await
     }
 
     /// Grows a volume, online where it is mounted, and gives its storage other settings.
@@ -289,8 +319,21 @@ impl Engine {
         to: Option<Bytes>,
         settings: Stated,
     ) -> Result<Grown, EngineError> {
+        let handle = self.named(name)?;
+        if handle.view().record.is_group() {
+            return self.grow_group(&handle, to, settings).await;
+        }
+        self.grow_one(&handle, to, settings).await
+    }
+
+    async fn grow_one(
+        &self,
+        handle: &Handle,
+        to: Option<Bytes>,
+        settings: Stated,
+    ) -> Result<Grown, EngineError> {
         let ask = |reply| Message::Grow { to, settings, reply };
-        Self::ask(&self.named(name)?, "grow", name, LONG, ask).await
+        Self::ask(handle, "grow", &handle.view().record.name, LONG, ask).await
     }
 
     /// Gives a volume that nobody holds another name.
@@ -311,8 +354,12 @@ impl Engine {
     ///
     /// Nothing was changed then.
     pub async fn set(&self, name: &VolumeName, changes: Changes) -> Result<(), EngineError> {
+        let handle = self.named(name)?;
+        if handle.view().record.is_group() {
+            return self.set_group(&handle, changes).await;
+        }
         let ask = |reply| Message::Set { changes, reply };
-        Self::ask(&self.named(name)?, "set", name, SHORT, ask).await
+        Self::ask(&handle, "set", name, SHORT, ask).await
     }
 
     /// Checks the file system of a volume that nobody holds.
@@ -341,7 +388,8 @@ impl Engine {
     ///
     /// Where there is none.
     pub fn get(&self, name: &VolumeName) -> Result<Arc<View>, EngineError> {
-        Ok(self.named(name)?.view())
+        let view = self.named(name)?.view();
+        Ok(if view.record.is_group() { self.seen_as_group(view) } else { view })
     }
 
     /// Every volume, removed ones included, by name.
@@ -366,6 +414,12 @@ impl Engine {
         if tokio::time::timeout(limit, self.shared.steps.wait()).await.is_err() {
             tracing::warn!(steps = self.shared.steps.len(), "steps are still under way at exit");
         }
+    }
+
+    /// Whether a member is asked for, which may be here.
+    fn is_group(&self, name: &VolumeName) -> bool {
+        let handle = self.shared.registry.by_name(name);
+        handle.is_some_and(|handle| handle.view().record.is_group())
     }
 
     /// Whether a volume is this node's already: mounted here, or owned.

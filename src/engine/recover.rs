@@ -87,6 +87,7 @@ impl Engine {
             drained: AtomicBool::new(drained),
             said: tokio::sync::Mutex::default(),
             turn,
+            turns: super::group::Turns::default(),
             importing: tokio::sync::Mutex::default(),
             stopping: CancellationToken::new(),
             started_at: Timestamp::now(),
@@ -206,6 +207,7 @@ fn needs_attention(
     shared: &Shared,
 ) -> bool {
     let here = record.is_held()
+        || record.has_idle_claim(shared.store.me().map(|me| &me.node))
         || attached.contains(&record.id)
         || mounts.at(&shared.host.stage_path(record.id)).is_some()
         || mounts.at(&shared.host.reach_path(record.id)).is_some()

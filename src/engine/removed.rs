@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     spec::VolumeName,
-    volume::{Phase, Record},
+    volume::{Phase, Record, VolumeId},
 };
 
 impl Engine {
@@ -24,12 +24,23 @@ impl Engine {
     ) -> Result<VolumeName, EngineError> {
         let view = self.find_removed(which)?;
         let (id, name) = (view.record.id, new_name.unwrap_or_else(|| view.record.name.clone()));
+        self.undelete_one(id, name.clone()).await?;
+        if view.record.is_group() {
+            self.undelete_members(id).await;
+        }
+        Ok(name)
+    }
+
+    pub(super) async fn undelete_one(
+        &self,
+        id: VolumeId,
+        name: VolumeName,
+    ) -> Result<(), EngineError> {
         let handle = self.by_id(id)?;
         let reserved = self.reserve(&name, id)?;
         let wanted = name.clone();
         let ask = |reply| Message::Exclusive(Exclusive::Undelete { name: wanted, reserved, reply });
-        Self::ask(&handle, "undelete", &name, SHORT, ask).await?;
-        Ok(name)
+        Self::ask(&handle, "undelete", &name, SHORT, ask).await
     }
 
     /// Deletes a removed volume's data now.
@@ -39,9 +50,18 @@ impl Engine {
     /// Where there is none, or more than one, or it cannot be deleted yet.
     pub async fn purge(&self, which: &str) -> Result<(), EngineError> {
         let view = self.find_removed(which)?;
-        let handle = self.by_id(view.record.id)?;
+        if view.record.is_group() {
+            for member in self.removed_members(view.record.id) {
+                self.purge_one(&member.record).await?;
+            }
+        }
+        self.purge_one(&view.record).await
+    }
+
+    async fn purge_one(&self, record: &Record) -> Result<(), EngineError> {
+        let handle = self.by_id(record.id)?;
         let ask = |reply| Message::Purge { reply };
-        Self::ask(&handle, "purge", &view.record.name, SHORT, ask).await
+        Self::ask(&handle, "purge", &record.name, SHORT, ask).await
     }
 
     fn find_removed(&self, which: &str) -> Result<Arc<View>, EngineError> {

@@ -31,6 +31,7 @@ use crate::{
         },
     },
     sys::{
+        machine,
         mountinfo::{Mount, MountTable},
         netns::Netns,
         nfs::{self, Helper, Unmounted},
@@ -41,9 +42,10 @@ use crate::{
     },
 };
 
-/// Where servers listen in the namespace, and where the tunnel does.
-const SERVERS: Range<u16> = 30_000..40_000;
-const LISTENERS: Range<u16> = 20_000..30_000;
+/// Where servers listen in the namespace, and where the tunnel does: below what the kernel gives out by
+/// itself (from 32,768), which could be taken while one of them is started anew.
+const SERVERS: Range<u16> = 20_000..30_000;
+const LISTENERS: Range<u16> = 10_000..20_000;
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(30);
 /// How long it may take to end in order.
@@ -51,6 +53,8 @@ const STOP: Duration = Duration::from_secs(10);
 /// How long an owner may take to serve a volume, which it may have to attach first.
 const SERVED: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often the servers' logs are looked at.
+const LOGS: Duration = Duration::from_secs(600);
 /// How long mount(2) may take once the owner's server answers.
 const MOUNT: Duration = Duration::from_secs(20);
 /// What the owner keeps on the volume for its clients' reclaims: beside what tasks see.
@@ -157,6 +161,19 @@ impl Sharing {
         }
     }
 
+    /// Puts the servers' logs aside where they have grown long.
+    async fn bound_logs(&self) -> std::convert::Infallible {
+        loop {
+            sleep(LOGS).await;
+            let volumes: Vec<_> = self.state.lock().await.servers.keys().copied().collect();
+            for volume in volumes {
+                if let Err(error) = self.server(volume, 0).bound_log() {
+                    tracing::warn!(%volume, %error, "its NFS server's log grows");
+                }
+            }
+        }
+    }
+
     /// What there is of a volume: as whose server, and of the way to another node's.
     pub(super) async fn observe(
         &self,
@@ -199,7 +216,15 @@ impl Sharing {
             access: share::Access::ReadWrite,
             times: Times::default(),
         };
-        self.server(record.id, port).ensure(&export, START).await?;
+        let server = self.server(record.id, port);
+        if !server.is_running()? && self.remote(record.id).await.is_none() {
+            // It was a client of the server before, perhaps, and comes no more as one: it would be
+            // waited for.
+            let recovery = export.recovery.clone();
+            let forget = move || share::forget_client(&recovery, &machine::host_name());
+            spawn_blocking(forget).await??;
+        }
+        server.ensure(&export, START).await?;
         let (volume, epoch) = (record.id, record.lease.epoch);
         let export = tunnel::Export { volume, epoch, port, access: tunnel::Access::Any };
         self.change(|table| {
@@ -403,7 +428,10 @@ impl Engine {
     /// Keeps the tunnel running until the daemon ends, which does not end it.
     pub(super) async fn carry_for_ever(self) {
         if let Some(sharing) = &self.shared.sharing {
-            sharing.keep(self.shared.stopping.clone()).await;
+            tokio::select! {
+                () = sharing.keep(self.shared.stopping.clone()) => {}
+                never = sharing.bound_logs() => match never {},
+            }
         }
     }
 

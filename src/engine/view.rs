@@ -3,6 +3,7 @@
 
 use std::{path::PathBuf, time::Instant};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Measured;
@@ -69,6 +70,15 @@ impl View {
             failure: None,
             measured: None,
             idle_since: None,
+        }
+    }
+
+    /// When it was removed.
+    #[must_use]
+    pub const fn removed_at(&self) -> Option<Timestamp> {
+        match self.record.phase {
+            Phase::Removed { at, .. } => Some(at),
+            Phase::Creating | Phase::Ready => None,
         }
     }
 

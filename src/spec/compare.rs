@@ -69,6 +69,9 @@ fn difference(
     let present = present(key, spec, present_size);
     let agrees = match (value, &present) {
         (Value::Size(wanted), Some(Value::Size(present))) => wanted <= present,
+        // A larger set is made of it as it is asked for, and an app that was not told of one keeps
+        // its JSON.
+        (Value::Scale(_), Some(Value::Scale(_))) => true,
         // The order of mount options means nothing.
         (Value::MountOptions(wanted), Some(Value::MountOptions(present))) => {
             wanted.iter().collect::<BTreeSet<_>>() == present.iter().collect()
@@ -178,7 +181,7 @@ fn present(key: Key, spec: &Spec, present_size: Bytes) -> Option<Value> {
         Key::Export => nfs.map(|nfs| Value::Text(nfs.export.clone())),
         Key::Path => nfs.map(|nfs| Value::Text(nfs.path.clone())),
         Key::Layout => nfs.map(|nfs| Value::Text(nfs.layout.to_string())),
-        Key::Scale => None,
+        Key::Scale => spec.scale.map(Value::Scale),
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, Key, NfsDefaults, NfsLayout,
-    NfsSpec, OnRemove, Ownership, Preempt, Provision, Sharing, SpecError, Stated, Sticky,
+    NfsSpec, OnRemove, Ownership, Preempt, Provision, Scale, Sharing, SpecError, Stated, Sticky,
     error::Shown,
     mount::{self, Mounted},
 };
@@ -21,6 +21,10 @@ pub struct Spec {
     pub fs: FsType,
     /// Whether many nodes may use it at the same time.
     pub sharing: Sharing,
+    /// How many tasks get a volume of their own under this name: it is a group of volumes, then, and has
+    /// no storage itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     /// Options of the mount, as `mount -o` takes them; each one is on the allow-list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mount_options: Vec<String>,
@@ -52,6 +56,17 @@ impl Spec {
     #[must_use]
     pub fn file_system(&self) -> &'static str {
         if self.backend.is_directory() { "nfs" } else { self.fs.as_str() }
+    }
+
+    /// What a member of this group is to be. A directory on an NFS server lies beside the others', with
+    /// the member's number: `team/elk_003`.
+    #[must_use]
+    pub fn of_member(&self, number: u16) -> Self {
+        let mut spec = Self { scale: None, ..self.clone() };
+        if let BackendSpec::Nfs(nfs) = &mut spec.backend {
+            nfs.path = format!("{}_{number:03}", nfs.path);
+        }
+        spec
     }
 
     /// Whether a mount of this volume takes these options, for a change of them.

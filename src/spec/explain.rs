@@ -183,7 +183,13 @@ fn notes(request: &Request, defaults: &Defaults, backend: BackendKind) -> Vec<St
         notes.push("the name is that of an anonymous volume: Docker made it up".to_owned());
     }
     if let Some(scale) = stated.get(Key::Scale) {
-        notes.push(format!("scale={scale} is understood, but not served yet: it is refused"));
+        let first = request
+            .name
+            .of_member(1)
+            .map_or_else(|_| String::new(), |name| format!(" ({name} ...)"));
+        notes.push(format!(
+            "scale={scale}: a group; each task gets a volume of its own{first}, made as it is needed, {scale} at most"
+        ));
     }
     if stated.sharing() == Some(Sharing::Shared) && has_owner(request, backend) {
         notes.push(

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::{BackendKind, Key, key::KEYS};
+use super::{BackendKind, key::KEYS};
 
 /// One key, explained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,8 +30,6 @@ pub enum Status {
     Served,
     /// On volumes of that backend, where it is configured.
     Needs(BackendKind),
-    /// It is known, and refused for now.
-    NotYet,
 }
 
 impl fmt::Display for Status {
@@ -39,7 +37,6 @@ impl fmt::Display for Status {
         match self {
             Self::Served => f.pad(""),
             Self::Needs(kind) => f.pad(&format!("{kind} only")),
-            Self::NotYet => f.pad("not yet"),
         }
     }
 }
@@ -49,7 +46,6 @@ impl Serialize for Status {
         match self {
             Self::Served => serializer.serialize_str("served"),
             Self::Needs(kind) => serializer.collect_str(&format_args!("needs {kind}")),
-            Self::NotYet => serializer.serialize_str("not yet"),
         }
     }
 }
@@ -86,11 +82,7 @@ pub fn help() -> Vec<KeyHelp> {
         values: row.values,
         default: row.default,
         meaning: row.meaning,
-        status: match (row.key, row.backend) {
-            (Key::Scale, _) => Status::NotYet,
-            (_, Some(kind)) => Status::Needs(kind),
-            (_, None) => Status::Served,
-        },
+        status: row.backend.map_or(Status::Served, Status::Needs),
         aliases: row.aliases,
     });
     [name].into_iter().chain(fields).collect()
@@ -133,7 +125,7 @@ mod tests {
         let help = help();
         assert_eq!(help.len(), KEYS.len() + 1);
         let find = |key| help.iter().find(|help| help.key == key).unwrap();
-        assert_eq!(find("scale").status, Status::NotYet);
+        assert_eq!(find("scale").status, Status::Served);
         assert_eq!(find("iops").status, Status::Needs(BackendKind::Ebs));
         assert_eq!(find("size").status, Status::Served);
         let json = serde_json::to_value(find("zone")).unwrap();

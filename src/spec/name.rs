@@ -23,6 +23,15 @@ impl VolumeName {
         &self.0
     }
 
+    /// The name of a group's member: `elk_003`.
+    ///
+    /// # Errors
+    ///
+    /// Where the group's own name leaves no room for the number.
+    pub fn of_member(&self, number: u16) -> Result<Self, SpecError> {
+        format!("{self}_{number:03}").parse()
+    }
+
     /// Whether Docker made this name up for an anonymous volume: 64 hexadecimal digits.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {

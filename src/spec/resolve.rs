@@ -12,10 +12,6 @@ use super::{
     nfs::NO_FILE_SYSTEM,
 };
 
-/// Why a set of volumes is refused; `explain` says it too.
-pub(super) const SCALE_WHY: &str = "sets of volumes are not served yet, and one volume for all tasks is not what was asked for: \
-     remove it, or write shared=true if the tasks can share one volume";
-
 /// The least size of a volume with this file system.
 ///
 /// ext4: mke2fs 1.47 gives a journal from 2 MiB on, but spends half of that on it; at 16 MiB
@@ -34,8 +30,16 @@ impl Stated {
     /// # Errors
     /// What this node cannot provide, and options that the chosen file system does not have.
     pub fn resolve(&self, name: &VolumeName, defaults: &Defaults) -> Result<Spec, SpecError> {
-        if self.get(Key::Scale).is_some() {
-            return Err(SpecError::Refused { key: Shown::new("scale"), why: SCALE_WHY.into() });
+        if let Some(scale) = self.scale() {
+            // The last one's is the longest.
+            name.of_member(scale.get()).map_err(|_| SpecError::Refused {
+                key: Shown::new(Key::Scale.as_str()),
+                why: format!(
+                    "members are called {name}_001 and so on, and the name leaves no room for that: \
+                     use a shorter one"
+                )
+                .into(),
+            })?;
         }
         let asked = self.size().unwrap_or_else(|| defaults.size_of(name));
         let backend = self.resolve_backend(name, defaults, asked)?;
@@ -55,6 +59,7 @@ impl Stated {
             size,
             fs,
             sharing: self.sharing().unwrap_or(sharing),
+            scale: self.scale(),
             mount_options: self.checked(Key::MountOptions, self.mount_options(), |options| {
                 mount::check_for(mounted, options)
             })?,

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use super::{
-    BackendKind, Bytes, FsType, Key, Mode, OnRemove, Preempt, Provision, Sharing, Sticky, Value,
-    VolumeName,
+    BackendKind, Bytes, FsType, Key, Mode, OnRemove, Preempt, Provision, Scale, Sharing, Sticky,
+    Value, VolumeName,
 };
 
 /// The fields that a user wrote. Equal if the same fields have the same values, however written.
@@ -102,6 +102,15 @@ impl Stated {
             return None;
         };
         Some(*sharing)
+    }
+
+    /// What was written about a group.
+    #[must_use]
+    pub fn scale(&self) -> Option<Scale> {
+        let Some(Value::Scale(scale)) = self.get(Key::Scale) else {
+            return None;
+        };
+        Some(*scale)
     }
 
     pub(super) fn mount_options(&self) -> Option<&[String]> {

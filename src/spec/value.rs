@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     AttachPolicy, BackendKind, Bytes, EbsType, FsType, Mode, NfsLayout, OnRemove, ParseBytesError,
     Preempt, Provision, Sharing, Sticky,
@@ -49,9 +51,32 @@ pub enum Value {
     Text(String),
 }
 
-/// How many volumes a set may have: 1 to 1024.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+const SCALE: &str = "a group has 1 to 1024 volumes";
+
+/// How many volumes a group may have: 1 to 1024.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
 pub struct Scale(u16);
+
+impl TryFrom<u16> for Scale {
+    type Error = &'static str;
+
+    fn try_from(count: u16) -> Result<Self, &'static str> {
+        if (1..=1024).contains(&count) { Ok(Self(count)) } else { Err(SCALE) }
+    }
+}
+
+impl From<Scale> for u16 {
+    fn from(scale: Scale) -> Self {
+        scale.0
+    }
+}
+
+impl fmt::Display for Scale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl Scale {
     /// The plain number.
@@ -69,7 +94,7 @@ impl fmt::Display for Value {
             Self::Backend(kind) => kind.fmt(f),
             Self::Fs(fs) => fs.fmt(f),
             Self::Sharing(sharing) => f.pad(sharing.flag_word()),
-            Self::Scale(Scale(count)) => count.fmt(f),
+            Self::Scale(scale) => scale.fmt(f),
             Self::MountOptions(options) => f.pad(&options.join(";")),
             Self::MkfsOptions(arguments) => f.pad(&mkfs::text(arguments)),
             Self::Id(number) | Self::Number(number) => number.fmt(f),
@@ -139,10 +164,8 @@ pub(super) fn shared(text: &str) -> Result<Value, Why> {
 
 pub(super) fn scale(text: &str) -> Result<Value, Why> {
     let count = number(text).and_then(|count| u16::try_from(count).ok());
-    match count.filter(|count| (1..=1024).contains(count)) {
-        Some(count) => Ok(Value::Scale(Scale(count))),
-        None => Err("a set has 1 to 1024 volumes".into()),
-    }
+    let scale = count.ok_or(SCALE).and_then(Scale::try_from);
+    scale.map(Value::Scale).map_err(Into::into)
 }
 
 pub(super) fn mount_options(text: &str) -> Result<Value, Why> {

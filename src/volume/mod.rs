@@ -1,13 +1,15 @@
 //! Volumes as data: records, holders, what is observed, and the pure decisions between them.
 //!
-//! No I/O, no clock, no tokio here. Three functions carry the product's behaviour:
+//! No I/O, no clock, no tokio here. Four functions carry the product's behaviour:
 //!
 //! - [`transition`]: what a request changes in the record, or why it is refused;
 //! - [`lease::decide`]: what a node has to do before it may touch a volume's storage at all;
+//! - [`group::choose`]: which member of a group a task gets;
 //! - [`plan::next`]: given the record (what should be) and the observation (what is), the one
 //!   step to take now. Recovery after a crash is the same function, called again.
 
 pub mod effect;
+pub mod group;
 mod holder;
 mod ids;
 pub mod lease;
@@ -18,6 +20,7 @@ mod record;
 pub mod restored;
 pub mod transition;
 
+pub use group::{Claim, Membership};
 pub use holder::{CallerEpoch, Holder};
 pub use ids::{Handle, MountId, VolumeId};
 pub use lease::{Epoch, Lease, Owner};

@@ -147,6 +147,9 @@ pub enum Problem {
 /// Decides the next step.
 #[must_use]
 pub fn next(record: &Record, observed: Option<&Observed>, want: Want, here: &Here<'_>) -> Step {
+    if record.is_group() {
+        return of_group(record, here);
+    }
     let Some(seen) = observed else { return Step::Do(Effect::Observe) };
     let standing = Standing::of(here.me, record);
     let step = match standing {
@@ -155,10 +158,24 @@ pub fn next(record: &Record, observed: Option<&Observed>, want: Want, here: &Her
         Standing::Other => as_other(record, seen, want, here),
     };
     let rests = matches!(step, Step::Idle | Step::Wait(_));
+    let node = here.me.map(|me| &me.node);
+    if rests && record.has_idle_claim(node) {
+        // It is known what is here, and nothing of it holds the member.
+        return Step::Record(Event::Unclaimed { node: node.cloned() });
+    }
     if rests && standing == Standing::Owner && may_go(record, seen, want) {
         return Step::Record(Event::Disowned);
     }
     step
+}
+
+/// The next step with a group: there is nothing of it but its record.
+fn of_group(record: &Record, here: &Here<'_>) -> Step {
+    let Phase::Removed { purge: Purge::At(due) | Purge::Condemned(due), .. } = record.phase else {
+        return Step::Idle;
+    };
+    let turn = due.checked_add(here.turn).unwrap_or(due);
+    if turn <= here.now { Step::Forget } else { Step::Wait(turn) }
 }
 
 /// Whether another node may have it: it needs nobody now, and nothing of it is here.

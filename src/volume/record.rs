@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Epoch, Handle, Holder, Lease, MountId, NodeName, VolumeId};
+use super::{Epoch, Handle, Holder, Lease, Membership, MountId, NodeName, VolumeId};
 use crate::spec::{BackendSpec, Bytes, Sharing, Spec, VolumeName};
 
 /// The directory in a volume that tasks see, where the record does not name another one.
@@ -73,6 +73,9 @@ pub struct Record {
     /// none, and of what is reached through its owner.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub users: BTreeSet<NodeName>,
+    /// Of which group of volumes it is, and whose there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<Membership>,
     /// How often the cluster's store has changed it: what its next change is compared with.
     #[serde(default, skip_serializing_if = "is_unnumbered")]
     pub revision: Revision,
@@ -189,6 +192,7 @@ impl Record {
             file_system_behind: false,
             lease: Lease { epoch: Epoch::FIRST, owner: None, from: None },
             users: BTreeSet::new(),
+            member: None,
             revision: Revision(0),
             holders: Vec::new(),
         }

@@ -26,6 +26,7 @@ pub(crate) fn spec() -> Spec {
         mkfs_options: Vec::new(),
         owner: Ownership::default(),
         on_remove: None,
+        scale: None,
         sticky: Sticky::No,
         preempt: Preempt::default(),
         labels: [].into(),

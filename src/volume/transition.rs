@@ -2,6 +2,7 @@
 //! and what other mount namespaces hold are passed in.
 
 mod holders;
+mod members;
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,8 @@ use uuid::Uuid;
 
 pub use holders::added_reference;
 
-use super::{CallerEpoch, Contents, Handle, Lease, MountId, NodeName, Phase, Purge, Record};
-use crate::spec::{BackendSpec, Bytes, FsType, OnRemove, Preempt, Sticky, VolumeName};
+use super::{CallerEpoch, Claim, Contents, Handle, Lease, MountId, NodeName, Phase, Purge, Record};
+use crate::spec::{BackendSpec, Bytes, FsType, OnRemove, Preempt, Scale, Sticky, VolumeName};
 
 /// Whether the process that counted a holder's references is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +90,22 @@ pub enum Event {
         /// About the process that counted before.
         inherited: Inherited,
     },
+    /// A caller of a group mounts this member of it, which is its own from now on.
+    MountMember {
+        /// The caller, and its node.
+        claim: Claim,
+        /// The claim that it was chosen by.
+        instead_of: Option<Claim>,
+        /// The calling process.
+        epoch: CallerEpoch,
+        /// About the process that counted before.
+        inherited: Inherited,
+    },
+    /// Nothing holds the member any more on the node that had claimed it.
+    Unclaimed {
+        /// The node.
+        node: Option<NodeName>,
+    },
     /// A caller unmounts.
     Unmount {
         /// The id that it mounted with.
@@ -164,6 +181,11 @@ pub enum Event {
     },
     /// New values for what can be changed at any time.
     Set(Changes),
+    /// A group is to have that many members, at least.
+    Raised {
+        /// How many.
+        to: Scale,
+    },
 }
 
 /// New values for what can be changed at any time; what is not said stays.
@@ -179,6 +201,8 @@ pub struct Changes {
     pub mount_options: Option<Vec<String>>,
     /// Added, or given a new value.
     pub labels: BTreeMap<String, String>,
+    /// How many tasks of a group get a volume of their own.
+    pub scale: Option<Scale>,
 }
 
 /// Why an event is refused.
@@ -187,6 +211,22 @@ pub enum Refusal {
     /// Somebody uses it.
     #[error("it is in use here by {0}")]
     Held(String),
+    /// Another task was faster, or it is not to be claimed at all.
+    #[error("it is another's: {0}")]
+    Claimed(String),
+    /// Members of the group are in use.
+    #[error("volumes of the group are in use: {0}")]
+    Members(String),
+    /// It is a group.
+    #[error(
+        "it is a group of volumes, each of which is an ordinary volume: do this to a member (`hawser volume inspect` shows them)"
+    )]
+    Group,
+    /// It is none.
+    #[error(
+        "it is one volume, and scale= makes a group only when it is created: use another volume name"
+    )]
+    NoGroup,
     /// It is removed.
     #[error("it was removed (hawser volume undelete brings it back)")]
     Removed,
@@ -297,7 +337,18 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
         }
         Event::Mount { .. } => {
             refuse_removed(record)?;
+            members::refuse_group(record)?;
             holders::apply(&mut next, event, now);
+        }
+        Event::MountMember { ref claim, ref instead_of, .. } => {
+            refuse_removed(record)?;
+            next.member = Some(members::claimed(record, claim, instead_of.as_ref())?);
+            holders::apply(&mut next, event, now);
+        }
+        Event::Unclaimed { node } => members::unclaim(&mut next, node.as_ref(), now),
+        Event::Raised { to } => {
+            refuse_removed(record)?;
+            members::raise(&mut next, to)?;
         }
         Event::Unmount { .. }
         | Event::Abandon { .. }
@@ -309,6 +360,12 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
             refuse_removed(record)?;
             if to < record.wanted_size() {
                 return Err(Refusal::Shrink { present: record.wanted_size(), asked: to });
+            }
+            if record.is_group() {
+                // It has no storage: this is what its next members are made as.
+                next.spec.size = to;
+                next.spec.backend = backend.unwrap_or_else(|| record.spec.backend.clone());
+                return Ok(next);
             }
             next.growing_to = (to > record.spec.size).then_some(to);
             let wanted = backend.or_else(|| record.changing_to.clone());
@@ -351,13 +408,14 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
         Event::Undelete { name } => undelete(&mut next, name, now)?,
         Event::Rename { to } => {
             refuse_removed(record)?;
+            members::refuse_group(record)?;
             refuse_held(record)?;
             refuse_users(record)?;
             next.name = to;
         }
         Event::Set(changes) => {
             refuse_removed(record)?;
-            set(&mut next, changes);
+            set(&mut next, changes)?;
         }
     }
     Ok(next)
@@ -393,12 +451,17 @@ fn remove(record: &mut Record, purge: Purge, now: Timestamp) -> Result<(), Refus
         Some(OnRemove::Delete) | None => purge,
     };
     record.phase = Phase::Removed { at: now, purge };
+    members::removed(record);
     Ok(())
 }
 
-fn set(record: &mut Record, changes: Changes) {
-    let Changes { sticky, on_remove, preempt, mount_options, labels } = changes;
+fn set(record: &mut Record, changes: Changes) -> Result<(), Refusal> {
+    let Changes { sticky, on_remove, preempt, mount_options, labels, scale } = changes;
     let spec = &mut record.spec;
+    if scale.is_some() && spec.scale.is_none() {
+        return Err(Refusal::NoGroup);
+    }
+    spec.scale = scale.or(spec.scale);
     spec.sticky = sticky.unwrap_or(spec.sticky);
     spec.on_remove = on_remove.or(spec.on_remove);
     spec.preempt = preempt.unwrap_or(spec.preempt);
@@ -406,6 +469,7 @@ fn set(record: &mut Record, changes: Changes) {
         spec.mount_options = options;
     }
     spec.labels.extend(labels);
+    Ok(())
 }
 
 fn undelete(record: &mut Record, name: VolumeName, now: Timestamp) -> Result<(), Refusal> {
@@ -419,7 +483,8 @@ fn undelete(record: &mut Record, name: VolumeName, now: Timestamp) -> Result<(),
             let unmade = (backend.is_in_a_cloud() || backend.is_directory())
                 && record.handle.is_none()
                 && record.contents == Contents::Blank;
-            record.phase = if unmade { Phase::Creating } else { Phase::Ready };
+            record.phase =
+                if unmade && !record.is_group() { Phase::Creating } else { Phase::Ready };
             record.name = name;
             Ok(())
         }

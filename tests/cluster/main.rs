@@ -25,6 +25,7 @@ mod doctor;
 #[cfg(feature = "fault-points")]
 mod fences;
 mod full_disk;
+mod groups;
 mod imports;
 #[cfg(feature = "fault-points")]
 mod joining;

@@ -22,6 +22,7 @@ mod harness;
 mod changes;
 #[cfg(feature = "ebs")]
 mod ebs;
+mod groups;
 mod nfs;
 mod scenario;
 mod scenarios;

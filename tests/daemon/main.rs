@@ -14,6 +14,7 @@ mod commands;
 mod devices;
 mod doctor;
 mod failures;
+mod groups;
 mod harness;
 mod holders;
 mod meetings;

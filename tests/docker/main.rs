@@ -17,6 +17,7 @@ mod anonymous;
 mod containers;
 mod dockerd_crashes;
 mod ebs;
+mod groups;
 mod harness;
 mod hawser_crashes;
 mod live_holders;

@@ -166,6 +166,9 @@ async fn foreseen(
     me: Option<&Owner>,
     record: Record,
 ) -> Result<Vec<String>, StepError> {
+    if record.is_group() {
+        return Ok(Vec::new());
+    }
     let standing = Standing::of(me, &record);
     let subject = Subject { standing, ..Subject::new(record.clone()) };
     let Outcome::Observed(seen) = host.execute(Effect::Observe, &subject).await? else {

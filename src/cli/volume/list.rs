@@ -1,5 +1,7 @@
 //! `hawser volume ls` and `hawser volume inspect`.
 
+use std::collections::HashSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -7,6 +9,7 @@ use crate::{
     engine::State,
     http::admin::wire::VolumeInfo,
     spec::{BackendSpec, Bytes, Preempt, Sticky},
+    volume::Membership,
 };
 
 #[derive(Debug, clap::Args)]
@@ -33,13 +36,14 @@ pub(super) async fn run(client: &Client, args: ListArgs) -> anyhow::Result<Exit>
         if owned {
             header.push("NODE");
         }
-        let row = |volume: &VolumeInfo| {
-            let mut row = present(volume);
+        let volumes = grouped(std::mem::take(&mut volumes));
+        let row = |(depth, volume): &(Depth, VolumeInfo)| {
+            let mut row = present(*depth, volume);
             row.extend(owned.then(|| volume.owner.clone().unwrap_or_else(|| "-".to_owned())));
             row
         };
         output::table(&header, volumes.iter().map(row));
-        for volume in &volumes {
+        for (_, volume) in &volumes {
             if let Some(failure) = &volume.failure {
                 println!("{}: {failure}", volume.name);
             }
@@ -48,9 +52,51 @@ pub(super) async fn run(client: &Client, args: ListArgs) -> anyhow::Result<Exit>
     Ok(Exit::Success)
 }
 
-fn present(volume: &VolumeInfo) -> Vec<String> {
+/// Whether it is shown below its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Top,
+    Member,
+}
+
+/// Each group's members below it, by number; what is of a group that is gone stands for itself.
+fn grouped(volumes: Vec<VolumeInfo>) -> Vec<(Depth, VolumeInfo)> {
+    let groups: HashSet<_> =
+        volumes.iter().filter(|v| v.spec.scale.is_some()).map(|v| v.id).collect();
+    let (mut members, top): (Vec<_>, Vec<_>) = volumes
+        .into_iter()
+        .partition(|volume| volume.member.as_ref().is_some_and(|m| groups.contains(&m.group)));
+    members.sort_by_key(|volume| volume.member.as_ref().map(|member| member.number));
+    let mut rows = Vec::new();
+    for volume in top {
+        let id = volume.id;
+        rows.push((Depth::Top, volume));
+        let of_it = |volume: &VolumeInfo| volume.member.as_ref().is_some_and(|m| m.group == id);
+        let (of_it, others) = members.into_iter().partition(of_it);
+        rows.extend(Vec::into_iter(of_it).map(|member| (Depth::Member, member)));
+        members = others;
+    }
+    rows
+}
+
+fn present(depth: Depth, volume: &VolumeInfo) -> Vec<String> {
+    if let Some(scale) = volume.spec.scale {
+        // It has no storage: its size is each member's.
+        return vec![
+            volume.name.clone(),
+            format!("scale={scale}"),
+            format!("{} each", volume.spec.size),
+            "-".to_owned(),
+            volume.spec.file_system().to_owned(),
+            volume.spec.backend.kind().to_string(),
+            "-".to_owned(),
+        ];
+    }
     vec![
-        volume.name.clone(),
+        match depth {
+            Depth::Top => volume.name.clone(),
+            Depth::Member => format!("  {}", volume.name),
+        },
         volume.state.as_str().to_owned(),
         volume.spec.size.to_string(),
         volume.used_bytes.map_or_else(|| "-".into(), |used| Bytes::new(used).rounded().to_string()),
@@ -112,6 +158,20 @@ fn storage(volume: &VolumeInfo) -> Vec<(&'static str, String)> {
     rows
 }
 
+fn state(volume: &VolumeInfo) -> String {
+    let state = volume.state.as_str();
+    match volume.spec.scale {
+        Some(scale) => format!("{state}, a group of up to {scale} volumes"),
+        None => state.to_owned(),
+    }
+}
+
+fn membership(member: &Membership) -> String {
+    let claim = member.claim.as_ref();
+    let whose = claim.map_or_else(|| "free".to_owned(), ToString::to_string);
+    format!("number {} of {}: {whose}", member.number, member.name)
+}
+
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct InspectArgs {
     /// The volume
@@ -130,7 +190,7 @@ pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Resul
     let mut rows = vec![
         ("name", volume.name.clone()),
         ("id", volume.id.to_string()),
-        ("state", volume.state.as_str().to_owned()),
+        ("state", state(&volume)),
         ("size", volume.spec.size.to_string()),
         ("file system", volume.spec.file_system().to_owned()),
         ("backend", volume.spec.backend.kind().to_string()),
@@ -148,6 +208,7 @@ pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Resul
     for (key, value) in &volume.spec.labels {
         optional("label", Some(format!("{key}={value}")));
     }
+    optional("member", volume.member.as_ref().map(membership));
     optional("path", volume.path.map(|path| path.display().to_string()));
     optional("device", volume.device.map(|device| device.display().to_string()));
     optional("growing to", volume.growing_to_bytes.map(|to| Bytes::new(to).to_string()));
@@ -160,6 +221,15 @@ pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Resul
     for holder in &volume.holders {
         let since = holder.since;
         rows.push(("holder", format!("{holder}, {} times, since {since}", holder.count)));
+    }
+    for member in &volume.members {
+        let of_group = member.member.as_ref();
+        let claim = of_group.and_then(|of_group| of_group.claim.as_ref());
+        let whose = claim.map_or_else(|| "free".to_owned(), ToString::to_string);
+        let owner = member.owner.as_ref().map(|owner| format!(", storage at node {owner}"));
+        let state = member.state.as_str();
+        let row = format!("{}: {whose}, {state}{}", member.name, owner.unwrap_or_default());
+        rows.push(("member", row));
     }
     let rows = rows.into_iter().map(|(key, value)| vec![key.to_owned(), value]);
     output::table(&["", ""], rows);

@@ -50,7 +50,8 @@ pub(super) async fn rm(client: &Client, args: RmArgs) -> anyhow::Result<Exit> {
 
 /// What removing it does, in a sentence.
 fn foretell(volume: &VolumeInfo, args: &RmArgs) -> String {
-    let name = &volume.name;
+    let group = volume.spec.scale.map(|_| format!(" with its {} members", volume.members.len()));
+    let name = format!("{}{}", volume.name, group.unwrap_or_default());
     match (volume.spec.on_remove, args.now) {
         (Some(OnRemove::Retain), _) => format!(
             "The volume {name} is removed. Its data is kept until `hawser volume purge` (on_remove=retain)."

@@ -16,8 +16,11 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{mpsc, oneshot},
-    time::timeout,
+    sync::{
+        mpsc,
+        oneshot::{self, error::RecvError},
+    },
+    time::{timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +30,9 @@ use super::{
     wire::{AUTH, Access, Code, PING, XID_AUTH, XID_EVENT, XID_PING},
 };
 
-/// A server that has not answered a request for so long is given up, and another one is tried.
+/// A server that has answered nothing for so long is given up, and another one is tried. One that works
+/// on what was asked before is not: when all nodes of a large cluster begin at once, each request waits
+/// behind thousands of others', and who gave up would only ask all of it again.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// More than a server sends for the longest list that is asked for.
 const LONGEST_ANSWER: usize = 64 << 20;
@@ -73,6 +78,8 @@ pub(super) struct Connection {
 struct State {
     waiting: Mutex<VecDeque<(i32, Answer)>>,
     heard: Mutex<Instant>,
+    /// When it last answered a request.
+    answered: Mutex<Instant>,
     why: Mutex<Option<String>>,
     ended: CancellationToken,
     seen: Arc<AtomicI64>,
@@ -112,6 +119,7 @@ impl Connection {
         let state = Arc::new(State {
             waiting: Mutex::default(),
             heard: Mutex::new(Instant::now()),
+            answered: Mutex::new(Instant::now()),
             why: Mutex::default(),
             ended: CancellationToken::new(),
             seen: Arc::clone(opening.seen),
@@ -135,18 +143,36 @@ impl Connection {
         if self.calls.send(Call { number, body, answer }).is_err() {
             return Err(self.lost());
         }
-        match timeout(PATIENCE, answered).await {
-            Ok(Ok(Ok(body))) => Ok(body),
-            Ok(Ok(Err(code @ (Code::SessionExpired | Code::SessionMoved)))) => {
+        match self.patiently(answered).await {
+            Some(Ok(Ok(body))) => Ok(body),
+            Some(Ok(Err(code @ (Code::SessionExpired | Code::SessionMoved)))) => {
                 self.state.end(code.to_string());
                 Err(self.lost())
             }
-            Ok(Ok(Err(code))) => Err(Failure::Refused(code)),
-            Ok(Err(_)) => Err(self.lost()),
-            Err(_) => {
-                self.state.end(format!("a request had no answer in {} s", PATIENCE.as_secs()));
+            Some(Ok(Err(code))) => Err(Failure::Refused(code)),
+            Some(Err(_)) => Err(self.lost()),
+            None => {
+                self.state.end(format!("no request had an answer in {} s", PATIENCE.as_secs()));
                 Err(self.lost())
             }
+        }
+    }
+
+    /// Waits as long as the server answers what was asked before, which it does in order.
+    async fn patiently<T>(
+        &self,
+        mut answered: oneshot::Receiver<T>,
+    ) -> Option<Result<T, RecvError>> {
+        let mut since = Instant::now();
+        loop {
+            if let Ok(answer) = timeout_at((since + PATIENCE).into(), &mut answered).await {
+                return Some(answer);
+            }
+            let latest = *lock(&self.state.answered);
+            if latest <= since {
+                return None;
+            }
+            since = latest;
         }
     }
 
@@ -282,6 +308,7 @@ fn dispatch(
         return Ok(());
     }
     state.seen.fetch_max(zxid, Ordering::Relaxed);
+    *lock(&state.answered) = Instant::now();
     let Some((expected, answer)) = lock(&state.waiting).pop_front() else {
         return Err("it answers what was not asked".into());
     };

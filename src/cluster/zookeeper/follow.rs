@@ -30,8 +30,9 @@ use crate::{
 const BURST: Duration = Duration::from_millis(50);
 /// The longest time between two looks. The log holds what happens meanwhile many times over.
 const STORM: Duration = Duration::from_millis(250);
-/// So many records are read at a time.
-const AT_ONCE: usize = 64;
+/// So many records are read at a time: enough to hide the way there and back, and so few that the nodes of
+/// a large cluster, when all of them begin, do not keep each other waiting for long.
+const AT_ONCE: usize = 16;
 
 /// What is known of the others, over all connections.
 pub(super) struct Follower {

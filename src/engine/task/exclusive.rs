@@ -26,7 +26,7 @@ use crate::{
 };
 
 impl Exclusive {
-    const fn op(&self) -> &'static str {
+    pub(super) const fn op(&self) -> &'static str {
         match self {
             Self::Remove { .. } => "remove",
             Self::Rename { .. } => "rename",
@@ -49,6 +49,9 @@ impl Exclusive {
 impl VolumeTask {
     /// Takes the request on, or refuses it at once.
     pub(super) async fn ask_exclusive(&mut self, exclusive: Exclusive) {
+        if self.record.is_group() {
+            return self.change_group(exclusive).await;
+        }
         let op = exclusive.op();
         let refused = match self.refuse_directory(&exclusive) {
             Ok(()) => self.refuse_users(op).await,
@@ -139,7 +142,7 @@ impl VolumeTask {
 
     /// Stores a change of what the volume is called, if anything: the old name is free then, and
     /// the reserved one is its own. Nothing changes where that fails.
-    async fn rename_to(
+    pub(super) async fn rename_to(
         &mut self,
         op: &'static str,
         reserved: Option<Reservation>,

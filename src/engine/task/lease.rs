@@ -44,6 +44,9 @@ impl VolumeTask {
             && !self.is_wanted()
             && !self.needs_owner()
             && !self.is_user()
+            && !self.record.has_idle_claim(self.node_name())
+            // Nobody owns a group: any node forgets it when its time has come.
+            && !self.record.is_group()
             && self.waiters.snapshots.is_empty();
         if !asleep {
             return false;
@@ -231,7 +234,8 @@ impl VolumeTask {
         tracing::info!(volume = %self.record.name, id = %self.record.id, "deleted by another node");
         self.gone = true;
         // Nothing of it was here: nothing is to be looked at, and it ends now.
-        let nothing = self.standing() == Standing::Other && !self.look && self.running.is_none();
+        let nothing = self.standing() == Standing::Other && !self.look && self.running.is_none()
+            || self.record.is_group();
         self.look = true;
         let before = self.record.clone();
         self.record.phase = Phase::Removed { at: Timestamp::now(), purge: Purge::Never };
@@ -283,8 +287,13 @@ impl VolumeTask {
         if record.lease.is_unused() {
             record.lease = self.shared.store.first_lease();
         }
-        if record.spec.backend.is_directory() {
+        if record.is_group() {
+            record.lease = record.lease.released();
+        } else if record.spec.backend.is_directory() {
             record.users.insert(me.node.clone());
+        }
+        if let Some(claim) = record.member.as_mut().and_then(|member| member.claim.as_mut()) {
+            claim.node.get_or_insert_with(|| me.node.clone());
         }
         match self.shared.store.introduce(&record).await {
             Ok(stored) => {

@@ -12,6 +12,7 @@
 //! once, and a hundred parallel Mounts wait for one result.
 
 mod exclusive;
+mod group;
 mod lease;
 mod record;
 mod requests;

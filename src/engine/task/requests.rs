@@ -16,7 +16,7 @@ use crate::{
     engine::{
         Measured,
         error::{EngineError, StepError},
-        message::{Grown, Message, MountGrant, Reply},
+        message::{Grown, Message, Reply},
     },
     spec::{BackendSpec, Bytes, LocalSpec, Provision, Stated},
     sys::{
@@ -39,14 +39,17 @@ const TRIES: u32 = 5;
 impl VolumeTask {
     pub(super) async fn handle_message(&mut self, message: Message) {
         match message {
-            Message::Ensure { stated, reply } => self.ensure(&stated, reply),
-            Message::Mount { stated, id, epoch, reply } => {
-                if let Err(error) = self.mount(&stated, id, epoch, reply).await {
+            Message::Ensure { stated, reply } => self.ensure(&stated, reply).await,
+            Message::Mount { stated, id, epoch, chosen, reply } => {
+                let event = self.mount_event(id.clone(), epoch.clone(), chosen);
+                let waiter = MountWaiter { id, epoch, added: false, reply };
+                if let Err(error) = self.mount(&stated, event, waiter).await {
                     tracing::debug!(%error, "mount refused");
                 }
             }
             Message::Unmount { id, epoch, reply } => {
                 self.unmount(id, epoch).await;
+                self.unclaim().await;
                 tell(reply, Ok(()));
             }
             Message::Abandon { id, epoch, answer } => {
@@ -54,11 +57,15 @@ impl VolumeTask {
                 let outside = self.outside_if_last(&id, Inherited::No).await;
                 self.store_or_remember(Event::Abandon { id, epoch, outside }).await;
                 self.linger_if_free();
+                self.unclaim().await;
                 if let Some((reply, error)) = answer {
                     tell(reply, Err(error));
                 }
             }
             Message::Grow { to, settings, reply } => self.grow(to, &settings, reply).await,
+            Message::Snapshot { reply, .. } if self.record.is_group() => {
+                tell(reply, Err(self.refused_as_group("snapshot")));
+            }
             Message::Snapshot { description, reply } => {
                 self.try_again_now();
                 self.waiters.snapshots.push_back(Wanted { description, reply });
@@ -71,6 +78,9 @@ impl VolumeTask {
             }
             Message::Exclusive(exclusive) => self.ask_exclusive(exclusive).await,
             Message::Release { epoch, reply } => self.release_to(epoch, reply).await,
+            Message::Take { reply, .. } if self.record.is_group() => {
+                tell(reply, Err(self.refused_as_group("move")));
+            }
             Message::Take { effort, reply } => self.take(effort, reply),
             Message::NodeGone { node, reply } => {
                 let result = self.node_gone(node).await;
@@ -88,6 +98,9 @@ impl VolumeTask {
                 }
                 Err(error) => tell(reply, Err(error)),
             },
+            Message::Trim { reply } if self.record.is_group() => {
+                tell(reply, Err(self.refused_as_group("trim")));
+            }
             Message::Trim { reply } => self.trim(reply),
             Message::Outside(outside) => self.swept(&outside).await,
             Message::Health(health) => self.examined(health),
@@ -156,13 +169,16 @@ impl VolumeTask {
         }
     }
 
-    fn ensure(&mut self, stated: &Stated, reply: Reply<()>) {
+    async fn ensure(&mut self, stated: &Stated, reply: Reply<()>) {
         if self.record.is_removed() {
             // Its name was looked up just before it was given up.
             let error = EngineError::Gone { op: "create", volume: self.record.name.clone() };
             return tell(reply, Err(error));
         }
         if let Err(error) = self.agree(stated) {
+            return tell(reply, Err(error));
+        }
+        if let Err(error) = self.raise(stated).await {
             return tell(reply, Err(error));
         }
         self.try_again_now();
@@ -181,27 +197,24 @@ impl VolumeTask {
     async fn mount(
         &mut self,
         stated: &Stated,
-        id: MountId,
-        epoch: CallerEpoch,
-        reply: Reply<MountGrant>,
+        event: Event,
+        mut waiter: MountWaiter,
     ) -> Result<(), EngineError> {
         let before = self.record.clone();
-        let inherited = self.inherited(&id);
-        let event = Event::Mount { id: id.clone(), epoch: epoch.clone(), inherited };
         let accepted = self.agree(stated).and_then(|()| self.healthy());
         let accepted = match accepted.and_then(|()| self.within_its_size()) {
             Ok(()) => self.request("mount", event).await,
             Err(error) => Err(error),
         };
         if let Err(error) = accepted {
-            tell(reply, Err(error.clone()));
+            tell(waiter.reply, Err(error.clone()));
             return Err(error);
         }
-        let added = transition::added_reference(&before, &self.record, &id);
+        waiter.added = transition::added_reference(&before, &self.record, &waiter.id);
         self.linger_until = None;
         self.try_again_now();
         self.forget_stale_observation();
-        self.waiters.mounted.push(MountWaiter { id, epoch, added, reply });
+        self.waiters.mounted.push(waiter);
         // Asked before, and not possible any more.
         if let Err(refused) = self.refuse_holders("use alone") {
             self.exclusive.drain(..).for_each(|exclusive| exclusive.fail(|_| refused.clone()));
@@ -281,7 +294,7 @@ impl VolumeTask {
         }
     }
 
-    fn inherited(&self, id: &MountId) -> Inherited {
+    pub(super) fn inherited(&self, id: &MountId) -> Inherited {
         match self.record.holder(id) {
             Some(holder) => self.shared.callers.inherited(&holder.epoch),
             None => Inherited::No,
@@ -312,6 +325,7 @@ impl VolumeTask {
             Err(error) => return tell(reply, Err(error.into())),
         };
         match self.request("grow", Event::Grow { to, backend: Some(backend) }).await {
+            Ok(()) if self.record.is_group() => tell(reply, Ok(Grown::Now)),
             Ok(()) => {
                 self.undescribed = true;
                 self.try_again_now();

@@ -85,6 +85,7 @@ impl IntoResponse for ApiError {
                 | EngineError::NoCluster
                 | EngineError::Neighbour { .. }
                 | EngineError::Drained { .. }
+                | EngineError::Exhausted { .. }
                 | EngineError::Ambiguous { .. },
             ) => StatusCode::CONFLICT,
             Self::Engine(
@@ -133,7 +134,12 @@ async fn list(State(engine): State<Engine>) -> Json<Vec<VolumeInfo>> {
 
 async fn inspect(State(engine): State<Engine>, Path(name): Path<String>) -> Answer<VolumeInfo> {
     let view = engine.get(&volume_name(&name)?)?;
-    Ok(Json(info(&engine, view).await))
+    let members = if view.record.is_group() { engine.members_of(&view) } else { Vec::new() };
+    let mut volume = info(&engine, view).await;
+    for member in members {
+        volume.members.push(info(&engine, member).await);
+    }
+    Ok(Json(volume))
 }
 
 async fn create(
@@ -237,11 +243,11 @@ fn changes(stated: &Stated) -> Result<Changes, ApiError> {
             Value::OnRemove(on_remove) => changes.on_remove = Some(on_remove),
             Value::MountOptions(options) => changes.mount_options = Some(options),
             Value::Labels(labels) => changes.labels = labels,
+            Value::Scale(scale) => changes.scale = Some(scale),
             Value::Size(_)
             | Value::Backend(_)
             | Value::Fs(_)
             | Value::Sharing(_)
-            | Value::Scale(_)
             | Value::MkfsOptions(_)
             | Value::Id(_)
             | Value::Mode(_)
@@ -250,7 +256,7 @@ fn changes(stated: &Stated) -> Result<Changes, ApiError> {
             | Value::Flag(_)
             | Value::Text(_) => {
                 return Err(ApiError::Request(format!(
-                    "`{}` of a volume cannot be changed: sticky, on_remove, preempt, mount_options and label.KEY can, and `hawser volume grow` changes the size",
+                    "`{}` of a volume cannot be changed: sticky, on_remove, preempt, mount_options, label.KEY and a group's scale can, and `hawser volume grow` changes the size",
                     key.as_str()
                 )));
             }

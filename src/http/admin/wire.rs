@@ -10,7 +10,7 @@ use crate::{
     backend::Snapshot,
     engine::{Consistency, Effort, Grown, State, View},
     spec::Spec,
-    volume::{Contents, Holder, Phase, Purge, VolumeId},
+    volume::{Contents, Holder, Membership, Phase, Purge, VolumeId},
 };
 
 /// Where a volume is to go.
@@ -55,6 +55,12 @@ pub struct VolumeInfo {
     /// The node of the cluster that has its storage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Of which group it is, with whose it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<Membership>,
+    /// The members of a group that is looked at by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<VolumeInfo>,
     /// Who uses it here.
     pub holders: Vec<Holder>,
     /// The step being done now.
@@ -101,6 +107,8 @@ impl VolumeInfo {
             grows_at_next_mount: record.file_system_behind,
             spec: record.spec,
             owner: record.lease.owner.map(|owner| owner.node.to_string()),
+            member: record.member,
+            members: Vec::new(),
             holders: record.holders,
             doing: view.doing.map(str::to_owned),
             failure: view.failure.clone(),

@@ -19,6 +19,11 @@ pub(super) fn of(engine: &Engine, view: &View) -> Map<String, Value> {
     put("fs", json!(record.spec.file_system()));
     put("backend", json!(record.spec.backend.kind()));
     put("holders", record.holders.iter().map(holder).collect());
+    if let Some(scale) = record.spec.scale {
+        let members = engine.members_of(view);
+        put("scale", json!(scale));
+        put("members", members.iter().map(|member| self::member(member)).collect());
+    }
     if let Some((used, available)) = engine.usage(view) {
         put("used", json!(used.rounded().to_string()));
         put("available", json!(available.rounded().to_string()));
@@ -30,6 +35,11 @@ pub(super) fn of(engine: &Engine, view: &View) -> Map<String, Value> {
         put("doing", json!(doing));
     }
     status
+}
+
+fn member(view: &View) -> Value {
+    let claim = view.record.member.as_ref().and_then(|member| member.claim.as_ref());
+    json!({ "name": view.record.name, "state": view.state(), "claim": claim })
 }
 
 fn holder(holder: &Holder) -> Value {

@@ -29,8 +29,8 @@ fn every_field_says_where_it_comes_from() {
 #[test]
 fn what_would_be_refused_is_explained_too() {
     let explanation = explained("pg,scale=3");
-    assert!(explanation.notes[0].contains("scale=3 is understood, but not served yet"));
-    assert!(explanation.refused.unwrap().contains("sets of volumes are not served yet"));
+    assert!(explanation.notes[0].contains("a volume of its own (pg_001 ...)"));
+    assert_eq!(explanation.refused, None);
     let explanation = explained("pg,iops=100");
     assert_eq!(explanation.backend, BackendKind::Ebs);
     assert!(explanation.refused.unwrap().contains("`iops` needs the ebs backend"));

@@ -1,6 +1,7 @@
 use super::*;
 use crate::spec::{
-    Asked, AttachPolicy, EbsType, OnRemove, Preempt, Provision, Request, Sharing, Sticky, parse,
+    Asked, AttachPolicy, EbsType, OnRemove, Preempt, Provision, Request, Scale, Sharing, Sticky,
+    parse,
 };
 
 fn request(text: &str) -> Request {
@@ -79,8 +80,6 @@ fn what_this_node_cannot_provide_is_refused_with_the_reason() {
     for (text, why) in [
         ("a,size=15M", "`size`: 15MiB is too small for ext4: ask for 16MiB or more"),
         ("a,size=299M,fs=xfs", "`size`: 299MiB is too small for xfs: ask for 300MiB or more"),
-        ("a,scale=3", "`scale` is refused: sets of volumes are not served yet"),
-        ("a,scale=1", "`scale` is refused: sets of volumes are not served yet"),
         ("a,backend=ebs", "`backend` needs the ebs backend, which is not configured on this node"),
         ("a,volumeType=gp3", "`volumeType` needs the ebs backend, which is not configured"),
         ("a,export=fast", "`export` needs the nfs backend, which is not configured"),
@@ -93,6 +92,24 @@ fn what_this_node_cannot_provide_is_refused_with_the_reason() {
     for text in ["a,size=16M", "a,size=300M,fs=xfs"] {
         assert!(resolved(text).is_ok(), "{text}");
     }
+}
+
+#[test]
+fn a_group_of_volumes_says_what_each_of_them_is() {
+    let spec = resolved("a,scale=3,size=1GiB").unwrap();
+    assert_eq!(spec.scale, Some(Scale::try_from(3).unwrap()));
+    let member = spec.of_member(2);
+    assert_eq!(member, Spec { scale: None, ..spec });
+
+    let nfs = Defaults { backend: BackendKind::Nfs, ..Defaults::with_nfs() };
+    let asked = request("a,scale=3,path=team/a");
+    let spec = asked.stated.resolve(&asked.name, &nfs).unwrap();
+    let BackendSpec::Nfs(of_member) = spec.of_member(12).backend else { panic!("not on nfs") };
+    assert_eq!(of_member.path, "team/a_012", "each has a directory of its own");
+
+    let long = format!("{},scale=3", "a".repeat(125));
+    let told = resolved(&long).unwrap_err().to_string();
+    assert!(told.contains("the name leaves no room for that"), "{told}");
 }
 
 #[test]

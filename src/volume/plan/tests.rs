@@ -1,6 +1,7 @@
 //! The plan for each state, and what it must never ask for.
 
 mod cluster;
+mod groups;
 mod reach;
 
 use super::*;

@@ -9,6 +9,9 @@ use crate::volume::{CallerEpoch, Holder, MountId, Record};
 pub(super) fn apply(record: &mut Record, event: Event, now: Timestamp) {
     match event {
         Event::Mount { id, epoch, inherited } => mount(record, id, epoch, inherited, now),
+        Event::MountMember { claim, epoch, inherited, .. } => {
+            mount(record, claim.id, epoch, inherited, now);
+        }
         Event::Unmount { id, inherited, outside } => {
             let drop = match inherited {
                 Inherited::Yes => u32::MAX,
@@ -48,7 +51,9 @@ pub(super) fn apply(record: &mut Record, event: Event, now: Timestamp) {
         | Event::Condemned
         | Event::Undelete { .. }
         | Event::Rename { .. }
-        | Event::Set(_) => {}
+        | Event::Set(_)
+        | Event::Unclaimed { .. }
+        | Event::Raised { .. } => {}
     }
 }
 

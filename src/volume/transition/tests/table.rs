@@ -4,47 +4,52 @@ use std::fmt::Write;
 
 use super::*;
 use crate::{
-    spec::AttachPolicy,
+    spec::{AttachPolicy, Spec},
     volume::{
-        Owner,
-        testing::{grow, grown, made, new_record, on_ebs, removed_record},
+        Membership, Owner,
+        testing::{grow, grown, made, new_record, on_ebs, removed_record, spec},
     },
 };
 
 const TABLE: &str = "
-                 creating    blank  halfway     free  growing   behind     held   parked   sticky  removed retained      duecondemned      ebs   frozen  inherit    owned  fencing    users
-Provisioned             +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-CreationFailed          +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-FormatBegun             +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Formatted               +        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Mount                   +        +        +        +        +        +        +        +        +  removed  removed  removed  removed        +        +        +        +        +        +
-Unmount                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Unmount, held           ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Abandon                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Swept                   ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Booted                  ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-Grow                    +        +        +        +        ·        +        +        +        +  removed  removed  removed  removed        +        +        +        +        +        +
-Grow, smaller      shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink  removed  removed  removed  removed   shrink   shrink   shrink   shrink   shrink   shrink
-StorageGrown            +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +
-GrowFailed              ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-FileSystemGrown         ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
-StorageGone             ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·
-Recognised              ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·
-FreezeBegun             +        +        +        +        +        +        +        +        +  removed  removed  removed  removed        +        ·        +        +        +        +
-Thawed                  ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·
-Remove                  +        +        +        +        +        +     held     held   sticky        ·        ·        ·        ·        +        +        +        +        +    users
-Purge              not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +        ·        ·   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm
-Condemned               ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·
-Undelete           not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +   purged   purged   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm
-Rename                  +        +        +        +        +        +     held     held        +  removed  removed  removed  removed        +        +        +        +        +    users
-Set                     +        +        +        +        +        +        +        +        +  removed  removed  removed  removed        +        +        +        +        +        +
-Claimed                 +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +
-Fenced                  ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·
-Disowned                ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·
-Joined                  +        +        +        +        +        +        +        +        +  removed  removed  removed  removed        +        +        +        +        +        ·
-NodeGone                ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +
-NodeGone, mine          ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        +        ·
-Left                    ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +";
+                 creating    blank  halfway     free  growing   behind     held   parked   sticky  removed retained      duecondemned      ebs   frozen  inherit    owned  fencing    group   member  claimed     idle    users
+Provisioned             +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+CreationFailed          +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+FormatBegun             +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Formatted               +        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Mount                   +        +        +        +        +        +        +        +        +  removed  removed  removed  removed        +        +        +        +        +    group        +        +        +        +
+Unmount                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·
+Unmount, held           ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·
+Abandon                 ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·
+Swept                   ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·
+Booted                  ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·
+Grow                    +        +        +        +        ·        +        +        +        +  removed  removed  removed  removed        +        +        +        +        +        +        +        +        +        +
+Grow, smaller      shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink  removed  removed  removed  removed   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink   shrink
+StorageGrown            +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +
+GrowFailed              ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+FileSystemGrown         ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+StorageGone             ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Recognised              ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·
+FreezeBegun             +        +        +        +        +        +        +        +        +  removed  removed  removed  removed        +        ·        +        +        +        +        +        +        +        +
+Thawed                  ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·
+Remove                  +        +        +        +        +        +     held     held   sticky        ·        ·        ·        ·        +        +        +        +        +        +        +     held        +    users
+Purge              not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +        ·        ·   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm
+Condemned               ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·
+Undelete           not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm        +        +   purged   purged   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm   not-rm
+Rename                  +        +        +        +        +        +     held     held        +  removed  removed  removed  removed        +        +        +        +        +    group        +     held        +    users
+Set                     +        +        +        +        +        +        +        +        +  removed  removed  removed  removed        +        +        +        +        +        +        +        +        +        +
+Claimed                 +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +        +
+Fenced                  ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·
+Disowned                ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·        ·        ·        ·        ·        ·
+Joined                  +        +        +        +        +        +        +        +        +  removed  removed  removed  removed        +        +        +        +        +        +        +        +        +        ·
+NodeGone                ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +
+NodeGone, mine          ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        +        ·        ·        ·        ·        ·
+MountMember       claimed  claimed  claimed  claimed  claimed  claimed  claimed  claimed  claimed  removed  removed  removed  removed  claimed  claimed  claimed  claimed  claimed  claimed        +        +        +  claimed
+Member, for web   claimed  claimed  claimed  claimed  claimed  claimed  claimed  claimed  claimed  removed  removed  removed  removed  claimed  claimed  claimed  claimed  claimed  claimed  claimed  claimed        +  claimed
+Member, db's      claimed  claimed  claimed  claimed  claimed  claimed  claimed  claimed  claimed  removed  removed  removed  removed  claimed  claimed  claimed  claimed  claimed  claimed        +  claimed  claimed  claimed
+Unclaimed               ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +        ·
+Raised              1 vol    1 vol    1 vol    1 vol    1 vol    1 vol    1 vol    1 vol    1 vol  removed  removed  removed  removed    1 vol    1 vol    1 vol    1 vol    1 vol        +    1 vol    1 vol    1 vol    1 vol
+Left                    ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        ·        +";
 
 fn states() -> Vec<(&'static str, Record)> {
     let sticky = Changes { sticky: Some(Sticky::Yes), ..Changes::default() };
@@ -70,8 +75,33 @@ fn states() -> Vec<(&'static str, Record)> {
             "fencing",
             Record { lease: Lease::first(owner("b")).claimed_by(owner("a")), ..used_record() },
         ),
+        (
+            "group",
+            Record { spec: Spec { scale: Scale::try_from(3).ok(), ..spec() }, ..used_record() },
+        ),
+        ("member", member()),
+        ("claimed", Volume(member()).then(mount_member("web", None)).0),
+        ("idle", Record { member: claimed_member(), ..used_record() }),
         ("users", Record { users: ["b".parse().unwrap()].into(), ..used_record() }),
     ]
+}
+
+fn member() -> Record {
+    let group = "6ba7b811-9dad-41d1-80b4-00c04fd430c8".parse().unwrap();
+    let name = "elk".parse().unwrap();
+    let member = Membership { group, name, number: 1, claim: None, before: None, last: None };
+    Record { member: Some(member), ..used_record() }
+}
+
+fn claimed_member() -> Option<Membership> {
+    let claim = Claim { node: None, id: MountId::from("web".to_owned()) };
+    member().member.map(|member| Membership { claim: Some(claim), ..member })
+}
+
+fn mount_member(id: &str, instead_of: Option<&str>) -> Event {
+    let claim = |id: &str| Claim { node: None, id: MountId::from(id.to_owned()) };
+    let Event::Mount { epoch, inherited, .. } = mount(id) else { unreachable!("it is a Mount") };
+    Event::MountMember { claim: claim(id), instead_of: instead_of.map(claim), epoch, inherited }
 }
 
 fn owner(node: &str) -> Owner {
@@ -112,6 +142,11 @@ fn events() -> Vec<(&'static str, Event)> {
         ("Joined", Event::Joined { node: "b".parse().unwrap() }),
         ("NodeGone", Event::NodeGone { node: "b".parse().unwrap() }),
         ("NodeGone, mine", Event::NodeGone { node: "a".parse().unwrap() }),
+        ("MountMember", mount_member("web", None)),
+        ("Member, for web", mount_member("db", Some("web"))),
+        ("Member, db's", mount_member("db", None)),
+        ("Unclaimed", Event::Unclaimed { node: None }),
+        ("Raised", Event::Raised { to: Scale::try_from(5).unwrap() }),
         ("Left", Event::Left { node: "b".parse().unwrap() }),
     ]
 }
@@ -129,12 +164,17 @@ const fn has_a_row(event: &Event) {
         Event::Joined { .. } | Event::Left { .. } | Event::NodeGone { .. } => {}
         Event::Remove { .. } | Event::Purge | Event::Condemned | Event::Undelete { .. } => {}
         Event::Rename { .. } | Event::Set(_) => {}
+        Event::MountMember { .. } | Event::Unclaimed { .. } | Event::Raised { .. } => {}
     }
 }
 
 const fn word(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::Held(_) => "held",
+        Refusal::Claimed(_) => "claimed",
+        Refusal::Members(_) => "members",
+        Refusal::Group => "group",
+        Refusal::NoGroup => "1 vol",
         Refusal::HeldElsewhere(_) => "users",
         Refusal::Elsewhere(_) => "other",
         Refusal::Removed => "removed",
