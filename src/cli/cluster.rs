@@ -17,11 +17,7 @@ use crate::{
     engine::{Host, Neighbours, Sharing},
     http::peer::PeerPort,
     peer::{Identity, PeerConfig, PeerServer, Peers},
-    share::tunnel::{
-        Table,
-        process::Tunnel,
-        table::VERSION,
-    },
+    share::tunnel::{Table, process::Tunnel, table::VERSION},
     sys::{durable, machine, nfs::Helper},
     volume::Owner,
 };

@@ -443,7 +443,8 @@ impl Host {
     ) -> Result<(), Cause> {
         let late = Arc::new(AtomicBool::new(false));
         let wanted = Wanted { device, late: Arc::clone(&late) };
-        let published = tokio::time::timeout(PUBLISH, self.publish(record, data, Some(wanted))).await;
+        let published =
+            tokio::time::timeout(PUBLISH, self.publish(record, data, Some(wanted))).await;
         published.map_err(|_| {
             late.store(true, Ordering::SeqCst);
             PathError::Late { after: PUBLISH }
@@ -505,9 +506,11 @@ impl Host {
     ///
     /// When a directory cannot be read.
     pub fn sweep_directories(&self, mounts: &MountTable) -> io::Result<()> {
-        for (dir, remove) in
-            [("stage", remove_dir as fn(&Path) -> _), ("reach", remove_dir), ("volumes", remove_published)]
-        {
+        for (dir, remove) in [
+            ("stage", remove_dir as fn(&Path) -> _),
+            ("reach", remove_dir),
+            ("volumes", remove_published),
+        ] {
             for entry in fs::read_dir(self.root.join(dir))? {
                 let path = entry?.path();
                 if mounts.at(&path).is_none()

@@ -17,7 +17,12 @@ use std::{
 use tokio::{sync::Mutex, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, Shared, error::Cause, host::{data_dir, names_are_durable}, message::Message};
+use super::{
+    Engine, Shared,
+    error::Cause,
+    host::{data_dir, names_are_durable},
+    message::Message,
+};
 use crate::{
     backend::{BackendError, ErrorKind},
     cluster::NodeInfo,
@@ -84,9 +89,7 @@ struct State {
 /// Why a volume is not reached.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotReached {
-    #[error(
-        "this node cannot reach volumes of others: it is in no cluster (docs/cluster.md)"
-    )]
+    #[error("this node cannot reach volumes of others: it is in no cluster (docs/cluster.md)")]
     Alone,
     #[error(
         "node {0}, which has it, does not say where its tunnel is: its hawser is older, or is not running"
@@ -119,9 +122,7 @@ impl Sharing {
         let netns = Arc::new(Netns::ensure(&namespace)?);
         let left = match Table::read(&tunnel.table) {
             Ok(left) => left,
-            Err(TableError::File { reason, .. })
-                if reason.kind() == io::ErrorKind::NotFound =>
-            {
+            Err(TableError::File { reason, .. }) if reason.kind() == io::ErrorKind::NotFound => {
                 me.clone()
             }
             Err(error) => return Err(io::Error::other(error)),
@@ -200,10 +201,16 @@ impl Sharing {
     }
 
     /// Serves what is mounted at the stage, as only a cluster's node mounts it.
-    pub(super) async fn export(&self, record: &Record, stage: &Path, data: &Path) -> Result<Outcome, Cause> {
+    pub(super) async fn export(
+        &self,
+        record: &Record,
+        stage: &Path,
+        data: &Path,
+    ) -> Result<Outcome, Cause> {
         let mounts = spawn_blocking(MountTable::read).await??;
         let durable = names_are_durable(record.spec.fs);
-        let options = mounts.at(stage).map(|mount| [&*mount.options, &*mount.super_options].concat());
+        let options =
+            mounts.at(stage).map(|mount| [&*mount.options, &*mount.super_options].concat());
         if !options.is_some_and(|options| options.iter().any(|option| option == durable)) {
             return Err(NotReached::NotDurable(durable).into());
         }
@@ -244,7 +251,11 @@ impl Sharing {
     }
 
     /// Leads the volume's connections to its owner.
-    pub(super) async fn connect(&self, record: &Record, owner: Option<&NodeInfo>) -> Result<Outcome, Cause> {
+    pub(super) async fn connect(
+        &self,
+        record: &Record,
+        owner: Option<&NodeInfo>,
+    ) -> Result<Outcome, Cause> {
         let Some(lease) = &record.lease.owner else { return Err(NotReached::NoOwner.into()) };
         let Some(address) = owner.and_then(|owner| owner.tunnel.clone()) else {
             return Err(NotReached::NoTunnel(lease.node.clone()).into());
@@ -256,7 +267,8 @@ impl Sharing {
             // Where there is one, the kernel's client knows no other.
             let port = present.map(|remote| remote.port);
             let taken: Vec<_> = table.remotes.iter().map(|remote| remote.port).collect();
-            let Some(port) = port.or_else(|| LISTENERS.clone().find(|port| !taken.contains(port))) else {
+            let Some(port) = port.or_else(|| LISTENERS.clone().find(|port| !taken.contains(port)))
+            else {
                 full = true;
                 return;
             };
@@ -273,7 +285,9 @@ impl Sharing {
 
     /// Mounts what the owner serves, once it does.
     pub(super) async fn reach(&self, record: &Record, target: &Path) -> Result<Outcome, Cause> {
-        let Some(remote) = self.remote(record.id).await else { return Err(NotReached::NoOwner.into()) };
+        let Some(remote) = self.remote(record.id).await else {
+            return Err(NotReached::NoOwner.into());
+        };
         self.until_served(&remote).await?;
         let mount = RemoteMount {
             volume: *record.id.uuid(),
@@ -364,7 +378,11 @@ impl Sharing {
 
     /// The server of a volume; or what answers on the port of its listener, which is the owner's.
     fn server(&self, volume: VolumeId, port: u16) -> Server {
-        Server { directory: self.dir.join(volume.to_string()), netns: Arc::clone(&self.netns), port }
+        Server {
+            directory: self.dir.join(volume.to_string()),
+            netns: Arc::clone(&self.netns),
+            port,
+        }
     }
 }
 
@@ -375,7 +393,11 @@ fn why_not(status: &Status, volume: VolumeId) -> Option<String> {
 }
 
 impl Shared {
-    /// Carries one of the steps of sharing out.
+    /// Carries one of the steps of sharing out: one of [`Effect::shares`].
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the steps that are not shared do not come here"
+    )]
     pub(super) async fn share(
         &self,
         effect: Effect,
@@ -413,12 +435,18 @@ impl Shared {
     }
 
     /// Adds what there is of sharing to what was found of a volume.
-    pub(super) async fn observe_sharing(&self, record: &Record, seen: &mut Observed) -> Result<(), Cause> {
-        let Some(sharing) = self.sharing.as_ref().filter(|_| !record.spec.backend.is_directory()) else {
+    pub(super) async fn observe_sharing(
+        &self,
+        record: &Record,
+        seen: &mut Observed,
+    ) -> Result<(), Cause> {
+        let Some(sharing) = self.sharing.as_ref().filter(|_| !record.spec.backend.is_directory())
+        else {
             return Ok(());
         };
         let mounts = spawn_blocking(MountTable::read).await??;
-        let (reach, path) = (self.host.reach_path(record.id), self.host.published_path(&record.name));
+        let (reach, path) =
+            (self.host.reach_path(record.id), self.host.published_path(&record.name));
         (seen.exported, seen.remote) = sharing.observe(record, &reach, &path, &mounts).await;
         Ok(())
     }

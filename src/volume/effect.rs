@@ -71,11 +71,7 @@ impl Effect {
     #[must_use]
     pub const fn lets_go(self) -> bool {
         match self {
-            Self::Unpublish
-            | Self::Unreach
-            | Self::Unexport
-            | Self::Unstage
-            | Self::Detach => true,
+            Self::Unpublish | Self::Unreach | Self::Unexport | Self::Unstage | Self::Detach => true,
             Self::Observe
             | Self::Own
             | Self::Fence
@@ -132,10 +128,7 @@ impl Effect {
     /// True for the steps by which nodes share a volume.
     #[must_use]
     pub const fn shares(self) -> bool {
-        matches!(
-            self,
-            Self::Export | Self::Unexport | Self::Connect | Self::Reach | Self::Unreach
-        )
+        matches!(self, Self::Export | Self::Unexport | Self::Connect | Self::Reach | Self::Unreach)
     }
 
     /// True for the steps with which a node begins to use the storage as its own.

@@ -276,7 +276,10 @@ impl VolumeTask {
 
     fn want(&self) -> Want {
         let comes = self.record.is_served() && !self.waiters.taken.is_empty();
-        if self.exclusive.is_empty() && self.is_wanted() && !(comes && self.standing() == Standing::Other) {
+        if self.exclusive.is_empty()
+            && self.is_wanted()
+            && !(comes && self.standing() == Standing::Other)
+        {
             Want::Mounted
         } else if comes || self.needs_owner() {
             Want::Owned

@@ -102,7 +102,10 @@ impl VolumeTask {
                 return shared.fence(&subject.record).await.map_err(in_cluster);
             }
             if effect.shares() {
-                return shared.share(effect, &subject.record, &subject.cancel).await.map_err(in_cluster);
+                return shared
+                    .share(effect, &subject.record, &subject.cancel)
+                    .await
+                    .map_err(in_cluster);
             }
             let mut result = shared.host.execute(effect, &subject).await;
             while result.as_ref().is_err_and(|error| error.is(ErrorKind::NoSlot)) {
@@ -130,7 +133,9 @@ impl VolumeTask {
 
     /// Calls an attachment off that nobody wants any more.
     pub(super) fn call_off(&self) {
-        let Some(Running { work: Work::Step(effect), cancel, lease, .. }) = &self.running else { return };
+        let Some(Running { work: Work::Step(effect), cancel, lease, .. }) = &self.running else {
+            return;
+        };
         let want = self.want();
         // A removed volume is owned to be deleted, which nobody asks for any more.
         let orphaned = || self.shared.session_of(&self.record) == Session::Over;

@@ -199,7 +199,13 @@ impl Daemon {
                 self.store(world, self.record.clone())?;
             }
             let (seen, now) = (self.observed.as_ref(), world.now);
-            let here = Here { me: None, ext4: world.ext4, now, turn: SignedDuration::ZERO, owner: Session::Over };
+            let here = Here {
+                me: None,
+                ext4: world.ext4,
+                now,
+                turn: SignedDuration::ZERO,
+                owner: Session::Over,
+            };
             match plan::next(&self.record, seen, self.want(), &here) {
                 Step::Record(event) => {
                     let next = transition::apply(&self.record, event, now)

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::{
     spec::Bytes,
     volume::{
-        Contents, Device, DeviceContent, Observed, Remote, Phase, Purge, Record, Transit,
+        Contents, Device, DeviceContent, Observed, Phase, Purge, Record, Remote, Transit,
         effect::{Effect, Outcome},
         plan::Ext4OnlineGrow,
         transition::Outside,

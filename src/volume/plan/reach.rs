@@ -5,8 +5,8 @@
 //! system itself published.
 
 use super::{
-    Effect, Here, Observed, Record, Session, Step, Want, contents, join_as_user, leave,
-    mount, storage,
+    Effect, Here, Observed, Record, Session, Step, Want, contents, join_as_user, leave, mount,
+    storage,
 };
 use crate::volume::Phase;
 

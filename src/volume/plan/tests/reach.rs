@@ -133,7 +133,13 @@ impl World {
     /// Its machine is gone, and starts again with nothing.
     fn kill(&mut self, node: usize) {
         let (alive, wanted) = (false, false);
-        self.nodes[node] = Node { me: self.nodes[node].me.clone(), seen: provisioned(), wanted, asked: false, alive };
+        self.nodes[node] = Node {
+            me: self.nodes[node].me.clone(),
+            seen: provisioned(),
+            wanted,
+            asked: false,
+            alive,
+        };
     }
 
     fn did(&self, node: usize, effect: Effect) -> usize {
@@ -255,7 +261,9 @@ fn an_owner_that_was_replaced_ends_what_it_served_and_reaches_the_next_one() {
 
     let mut order = Vec::new();
     let mut seen = seen.clone();
-    while let Step::Do(effect) = super::super::next(&world.record, Some(&seen), Want::Released, &here) {
+    while let Step::Do(effect) =
+        super::super::next(&world.record, Some(&seen), Want::Released, &here)
+    {
         order.push(effect);
         let outcome = effect::Outcome::foreseen(effect, &world.record);
         seen = effect::absorb(seen, effect, outcome).0;
@@ -279,7 +287,8 @@ fn a_removed_volume_leaves_nothing_of_any_way_to_it() {
     let mut seen = world.nodes[A].seen.clone();
     seen.exported = Some(1.into());
     seen.staged = true;
-    seen.remote = crate::volume::Remote { connected: Some(1.into()), mounted: true, published: true };
+    seen.remote =
+        crate::volume::Remote { connected: Some(1.into()), mounted: true, published: true };
     let mut steps = Vec::new();
     while let Some(effect) = release(&seen) {
         steps.push(effect);
