@@ -97,7 +97,7 @@ fn what_cannot_be_is_a_mistake_that_says_what_to_do() {
             one_mistake(&format!("[backends.ebs]\n{line}"), told);
         }
     }
-    one_mistake("[daemon]\ncluster = \"a b\"", "at most 64 letters");
+    one_mistake("[daemon]\ncluster = \"a b\"", "1 to 64 letters");
     one_mistake(
         &format!(
             "{ON}type = \"st1\"\n[volumes]\ndefault_backend = \"ebs\"\nanonymous_size = \"200GiB\""
