@@ -31,7 +31,8 @@ const PAUSE: Duration = Duration::from_secs(4);
 pub(super) struct Opened {
     pub(super) keeper: Keeper,
     pub(super) neighbours: Option<Arc<dyn Neighbours>>,
-    pub(super) sharing: Option<Sharing>,
+    /// Or why it shares none.
+    pub(super) sharing: Result<Sharing, String>,
     /// Bound, and not served yet.
     pub(super) port: Option<PeerServer>,
 }
@@ -41,7 +42,8 @@ pub(super) struct Opened {
 pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow::Result<Opened> {
     let Some(cluster) = &config.cluster else {
         let keeper = Keeper::alone(copy);
-        return Ok(Opened { keeper, neighbours: None, sharing: None, port: None });
+        let sharing = Err("it is in no cluster (docs/cluster.md)".to_owned());
+        return Ok(Opened { keeper, neighbours: None, sharing, port: None });
     };
     let identity = Identity::load(PeerConfig {
         cluster: cluster.cluster.clone(),
@@ -75,13 +77,16 @@ pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow
     let owner = Owner { node: cluster.node.clone(), machine };
     let keeper = Keeper::clustered(Arc::new(store), copy, owner, marker, joining);
     let neighbours: Arc<dyn Neighbours> = Arc::new(PeerPort::new(Peers::new(identity)));
-    let sharing = sharing(config, cluster)?;
-    Ok(Opened { keeper, neighbours: Some(neighbours), sharing: Some(sharing), port: Some(port) })
+    // All other volumes are served without it.
+    let sharing = sharing(config, cluster).map_err(|error| {
+        tracing::error!(%error, "this node shares no volumes with others");
+        error.to_string()
+    });
+    Ok(Opened { keeper, neighbours: Some(neighbours), sharing, port: Some(port) })
 }
 
-fn sharing(config: &Config, cluster: &ClusterConfig) -> anyhow::Result<Sharing> {
-    // Gone after a boot, as processes and mounts are.
-    let run = config.admin_socket.parent().unwrap_or_else(|| Path::new("/run"));
+fn sharing(config: &Config, cluster: &ClusterConfig) -> std::io::Result<Sharing> {
+    let run = config.run_dir();
     let me = Table {
         version: VERSION,
         cluster: cluster.cluster.clone(),
@@ -96,7 +101,6 @@ fn sharing(config: &Config, cluster: &ClusterConfig) -> anyhow::Result<Sharing> 
     };
     let tunnel = Tunnel::of(&config.state_dir, run, config.log.clone());
     Sharing::open(tunnel, me, run.join("share"), Helper::itself())
-        .context("cannot prepare to share volumes with other nodes")
 }
 
 fn node_info(

@@ -45,6 +45,14 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// How two parts of a command ended together.
+    const fn worse(self, other: Self) -> Self {
+        match self {
+            Self::Success => other,
+            Self::Failure | Self::Usage => self,
+        }
+    }
+
     /// The process's exit code.
     #[must_use]
     pub const fn code(self) -> i32 {

@@ -16,11 +16,13 @@ use crate::{
     cluster::Embedded,
     config::Config,
     engine::{Host, StepError, Subject},
+    share,
     spec::{BackendSpec, VolumeName},
     sys::{
-        mountinfo::MountTable,
+        mountinfo::{Mount, MountTable},
         namespaces::{OutsideHolder, outside_holders},
-        nfs::{self, Helper, Server, Unmounted},
+        netns::Netns,
+        nfs::{self, Helper, Unmounted},
     },
     volume::{
         Device, Observed, Record,
@@ -87,7 +89,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
     let host = Arc::new(open_host(&config)?);
     let mut waiting = VecDeque::from(records);
     let mut running = JoinSet::new();
-    let mut exit = Exit::Success;
+    let mut exit = release_shared(&config.run_dir().join("share"), host.root(), held).await?;
     loop {
         while running.len() < AT_ONCE
             && let Some(record) = waiting.pop_front()
@@ -104,10 +106,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
             }
         }
     }
-    match release_exports(host.root()).await? {
-        Exit::Success => Ok(exit),
-        worse @ (Exit::Failure | Exit::Usage) => Ok(worse),
-    }
+    Ok(exit.worse(release_exports(host.root()).await?))
 }
 
 /// Unmounts the exports that are mounted as a whole, for images and for hawser's own work.
@@ -118,19 +117,58 @@ async fn release_exports(root: &Path) -> anyhow::Result<Exit> {
         let dir = root.join(dir);
         let below = mounts.iter().filter(|mount| mount.mount_point.parent() == Some(&dir));
         for mount in below {
-            let path = &mount.mount_point;
-            // Never by force: an image on it may be in use, and was said to be so before.
-            match nfs::unmount(path, Server::Answers, &Helper::itself()).await {
-                Ok(Unmounted::Clean) => println!("{}: unmounted", path.display()),
-                Ok(Unmounted::Forced | Unmounted::Lazy) => println!(
-                    "{}: taken out of the tree, as its unmounting does not end",
-                    path.display()
-                ),
-                Err(error) => {
-                    eprintln!("{error}");
-                    exit = Exit::Failure;
-                }
-            }
+            exit = exit.worse(unmount_nfs(&mount.mount_point).await);
+        }
+    }
+    Ok(exit)
+}
+
+/// Never by force: an image on it may be in use, and was said to be so before.
+async fn unmount_nfs(path: &Path) -> Exit {
+    match nfs::unmount(path, nfs::Server::Answers, &Helper::itself()).await {
+        Ok(Unmounted::Clean) => println!("{}: unmounted", path.display()),
+        Ok(Unmounted::Forced | Unmounted::Lazy) => {
+            println!("{}: taken out of the tree, as its unmounting does not end", path.display());
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            return Exit::Failure;
+        }
+    }
+    Exit::Success
+}
+
+/// What is shared with other nodes: what is reached of theirs is unmounted while there is a network, and
+/// what serves this node's volumes ends, so that they can be unmounted. Tasks elsewhere wait.
+async fn release_shared(run: &Path, root: &Path, held: Held) -> anyhow::Result<Exit> {
+    let mounts = spawn_blocking(MountTable::read).await??;
+    let mut exit = Exit::Success;
+    let (reach, volumes) = (root.join("reach"), root.join("volumes"));
+    for mount in mounts.iter().filter(|mount| mount.mount_point.parent() == Some(&reach)) {
+        let device = Device { path: mount.source.clone().into(), number: mount.device };
+        if let (Held::Skip, Err(error)) = (held, refuse_used(&device).await) {
+            eprintln!("{}: {error}", mount.mount_point.display());
+            exit = Exit::Failure;
+            continue;
+        }
+        let shows = |other: &&Mount| {
+            other.device == mount.device && other.mount_point.parent() == Some(&volumes)
+        };
+        for mount in mounts.iter().filter(shows).chain([mount]) {
+            exit = exit.worse(unmount_nfs(&mount.mount_point).await);
+        }
+    }
+    // Without the namespace there is no server.
+    let Ok(netns) = Netns::open(&run.join("netns")) else { return Ok(exit) };
+    let netns = Arc::new(netns);
+    for entry in std::fs::read_dir(run)? {
+        let directory = entry?.path();
+        let server = share::Server { directory, netns: Arc::clone(&netns), port: 0 };
+        if server.directory.is_dir()
+            && let Err(error) = server.stop(LIMIT).await
+        {
+            eprintln!("{error}");
+            exit = Exit::Failure;
         }
     }
     Ok(exit)

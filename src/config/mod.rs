@@ -11,7 +11,11 @@ pub mod rexray;
 mod settings;
 mod sources;
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use jiff::SignedDuration;
 
@@ -76,6 +80,12 @@ pub enum LogFormat {
 }
 
 impl Config {
+    /// Where the sockets are: gone after a boot, as processes and mounts are.
+    #[must_use]
+    pub fn run_dir(&self) -> &Path {
+        self.admin_socket.parent().unwrap_or_else(|| Path::new("/run"))
+    }
+
     /// Reads the values.
     ///
     /// # Errors

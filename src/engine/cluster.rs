@@ -10,7 +10,7 @@ use tokio::{task::JoinSet, time::timeout};
 use super::{
     Engine, LONG, Removal, SHORT,
     error::EngineError,
-    message::{Forget, Message},
+    message::{Forget, Message, Users},
     neighbours::{
         DrainRequest, Drained, Effort, MoveRequest, Presence, ReleaseRequest, Released,
         RemoveRequest,
@@ -167,12 +167,17 @@ impl Engine {
         let Some(handle) = self.shared.registry.by_id(request.volume) else {
             return Ok(Released::Busy("it does not know the volume yet".to_owned()));
         };
-        self.release_task(&handle, request.epoch).await
+        self.release_task(&handle, request.epoch, Users::Stay).await
     }
 
-    async fn release_task(&self, handle: &Handle, epoch: Epoch) -> Result<Released, EngineError> {
+    async fn release_task(
+        &self,
+        handle: &Handle,
+        epoch: Epoch,
+        users: Users,
+    ) -> Result<Released, EngineError> {
         let name = handle.view().record.name.clone();
-        let ask = |reply| Message::Release { epoch, reply };
+        let ask = |reply| Message::Release { epoch, users, reply };
         Self::ask(handle, "release", &name, SHORT, ask).await
     }
 
@@ -298,7 +303,7 @@ impl Engine {
                 result.local.push(name);
                 continue;
             }
-            match self.release_task(&handle, view.record.lease.epoch).await {
+            match self.release_task(&handle, view.record.lease.epoch, Users::Pause).await {
                 Ok(Released::Released) => result.released.push(name),
                 Ok(Released::Held(why) | Released::Busy(why)) => result.held.push((name, why)),
                 Err(error) => result.held.push((name, error.to_string())),

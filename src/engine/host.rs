@@ -393,8 +393,9 @@ impl Host {
     /// Unmounts. What is another node's goes also from under its tasks: it was shut down, and the way
     /// to it must not stay open to the next ones.
     async fn unmount(&self, target: &Path, subject: &Subject) -> Result<(), Cause> {
-        let Subject { record, standing, .. } = subject;
-        let lost = *standing == Standing::Other && !record.spec.backend.is_directory();
+        let Subject { record, standing, reached, .. } = subject;
+        let needs_owner = !record.spec.backend.is_directory() && !reached;
+        let lost = *standing == Standing::Other && needs_owner;
         match mount::unmount(target).await {
             Err(UnmountError::Busy { .. }) if lost => {
                 // For certain: afterwards nobody could.
@@ -408,6 +409,11 @@ impl Host {
     /// What tasks still write goes nowhere, and they are told so: the storage is another node's.
     async fn shut_down(&self, record: &Record) -> Result<(), Cause> {
         let stage = self.stage_path(record.id);
+        let mounts = spawn_blocking(MountTable::read).await??;
+        // A directory without a mount is the host's own file system.
+        if mounts.at(&stage).is_none() {
+            return Err(PathError::NotStaged(stage).into());
+        }
         tracing::warn!(volume = %record.name, "shutting its file system down: tasks here get I/O errors");
         Ok(spawn_blocking(move || shutdown::shut_down(&stage)).await??)
     }

@@ -51,7 +51,7 @@ pub(super) enum Message {
     /// Do something that needs the volume to be unmounted.
     Exclusive(Exclusive),
     /// Another node asks for it.
-    Release { epoch: Epoch, reply: Reply<Released> },
+    Release { epoch: Epoch, users: Users, reply: Reply<Released> },
     /// Get it to this node, and mount it once.
     Take { effort: Effort, reply: Reply<()> },
     /// That node is gone for good.
@@ -76,6 +76,8 @@ pub(super) enum Message {
     Measured(Measured),
     /// Look at what there is, and go on from there.
     Wake,
+    /// What serves it to other nodes is gone.
+    Unserved,
 }
 
 /// A claim to a member of a group, and the one that it was chosen by.
@@ -96,6 +98,15 @@ pub(super) enum Exclusive {
     Undelete { name: VolumeName, reserved: Option<Reservation>, reply: Reply<()> },
     /// Check its file system.
     Check { repair: Repair, reply: Reply<Checked> },
+}
+
+/// What becomes of tasks on other nodes that reach a volume through its owner, when that is to let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Users {
+    /// They are served: it does not let go.
+    Stay,
+    /// They pause, until another node serves them.
+    Pause,
 }
 
 /// Whether volumes on the disks of a node that is gone are forgotten.

@@ -103,7 +103,8 @@ struct Shared {
     /// The other nodes of the cluster, where they can be asked.
     neighbours: Option<Arc<dyn Neighbours>>,
     /// What shares volumes between nodes.
-    sharing: Option<Sharing>,
+    /// Or why nothing can.
+    sharing: Result<Sharing, String>,
     /// This node takes no more volumes.
     drained: AtomicBool,
     /// What this node last said of itself, as far as that is known. Held while it says something new.

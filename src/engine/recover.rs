@@ -61,7 +61,7 @@ impl Engine {
         records: Vec<Record>,
         host: Host,
         neighbours: Option<Arc<dyn Neighbours>>,
-        sharing: Option<Sharing>,
+        sharing: Result<Sharing, String>,
     ) -> Result<Self, StartError> {
         let records = match store.me() {
             Some(_) => own_first(records),
@@ -93,7 +93,7 @@ impl Engine {
             started_at: Timestamp::now(),
             steps: TaskTracker::new(),
         });
-        if let Some(sharing) = &shared.sharing {
+        if let Ok(sharing) = &shared.sharing {
             sharing.resume().await;
         }
         let no_records = records.is_empty();

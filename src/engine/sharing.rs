@@ -9,12 +9,16 @@ use std::{
     fs, io,
     ops::Range,
     os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::{sync::Mutex, task::spawn_blocking, time::sleep};
+use tokio::{
+    sync::{Mutex, watch},
+    task::spawn_blocking,
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -25,7 +29,7 @@ use super::{
 };
 use crate::{
     backend::{BackendError, ErrorKind},
-    cluster::NodeInfo,
+    cluster::{NodeInfo, Nodes},
     share::{
         self, Export, Server, Squash, Times,
         mount::RemoteMount,
@@ -38,6 +42,7 @@ use crate::{
     sys::{
         machine,
         mountinfo::{Mount, MountTable},
+        namespaces,
         netns::Netns,
         nfs::{self, Helper, Unmounted},
     },
@@ -69,7 +74,10 @@ const RECOVERY: &str = ".hawser";
 #[derive(Debug)]
 pub struct Sharing {
     tunnel: Tunnel,
+    /// Held while the tunnel is told, which takes time.
     state: Mutex<State>,
+    /// What is in force, for those who only look.
+    in_force: watch::Sender<Table>,
     netns: Arc<Netns>,
     /// Where the namespace is kept.
     namespace: PathBuf,
@@ -89,8 +97,8 @@ struct State {
 /// Why a volume is not reached.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotReached {
-    #[error("this node cannot reach volumes of others: it is in no cluster (docs/cluster.md)")]
-    Alone,
+    #[error("this node shares no volumes with others: {0}")]
+    NotHere(String),
     #[error(
         "node {0}, which has it, does not say where its tunnel is: its hawser is older, or is not running"
     )]
@@ -106,6 +114,10 @@ pub(super) enum NotReached {
         "it was mounted without {0}, before this node was in a cluster, and what other nodes are told is done would not survive this node: stop its tasks here once"
     )]
     NotDurable(&'static str),
+    #[error("process {0} ({1}) has it in another mount namespace")]
+    Used(i32, String),
+    #[error("what tasks see of it is all that it holds, and its server keeps notes beside that")]
+    NoRoom,
     #[error("nobody has it: it is looked at again")]
     NoOwner,
 }
@@ -134,8 +146,9 @@ impl Sharing {
             ..me
         };
         let servers = table.exports.iter().map(|export| (export.volume, export.port)).collect();
+        let in_force = watch::Sender::new(table.clone());
         let state = Mutex::new(State { table, servers });
-        Ok(Self { tunnel, state, netns, namespace, dir, helper })
+        Ok(Self { tunnel, state, in_force, netns, namespace, dir, helper })
     }
 
     /// Before any volume is looked at: listeners that mounts depend on are bound, if there are any.
@@ -145,6 +158,7 @@ impl Sharing {
             return;
         }
         if let Err(error) = self.tunnel.apply(&state.table).await {
+            // Whatever is wrong with one volume's.
             tracing::error!(%error, "volumes of other nodes wait until the tunnel runs");
         }
     }
@@ -162,6 +176,14 @@ impl Sharing {
         }
     }
 
+    /// Whether the volume's server answers. One that is just slow does.
+    pub(super) async fn serves(&self, volume: VolumeId) -> bool {
+        let port = self.state.lock().await.servers.get(&volume).copied();
+        let Some(port) = port else { return true };
+        let server = self.server(volume, port);
+        server.is_running().unwrap_or(true)
+    }
+
     /// Puts the servers' logs aside where they have grown long.
     async fn bound_logs(&self) -> std::convert::Infallible {
         loop {
@@ -176,28 +198,22 @@ impl Sharing {
     }
 
     /// What there is of a volume: as whose server, and of the way to another node's.
-    pub(super) async fn observe(
+    pub(super) fn observe(
         &self,
         record: &Record,
         reach: &Path,
         published: &Path,
         mounts: &MountTable,
     ) -> (Option<Epoch>, Remote) {
-        let table = &self.state.lock().await.table;
+        let table = self.in_force.borrow().clone();
         let export = table.exports.iter().find(|export| export.volume == record.id);
         let runs = || self.server(record.id, 0).is_running().unwrap_or(true);
         // A server that nobody is let to is to be ended, too.
         let exported = export.map(|export| export.epoch).filter(|_| runs());
         let exported = exported.or_else(|| (export.is_none() && runs()).then_some(Epoch::FIRST));
         let remote = table.remotes.iter().find(|remote| remote.volume == record.id);
-        let mounted = mounts.at(reach);
-        let same = |mount: &Mount| mounts.at(published).is_some_and(|it| it.device == mount.device);
-        let remote = Remote {
-            connected: remote.map(|remote| remote.epoch),
-            mounted: mounted.is_some(),
-            published: mounted.is_some_and(same),
-        };
-        (exported, remote)
+        let connected = remote.map(|remote| remote.epoch);
+        (exported, Remote { connected, ..reached(reach, published, mounts) })
     }
 
     /// Serves what is mounted at the stage, as only a cluster's node mounts it.
@@ -207,6 +223,9 @@ impl Sharing {
         stage: &Path,
         data: &Path,
     ) -> Result<Outcome, Cause> {
+        if data.components().all(|part| !matches!(part, Component::Normal(_))) {
+            return Err(NotReached::NoRoom.into());
+        }
         let mounts = spawn_blocking(MountTable::read).await??;
         let durable = names_are_durable(record.spec.fs);
         let options =
@@ -224,7 +243,7 @@ impl Sharing {
             times: Times::default(),
         };
         let server = self.server(record.id, port);
-        if !server.is_running()? && self.remote(record.id).await.is_none() {
+        if !server.is_running()? && self.remote(record.id).is_none() {
             // It was a client of the server before, perhaps, and comes no more as one: it would be
             // waited for.
             let recovery = export.recovery.clone();
@@ -267,8 +286,7 @@ impl Sharing {
             // Where there is one, the kernel's client knows no other.
             let port = present.map(|remote| remote.port);
             let taken: Vec<_> = table.remotes.iter().map(|remote| remote.port).collect();
-            let Some(port) = port.or_else(|| LISTENERS.clone().find(|port| !taken.contains(port)))
-            else {
+            let Some(port) = port.or_else(|| listener(volume, &taken)) else {
                 full = true;
                 return;
             };
@@ -285,7 +303,7 @@ impl Sharing {
 
     /// Mounts what the owner serves, once it does.
     pub(super) async fn reach(&self, record: &Record, target: &Path) -> Result<Outcome, Cause> {
-        let Some(remote) = self.remote(record.id).await else {
+        let Some(remote) = self.remote(record.id) else {
             return Err(NotReached::NoOwner.into());
         };
         self.until_served(&remote).await?;
@@ -317,7 +335,15 @@ impl Sharing {
 
     /// Takes that mount away, and the way.
     pub(super) async fn unreach(&self, volume: VolumeId, target: &Path) -> Result<Outcome, Cause> {
-        let answers = match self.remote(volume).await {
+        let mounts = spawn_blocking(MountTable::read).await??;
+        if let Some(device) = mounts.at(target).map(|mount| mount.device) {
+            // A container has a mount of its own, which would wait for ever once the way is gone.
+            let users = spawn_blocking(move || namespaces::outside_holders(device)).await??;
+            if let Some(user) = users.first() {
+                return Err(NotReached::Used(user.pid, user.command.clone()).into());
+            }
+        }
+        let answers = match self.remote(volume) {
             Some(remote) => self.server(volume, remote.port).answers().await,
             None => false,
         };
@@ -354,14 +380,20 @@ impl Sharing {
         if next == state.table {
             return Ok(());
         }
-        self.tunnel.apply(&next).await?;
+        match self.tunnel.apply(&next).await {
+            Ok(_) => {}
+            // What is not allowed any more has ended. The tunnel goes on trying to get the rest, which may
+            // be another volume's; who needs it finds out when it asks through it.
+            Err(TunnelError::Incomplete(why)) => tracing::warn!(why, "the tunnel"),
+            Err(error) => return Err(error),
+        }
+        self.in_force.send_replace(next.clone());
         state.table = next;
         Ok(())
     }
 
-    async fn remote(&self, volume: VolumeId) -> Option<tunnel::Remote> {
-        let table = &self.state.lock().await.table;
-        table.remotes.iter().find(|remote| remote.volume == volume).cloned()
+    fn remote(&self, volume: VolumeId) -> Option<tunnel::Remote> {
+        self.in_force.borrow().remotes.iter().find(|remote| remote.volume == volume).cloned()
     }
 
     async fn server_port(&self, volume: VolumeId) -> Result<u16, NotReached> {
@@ -386,6 +418,22 @@ impl Sharing {
     }
 }
 
+/// A port for a volume's listener: the same one the next time, where that can be. What was left of a mount
+/// that did not end must not find another volume there.
+fn listener(volume: VolumeId, taken: &[u16]) -> Option<u16> {
+    let count = usize::from(LISTENERS.end - LISTENERS.start);
+    let first = volume.uuid().as_u128() % u128::from(LISTENERS.end - LISTENERS.start);
+    let first = usize::try_from(first).unwrap_or_default();
+    LISTENERS.cycle().skip(first).take(count).find(|port| !taken.contains(port))
+}
+
+/// What is mounted of another node's, by the mount table alone.
+fn reached(reach: &Path, published: &Path, mounts: &MountTable) -> Remote {
+    let mounted = mounts.at(reach);
+    let same = |mount: &Mount| mounts.at(published).is_some_and(|it| it.device == mount.device);
+    Remote { connected: None, mounted: mounted.is_some(), published: mounted.is_some_and(same) }
+}
+
 /// What the tunnel last met on the way to a volume's owner.
 fn why_not(status: &Status, volume: VolumeId) -> Option<String> {
     let status = status.remotes.iter().find(|status| status.remote.volume == volume)?;
@@ -404,7 +452,7 @@ impl Shared {
         record: &Record,
         cancel: &CancellationToken,
     ) -> Result<Outcome, Cause> {
-        let sharing = self.sharing.as_ref().ok_or(NotReached::Alone)?;
+        let sharing = self.sharing.as_ref().map_err(|why| NotReached::NotHere(why.clone()))?;
         let (stage, reach) = (self.host.stage_path(record.id), self.host.reach_path(record.id));
         match effect {
             Effect::Export => sharing.export(record, &stage, &data_dir(record)).await,
@@ -440,14 +488,19 @@ impl Shared {
         record: &Record,
         seen: &mut Observed,
     ) -> Result<(), Cause> {
-        let Some(sharing) = self.sharing.as_ref().filter(|_| !record.spec.backend.is_directory())
-        else {
+        if record.spec.backend.is_directory() || self.store.me().is_none() {
             return Ok(());
-        };
+        }
         let mounts = spawn_blocking(MountTable::read).await??;
         let (reach, path) =
             (self.host.reach_path(record.id), self.host.published_path(&record.name));
-        (seen.exported, seen.remote) = sharing.observe(record, &reach, &path, &mounts).await;
+        match &self.sharing {
+            Ok(sharing) => {
+                (seen.exported, seen.remote) = sharing.observe(record, &reach, &path, &mounts)
+            }
+            // What is mounted is there, whatever this node can do about it.
+            Err(_) => seen.remote = reached(&reach, &path, &mounts),
+        }
         Ok(())
     }
 }
@@ -455,7 +508,7 @@ impl Shared {
 impl Engine {
     /// Keeps the tunnel running until the daemon ends, which does not end it.
     pub(super) async fn carry_for_ever(self) {
-        if let Some(sharing) = &self.shared.sharing {
+        if let Ok(sharing) = &self.shared.sharing {
             tokio::select! {
                 () = sharing.keep(self.shared.stopping.clone()) => {}
                 never = sharing.bound_logs() => match never {},
@@ -467,7 +520,9 @@ impl Engine {
     /// tunnel where nodes are.
     pub(super) async fn follow_nodes_for_ever(self) {
         let mut nodes = self.shared.store.watch_nodes();
-        let mut before = Arc::clone(&nodes.borrow_and_update());
+        // Nodes may have moved while this daemon was away.
+        let mut before = Nodes::default();
+        nodes.mark_changed();
         while nodes.changed().await.is_ok() {
             let now = Arc::clone(&nodes.borrow_and_update());
             for (name, state) in now.iter() {
@@ -476,7 +531,7 @@ impl Engine {
                     self.wake_those_of(name);
                 }
                 let address = state.info.tunnel.as_ref();
-                if let (Some(sharing), Some(address)) = (&self.shared.sharing, address)
+                if let (Ok(sharing), Some(address)) = (&self.shared.sharing, address)
                     && was.is_none_or(|was| was.info.tunnel.as_ref() != Some(address))
                 {
                     sharing.moved(name, address).await;

@@ -39,6 +39,8 @@ struct Candidate {
     handle: Handle,
     view: Arc<View>,
     stage: PathBuf,
+    /// Where it is mounted by way of another node.
+    reach: PathBuf,
     /// Parked, or perhaps never to be released.
     suspicious: bool,
 }
@@ -60,40 +62,64 @@ impl Engine {
     async fn sweep(&self, questions: &mut Questions) -> io::Result<()> {
         questions.retain(|_, (_, question)| !question.is_finished());
         let handles = self.shared.registry.all();
+        for handle in &handles {
+            self.ask_server(handle);
+        }
         let forsaken: Vec<_> = handles.iter().filter(|h| self.is_forsaken(h)).cloned().collect();
         let candidates: Vec<_> = handles.into_iter().filter_map(|h| self.candidate(h)).collect();
         if candidates.is_empty() && forsaken.is_empty() {
             return Ok(());
         }
+        let suspicious = candidates.iter().filter(|c| c.suspicious);
         let suspicious: Vec<_> =
-            candidates.iter().filter(|c| c.suspicious).map(|c| c.stage.clone()).collect();
+            suspicious.flat_map(|c| [c.stage.clone(), c.reach.clone()]).collect();
         let (mounts, outside) = spawn_blocking(move || look(&suspicious)).await??;
         for handle in forsaken {
             // The mount table has the last word on what is not observed.
-            if mounts.at(&self.stage_path(handle.view().record.id)).is_none() {
+            let id = handle.view().record.id;
+            let [stage, reach] = [self.stage_path(id), self.shared.host.reach_path(id)];
+            if mounts.at(&stage).is_none() && mounts.at(&reach).is_none() {
                 handle.tell(Message::Outside(Vec::new()));
             }
         }
         for candidate in candidates {
             if candidate.suspicious {
-                let mount = mounts.at(&candidate.stage);
-                let outside = mount.and_then(|mount| outside.get(&mount.device));
-                let outside = outside.cloned().unwrap_or_default();
-                candidate.handle.tell(Message::Outside(outside));
+                let places = [&candidate.stage, &candidate.reach];
+                let devices = places.into_iter().filter_map(|at| Some(mounts.at(at)?.device));
+                let found = devices.filter_map(|device| outside.get(&device)).flatten();
+                candidate.handle.tell(Message::Outside(found.cloned().collect()));
             }
             self.ask_health(candidate, &mounts, questions);
         }
         Ok(())
     }
 
+    /// Asks what serves the volume to other nodes whether it does.
+    fn ask_server(&self, handle: &Handle) {
+        let view = handle.view();
+        let exported = view.observed.as_ref().is_some_and(|seen| seen.exported.is_some());
+        if !exported || view.doing.is_some() {
+            return;
+        }
+        let (engine, handle) = (self.clone(), handle.clone());
+        tokio::spawn(async move {
+            if let Ok(sharing) = &engine.shared.sharing
+                && !sharing.serves(view.record.id).await
+            {
+                handle.tell(Message::Unserved);
+            }
+        });
+    }
+
     fn candidate(&self, handle: Handle) -> Option<Candidate> {
         let view = handle.view();
-        view.observed.as_ref().filter(|seen| seen.staged)?;
-        let stage = self.stage_path(view.record.id);
+        view.observed.as_ref().filter(|seen| seen.staged || seen.remote.mounted)?;
+        let id = view.record.id;
+        let (stage, reach) = (self.stage_path(id), self.shared.host.reach_path(id));
         let mut holders = view.record.holders.iter();
         let suspicious =
             holders.any(|h| h.parked_since.is_some() || self.shared.may_be_forgotten(h));
-        Some(Candidate { handle, view, stage, suspicious })
+        Some(Candidate { handle, view, stage, reach, suspicious })
     }
 
     /// It cannot be mounted, and those who counted may be gone: nobody would ever let go of it. Not
@@ -112,6 +138,10 @@ impl Engine {
     fn ask_health(&self, candidate: Candidate, mounts: &MountTable, questions: &mut Questions) {
         let Candidate { handle, view, stage, .. } = candidate;
         let id = view.record.id;
+        // What is reached is its owner's to look after; to ask it could wait for ever.
+        if view.observed.as_ref().is_some_and(|seen| !seen.staged || seen.remote.published) {
+            return;
+        }
         if let Some((since, _)) = questions.get(&id) {
             if since.elapsed() > SILENCE {
                 handle.tell(Message::Health(Err("it does not answer".to_owned())));
@@ -141,7 +171,7 @@ impl Engine {
     }
 }
 
-/// `suspicious` are stages.
+/// `suspicious` are places where something is mounted.
 fn look(suspicious: &[PathBuf]) -> io::Result<(MountTable, Outside)> {
     let mounts = MountTable::read()?;
     let devices: HashSet<_> =

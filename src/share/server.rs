@@ -124,7 +124,9 @@ impl Server {
     pub async fn ensure(&self, export: &Export, limit: Duration) -> Result<(), ServerError> {
         let deadline = Instant::now() + limit;
         let text = config::text(export, self.port)?;
-        if let Some(process) = self.find()? {
+        if let Some(process) = self.find()?
+            && (process.is_alive() || !self.has_ended(process, KILLED).await?)
+        {
             if fs::read_to_string(self.file("ganesha.conf")).is_ok_and(|present| present == text) {
                 return self.until_it_answers(export, process, deadline, limit).await;
             }
@@ -173,7 +175,7 @@ impl Server {
         };
         for (signal, limit) in [(Signal::TERM, limit), (Signal::KILL, KILLED)] {
             process.signal(signal).map_err(|source| self.failed("stop", source))?;
-            if has_ended(process, limit).await {
+            if self.has_ended(process, limit).await? {
                 return Ok(());
             }
             tracing::warn!(pid = process.pid(), ?signal, ?limit, "the NFS server goes on");
@@ -195,6 +197,21 @@ impl Server {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(errno::on("look at", &log)(error)),
+        }
+    }
+
+    /// Its files are closed some moments after it is dead, and its lock is the last that is seen of it.
+    async fn has_ended(&self, process: Process, limit: Duration) -> Result<bool, ServerError> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let holds = self.find()?.is_some_and(|found| found.pid() == process.pid());
+            if !holds && !process.is_alive() {
+                return Ok(true);
+            }
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -282,17 +299,6 @@ impl Server {
 fn is_running(pid: i32) -> bool {
     use crate::sys::boot;
     boot::process_start_time(pid).is_some_and(|start| boot::process_alive(pid, start))
-}
-
-async fn has_ended(process: Process, limit: Duration) -> bool {
-    let deadline = Instant::now() + limit;
-    while process.is_alive() {
-        if Instant::now() >= deadline {
-            return false;
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    true
 }
 
 fn make_directory(path: &Path, mode: u32) -> io::Result<()> {

@@ -122,6 +122,15 @@ impl Host {
         Ok((shows(&self.stage_path(record.id))?, shows(&self.published_path(&record.name))?))
     }
 
+    /// True when the published path shows what is reached of another node's: by the mount table alone.
+    #[must_use]
+    pub fn is_reached(&self, record: &Record) -> bool {
+        let (reach, path) = (self.reach_path(record.id), self.published_path(&record.name));
+        let shown =
+            |mounts: MountTable| Some(mounts.at(&reach)?.device == mounts.at(&path)?.device);
+        MountTable::read().map_or(true, |mounts| shown(mounts).unwrap_or(false))
+    }
+
     /// True when the published path really shows the volume. Of a device, one `stat` tells. A
     /// directory's server may be away, and then everybody waits who touches the path: the mount
     /// table tells.

@@ -76,6 +76,10 @@ impl VolumeTask {
     }
 
     async fn refuse_users(&self, op: &'static str) -> Result<(), EngineError> {
+        if let Some(nodes) = self.reached_from() {
+            let (volume, refusal) = (self.record.name.clone(), Refusal::HeldElsewhere(nodes));
+            return Err(EngineError::Refused { op, volume, refusal });
+        }
         if self.record.holders.iter().any(|holder| holder.count > 0) {
             return self.refuse_holders(op);
         }

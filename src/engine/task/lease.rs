@@ -11,17 +11,17 @@ use crate::{
     cluster::{Past, StoreError, Urgency},
     engine::{
         error::EngineError,
-        message::Reply,
+        message::{Reply, Users},
         neighbours::{Effort, Released},
     },
     spec::BackendKind,
     volume::{
         Epoch, Lease, NodeName, Observed, Phase, Purge, Record, Revision,
         effect::Effect,
-        lease::{Preempt, Session},
+        lease::{Preempt, Session, StoreReach},
         plan::Standing,
         restored::{self, Remedy},
-        transition::{Event, Outside},
+        transition::{Event, Outside, Refusal},
     },
 };
 
@@ -123,7 +123,8 @@ impl VolumeTask {
         let mut next = self.record.with_shared(stored);
         let lost = was != Standing::Other
             && Standing::of(self.shared.store.me(), &next) == Standing::Other;
-        let reached = self.observed.as_ref().is_some_and(|seen| seen.remote.published);
+        // Or came by the way through another node.
+        let reached = self.record.is_served() && self.is_user();
         if lost && !next.spec.backend.is_directory() && !reached {
             // Their file system is shut down: they hold nothing of the volume any more, and would
             // keep it from every node if it came back here.
@@ -332,7 +333,16 @@ impl VolumeTask {
     }
 
     /// Another node asks for it.
-    pub(super) async fn release_to(&mut self, epoch: Epoch, reply: Reply<Released>) {
+    pub(super) async fn release_to(&mut self, epoch: Epoch, users: Users, reply: Reply<Released>) {
+        let owned = self.standing() == Standing::Owner && self.record.lease.epoch == epoch;
+        // Nobody could have it instead: it could not be said that it is free.
+        if owned && self.shared.store.reach() == StoreReach::Away {
+            let why = "the cluster's store does not answer it".to_owned();
+            return tell(reply, Ok(Released::Busy(why)));
+        }
+        if let (true, Users::Stay, Some(nodes)) = (owned, users, self.reached_from()) {
+            return tell(reply, Ok(Released::Held(format!("tasks on {nodes}"))));
+        }
         let answer = match self.standing() {
             Standing::Other => Some(Released::Released),
             Standing::Owner if self.record.lease.epoch != epoch => Some(Released::Released),
@@ -347,6 +357,14 @@ impl VolumeTask {
         self.linger_until = None;
         self.try_again_now();
         self.handover.push(reply);
+    }
+
+    /// The other nodes whose tasks reach it through this one, or through its owner.
+    pub(super) fn reached_from(&self) -> Option<String> {
+        let me = self.shared.store.me()?;
+        let others = self.record.users.iter().filter(|node| **node != me.node);
+        let nodes: Vec<_> = others.map(|node| format!("node {node}")).collect();
+        (self.record.is_served() && !nodes.is_empty()).then(|| nodes.join(", "))
     }
 
     /// Who uses it here, if anybody does.
@@ -365,6 +383,12 @@ impl VolumeTask {
 
     /// It is to come to this node.
     pub(super) fn take(&mut self, effort: Effort, reply: Reply<()>) {
+        if self.record.is_served() && self.standing() == Standing::Other && self.record.is_held() {
+            let holders = self.record.holders.iter().map(ToString::to_string);
+            let who = holders.collect::<Vec<_>>().join(", ");
+            let (volume, refusal) = (self.record.name.clone(), Refusal::Held(who));
+            return tell(reply, Err(EngineError::Refused { op: "move", volume, refusal }));
+        }
         self.effort = Some(effort);
         self.try_again_now();
         self.waiters.taken.push(reply);

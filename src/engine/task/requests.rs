@@ -25,6 +25,7 @@ use crate::{
     },
     volume::{
         CallerEpoch, MountId, Observed,
+        plan::Standing,
         transition::{self, Event, Inherited, Outside, Refusal},
     },
 };
@@ -77,7 +78,7 @@ impl VolumeTask {
                 tell(reply, result);
             }
             Message::Exclusive(exclusive) => self.ask_exclusive(exclusive).await,
-            Message::Release { epoch, reply } => self.release_to(epoch, reply).await,
+            Message::Release { epoch, users, reply } => self.release_to(epoch, users, reply).await,
             Message::Take { reply, .. } if self.record.is_group() => {
                 tell(reply, Err(self.refused_as_group("move")));
             }
@@ -110,6 +111,12 @@ impl VolumeTask {
             }
             Message::Measured(measured) => self.measured(measured),
             Message::Wake => self.look = true,
+            Message::Unserved => {
+                if self.running.is_none() {
+                    tracing::error!(volume = %self.record.name, "its NFS server is gone: starting it again");
+                    self.observed = None;
+                }
+            }
         }
     }
 
@@ -142,7 +149,8 @@ impl VolumeTask {
                 | Message::Health(_)
                 | Message::Vanished
                 | Message::Measured(_)
-                | Message::Wake => {}
+                | Message::Wake
+                | Message::Unserved => {}
             }
         }
     }
@@ -268,6 +276,7 @@ impl VolumeTask {
     pub(super) fn forget_stale_observation(&mut self) {
         let stale = self.observed.as_ref().is_some_and(|seen| {
             seen.published && !self.shared.host.is_published(&self.record, seen.device.as_ref())
+                || seen.remote.published && !self.shared.host.is_reached(&self.record)
         });
         if stale && self.running.is_none() {
             tracing::warn!(volume = %self.record.name, "its mount is gone: looking again");
@@ -301,12 +310,22 @@ impl VolumeTask {
         }
     }
 
+    /// The owner of what this node only reaches.
+    fn elsewhere(&self) -> Option<String> {
+        let elsewhere = self.record.is_served() && self.standing() == Standing::Other;
+        let owner = self.record.lease.owner.as_ref().filter(|_| elsewhere)?;
+        Some(owner.node.to_string())
+    }
+
     fn trim(&mut self, reply: Reply<Bytes>) {
         let thick = BackendSpec::Local(LocalSpec { provision: Provision::Thick });
-        let refusal = match &self.record.spec.backend {
-            backend if backend.is_directory() => Some(Refusal::Directory),
-            backend if *backend == thick => Some(Refusal::Thick),
-            _ => None,
+        let backend = &self.record.spec.backend;
+        let refusal = if backend.is_directory() {
+            Some(Refusal::Directory)
+        } else if *backend == thick {
+            Some(Refusal::Thick)
+        } else {
+            self.elsewhere().map(Refusal::Elsewhere)
         };
         if let Some(refusal) = refusal {
             let volume = self.record.name.clone();

@@ -244,7 +244,7 @@ impl VolumeTask {
         let can_mount = self.record.phase == Phase::Ready
             && self.record.contents != Contents::Formatting
             && self.exclusive.is_empty();
-        if effect.lets_go() && self.is_wanted() && can_mount {
+        if effect.lets_go() && !effect.shares() && self.is_wanted() && can_mount {
             // Somebody came meanwhile: what is still there is what they want.
             tracing::info!(volume = %self.record.name, %error, "kept, as it is wanted again");
             return;

@@ -117,7 +117,8 @@ impl VolumeTask {
 
     /// Trims the mounted file system for those who asked. True if it was begun.
     pub(super) fn next_trim(&mut self) -> bool {
-        if self.waiters.trim.is_empty() || !self.is_mounted() {
+        let staged = self.observed.as_ref().is_some_and(|seen| seen.staged);
+        if self.waiters.trim.is_empty() || !self.is_mounted() || !staged {
             return false;
         }
         let replies = std::mem::take(&mut self.waiters.trim);

@@ -58,7 +58,13 @@ pub(super) fn as_its_server(
         .or_else(|| (!seen.staged).then(|| stage(record, seen, here)))
         .or_else(|| (seen.exported != Some(epoch)).then_some(Step::Do(Effect::Export)))
         .or_else(|| (!leads_here).then_some(Step::Do(Effect::Connect)))
+        .or_else(|| grows_online(record, seen).then_some(Step::Do(Effect::GrowOnline)))
         .or_else(|| tasks(record, seen, want, here, used))
+}
+
+/// Whether a file system that is mounted is to fill its storage.
+const fn grows_online(record: &Record, seen: &Observed) -> bool {
+    record.file_system_behind && !seen.grow_at_next_mount
 }
 
 /// Mounted for the tasks of other nodes: grown as if for a task of this one.

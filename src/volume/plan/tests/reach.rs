@@ -297,3 +297,17 @@ fn a_removed_volume_leaves_nothing_of_any_way_to_it() {
     assert!(seen.is_released(), "{seen:?}");
     assert_eq!(steps.last(), Some(&Effect::Detach));
 }
+
+#[test]
+fn a_served_file_system_fills_its_storage_though_no_task_of_the_owner_uses_it() {
+    let mut world = World::new();
+    world.mount(A);
+    world.mount(B);
+    world.unmount(A);
+    world.record.file_system_behind = true;
+
+    world.settle();
+
+    assert!(!world.record.file_system_behind);
+    assert_eq!((world.did(A, Effect::GrowOnline), world.did(A, Effect::Unexport)), (1, 0));
+}
