@@ -76,12 +76,12 @@ impl VolumeTask {
     }
 
     async fn refuse_users(&self, op: &'static str) -> Result<(), EngineError> {
+        if self.record.holders.iter().any(|holder| holder.count > 0) {
+            return self.refuse_holders(op);
+        }
         if let Some(nodes) = self.reached_from() {
             let (volume, refusal) = (self.record.name.clone(), Refusal::HeldElsewhere(nodes));
             return Err(EngineError::Refused { op, volume, refusal });
-        }
-        if self.record.holders.iter().any(|holder| holder.count > 0) {
-            return self.refuse_holders(op);
         }
         // A parked holder, too, is best explained by who has the file system.
         self.refuse_outside_use(op).await?;

@@ -154,6 +154,18 @@ impl VolumeTask {
         if self.record.is_removed() && !before.is_removed() {
             self.tell_of_removal();
         }
+        if let Some(nodes) = self.reached_from() {
+            // Asked for before, and not to be done whenever they are gone.
+            let volume = self.record.name.clone();
+            self.exclusive.drain(..).for_each(|exclusive| {
+                let refusal = Refusal::HeldElsewhere(nodes.clone());
+                exclusive.fail(|op| EngineError::Refused {
+                    op,
+                    volume: volume.clone(),
+                    refusal: refusal.clone(),
+                });
+            });
+        }
         self.try_again_now();
     }
 

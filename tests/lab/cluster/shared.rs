@@ -71,7 +71,7 @@ fn tasks_of_three_nodes_share_a_volume_and_outlive_its_owner() {
     lab.step("locks hold across nodes, and on the owner");
     world.share_task(C, &of_c, "hold", "/lock");
     nodes[C].wait_acknowledged("hold", 2);
-    world.share_task(A, &of_a, "try", "/lock");
+    let local = world.share_task(A, &of_a, "try", "/lock");
     nodes[A].wait_acknowledged("try", 3);
     world.share_task(B, &of_b, "files", "");
     nodes[B].wait_acknowledged("files", 10);
@@ -90,6 +90,28 @@ fn tasks_of_three_nodes_share_a_volume_and_outlive_its_owner() {
     }
     world.wait_alive(A, 3);
     world.all_go_on(&[(A, "try"), (B, "files"), (C, "hold")], 3);
+
+    lab.step("the owner's NFS server is killed: it is started again");
+    // Until then nothing keeps a task of the owner's own from its locks (docs/sharing.md, Limits).
+    nodes[A].kill(&local);
+    let killed = Instant::now();
+    let before = nodes[B].acknowledged("files").last;
+    nodes[A].sh("kill -KILL $(pidof ganesha.nfsd)").ok();
+    eventually("the tasks go on", RECOVERY, || nodes[B].acknowledged("files").last > before + 2);
+    let took = killed.elapsed().as_secs_f32();
+    row(
+        "shared: the owner's NFS server killed",
+        "a pause, and no error",
+        &format!("{took:.1} s"),
+        "-",
+    );
+    world.all_go_on(&[(C, "hold")], 3);
+
+    lab.step("the tunnels are killed: they are started again");
+    for node in nodes {
+        node.sh("kill -KILL $(pgrep -f '^/.*hawser tunnel' || pgrep -f 'tunnel --table')").ok();
+    }
+    world.all_go_on(&[(B, "files"), (C, "hold")], 3);
 
     lab.step("the owner's machine dies");
     let dead = Instant::now();
