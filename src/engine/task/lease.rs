@@ -107,9 +107,10 @@ impl VolumeTask {
     pub(super) async fn adopt(&mut self, stored: Record) {
         self.seen_in_store = true;
         // What was this node's alone has other numbers.
-        if stored.revision > self.record.revision || self.record.lease.is_unused() {
+        let newer = stored.revision > self.record.revision || self.record.lease.is_unused();
+        if newer && !restored::forgets_contents(&self.record, &stored) {
             self.take_over(stored).await;
-        } else if stored.revision < self.record.revision {
+        } else if newer || restored::may_be_behind(&self.record, &stored) {
             // It was on its way for a while, or the store was restored.
             self.refresh().await;
         }
@@ -120,6 +121,8 @@ impl VolumeTask {
             return;
         }
         let was = self.standing();
+        // The last of the doors: whatever was read, it is never acted on as if there were no data.
+        let stored = restored::keeping_contents(&self.record, stored);
         let mut next = self.record.with_shared(stored);
         let lost = was != Standing::Other
             && Standing::of(self.shared.store.me(), &next) == Standing::Other;
@@ -192,8 +195,11 @@ impl VolumeTask {
     pub(super) async fn refresh_after(&mut self, past: Past) -> bool {
         let before = self.record.revision;
         match self.shared.store.read(self.record.id).await {
-            Ok(Some(stored)) if stored.revision != before => self.compare(stored).await,
-            Ok(Some(_)) => {}
+            Ok(Some(stored)) => {
+                if stored.revision > before || restored::may_be_behind(&self.record, &stored) {
+                    self.compare(stored).await;
+                }
+            }
             Ok(None) => self.missing(past).await,
             Err(error) => {
                 tracing::debug!(volume = %self.record.name, %error, "the record cannot be read");
@@ -204,9 +210,17 @@ impl VolumeTask {
 
     /// Read just now: also an older state is the store's, if that was restored.
     async fn compare(&mut self, stored: Record) {
+        if self.gone {
+            return;
+        }
         let owner = self.shared.session_of(&self.record);
         match restored::remedy(&self.record, &stored, self.standing(), owner) {
             Remedy::Believe => self.take_over(stored).await,
+            Remedy::Mend => {
+                // Its lease holds at once, whether or not the store can be told.
+                self.take_over(stored.clone()).await;
+                self.tell_again(&stored).await;
+            }
             Remedy::Tell => self.tell_again(&stored).await,
             Remedy::LeaveToOwner => tracing::warn!(
                 volume = %self.record.name, stored = %stored.revision.get(),
@@ -259,7 +273,7 @@ impl VolumeTask {
     async fn tell_again(&mut self, stored: &Record) {
         tracing::error!(
             volume = %self.record.name, stored = %stored.lease.epoch, here = %self.record.lease.epoch,
-            "the cluster's store has an older record of the volume (was it restored?): it is told again"
+            "the cluster's store knows less of the volume than this node (was it restored?): it is told again"
         );
         let known = restored::told_again(&self.record, stored);
         match self.shared.store.put(stored, &known, Urgency::Release).await {
@@ -267,8 +281,9 @@ impl VolumeTask {
                 if record.lease != self.record.lease {
                     self.settled = false;
                 }
-                self.record = record;
+                let before = std::mem::replace(&mut self.record, record);
                 self.unsaved = None;
+                self.shared.registry.renamed(&before, &self.record);
             }
             Err(error) => {
                 tracing::warn!(volume = %self.record.name, %error, "it could not be told");
@@ -305,7 +320,7 @@ impl VolumeTask {
             // Another node was faster.
             Err(StoreError::Conflict(_)) => {
                 if let Ok(Some(stored)) = self.shared.store.read(self.record.id).await {
-                    self.take_over(stored).await;
+                    self.compare(stored).await;
                 }
             }
             Err(error) => tracing::error!(
