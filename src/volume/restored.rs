@@ -33,6 +33,8 @@ pub fn remedy(known: &Record, stored: &Record, standing: Standing, owner: Sessio
             // Never in a cluster: there is nothing that it could have been told before.
             (Standing::Alone, _) => {}
             (Standing::Owner | Standing::Fencing, _) => return Remedy::Tell,
+            // The store lost it, and another node told it: anew, so that its number says nothing.
+            (Standing::Other, _) if known.untold && stored.lease.epoch == known.lease.epoch => {}
             (Standing::Other, Session::Over) => return Remedy::Tell,
             (Standing::Other, Session::Lives) => {
                 if stored.lease.epoch < known.lease.epoch || forgets {
@@ -258,6 +260,17 @@ mod tests {
         let of = |session| remedy(&known, &stored, Standing::Other, session);
         assert_eq!(of(Session::Lives), Remedy::LeaveToOwner);
         assert_eq!(of(Session::Over), Remedy::Tell);
+    }
+
+    /// Another name may have been what let it be told.
+    #[test]
+    fn what_another_node_told_after_it_was_lost_is_believed_but_for_the_data() {
+        let known = Record { untold: true, ..record(7, 3, "a") };
+        let of = |stored: &Record| remedy(&known, stored, Standing::Other, Session::Over);
+        let renamed = Record { name: "other".parse().unwrap(), ..record(1, 3, "a") };
+        assert_eq!(of(&renamed), Remedy::Believe);
+        assert_eq!(of(&Record { contents: Contents::Formatting, ..renamed }), Remedy::Mend);
+        assert_eq!(of(&record(1, 2, "a")), Remedy::Tell);
     }
 
     #[test]
