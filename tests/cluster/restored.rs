@@ -141,7 +141,7 @@ fn a_volume_whose_name_the_backup_gives_to_another_is_kept_until_it_has_a_new_on
     assert_eq!(text(&cluster[A].inspect("again")["id"]), id, "it was forgotten");
     // A restart does not make it a deleted one.
     cluster[A].kill9();
-    cluster.start();
+    cluster[A].start();
     cluster.until_answered();
     assert_eq!(text(&cluster[A].inspect("again")["id"]), id, "it was forgotten");
 
