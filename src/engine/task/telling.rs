@@ -61,7 +61,9 @@ impl VolumeTask {
     /// The store has it.
     async fn found(&mut self, stored: Record) {
         let newer = stored.revision > self.record.revision;
-        let asked = self.record.untold || self.telling.is_some();
+        // What was this node's alone has other numbers.
+        let own = self.record.lease.is_unused() || self.record.untold;
+        let asked = own || self.telling.is_some();
         if newer || asked || restored::may_be_behind(&self.record, &stored) {
             self.compare(stored).await;
         }
@@ -180,6 +182,9 @@ impl VolumeTask {
     /// its owner.
     async fn bring_in(&mut self) {
         let Some(me) = self.shared.store.me() else { return };
+        // From now on the store's not having it is no news.
+        let was_told = !self.record.untold && !self.record.lease.is_unused();
+        self.record.untold |= was_told;
         let mut record = self.record.clone();
         record.revision = Revision::default();
         record.untold = false;
@@ -215,9 +220,7 @@ impl VolumeTask {
                     "it cannot be brought into the cluster, and is known to this node alone: tried \
                      again (where its name is taken: `hawser volume rename` it on this node)"
                 );
-                // Until then the store's not having it is no news.
-                if !self.record.lease.is_unused() && !self.record.untold {
-                    self.record.untold = true;
+                if was_told {
                     self.keep_copy(&self.record).await;
                 }
                 self.tell_later();
