@@ -418,6 +418,10 @@ pub struct Candidate {
     pub data_dir: String,
     /// The volume's id and whole spec, where hawser made it.
     pub known: Option<(VolumeId, Spec)>,
+    /// The id that the storage itself is marked with, where other nodes may use it under records of their
+    /// own: the nodes of a cluster share one record of it, which has that id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_id: Option<VolumeId>,
     /// Who uses it now, in the backend's words.
     pub in_use_by: Option<String>,
 }

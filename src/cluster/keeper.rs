@@ -155,7 +155,8 @@ impl Keeper {
         urgency: Urgency,
     ) -> Result<Record, StoreError> {
         // What the cluster does not know yet is this node's alone, all of it.
-        let unknown = before.lease.is_unused() && next.lease.is_unused();
+        let unknown = before.lease.is_unused() && next.lease.is_unused()
+            || before.untold && is_another_name(before, next);
         let here_alone =
             self.membership().is_some() && (unknown || before.shared() == next.shared());
         let revision = if here_alone {
@@ -163,7 +164,8 @@ impl Keeper {
         } else {
             self.store.replace(before, next, urgency).await?
         };
-        let stored = Record { revision, ..next.clone() };
+        let untold = here_alone && next.untold;
+        let stored = Record { revision, untold, ..next.clone() };
         if here_alone {
             self.mirror(&stored, urgency).await?;
         } else {
@@ -316,6 +318,11 @@ impl Keeper {
             cluster.copy.flush().await;
         }
     }
+}
+
+/// Nothing but its name differs: all that can be changed of a record that the cluster's store lost.
+fn is_another_name(before: &Record, next: &Record) -> bool {
+    Record { name: next.name.clone(), ..before.shared() } == next.shared()
 }
 
 #[cfg(test)]

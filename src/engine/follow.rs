@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{Engine, Shared, message::Message, new_handle, registry::Handle, task::VolumeTask};
 use crate::{
     cluster::{Change, Past},
-    volume::{Record, VolumeId, lease::StoreReach},
+    volume::{Record, VolumeId, lease::StoreReach, restored},
 };
 
 /// How long a node may take to bring in what it had before it joined.
@@ -74,12 +74,12 @@ impl Shared {
     /// again: what is told may just have been overtaken by a change of this node's own.
     async fn has_lost_its_past(&self, told: &Record) -> bool {
         let Some(handle) = self.registry.by_id(told.id) else { return false };
-        let known = handle.view().record.revision;
-        if told.revision >= known {
+        let known = &handle.view().record;
+        if !restored::is_older(known, told) {
             return false;
         }
         let stored = self.store.read(told.id).await;
-        stored.is_ok_and(|stored| stored.is_some_and(|stored| stored.revision < known))
+        stored.is_ok_and(|stored| stored.is_some_and(|stored| restored::is_older(known, &stored)))
     }
 
     /// It may be gone: its task looks for itself.

@@ -112,7 +112,7 @@ impl Engine {
         }
         let record = Record { lease: self.shared.store.first_lease(), ..record };
         let (name, id) = (record.name.clone(), record.id);
-        let (task, inbox) = new_handle(&record);
+        let (task, mut inbox) = new_handle(&record);
         self.shared
             .registry
             .insert_new(&name, id, &task)
@@ -120,6 +120,13 @@ impl Engine {
         // Marked before it is recorded: a record whose storage is not marked could not be removed.
         if let Err(error) = imports.adopt(&VolumeRef::from(&record)).await {
             self.shared.registry.forget(&name, id);
+            inbox.close();
+            while let Ok(message) = inbox.try_recv() {
+                // Another node imported it meanwhile: that volume is known from now on.
+                if let Message::Stored(record) = message {
+                    self.shared.tell_or_start(*record);
+                }
+            }
             return Err(failed("import")(error));
         }
         tracing::info!(volume = %name, %handle, backend = %backend.kind(), "imported");
@@ -138,13 +145,14 @@ impl Engine {
             Some(name) => name,
             None => candidate.name.parse().map_err(EngineError::from)?,
         };
+        let in_cluster = self.shared.store.me().is_some();
         let (id, spec) = match candidate.known {
-            Some(known) => known,
+            // Another node may have marked it a moment ago, and its record not have come here yet.
+            Some((id, spec)) => (candidate.shared_id.filter(|_| in_cluster).unwrap_or(id), spec),
             None => {
                 let spec = Stated::default().resolve(&name, self.defaults());
                 let spec = spec.map_err(EngineError::from)?;
                 // A node that is alone imports one at a time.
-                let in_cluster = self.shared.store.me().is_some();
                 let of_handle = || VolumeId::of_import(&candidate.handle);
                 (if in_cluster { of_handle() } else { VolumeId::random() }, spec)
             }

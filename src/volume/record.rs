@@ -60,6 +60,10 @@ pub struct Record {
     /// Its file system is held still for a snapshot, or was when hawser ended.
     #[serde(default, skip_serializing_if = "is_not")]
     pub frozen: bool,
+    /// The cluster's store lost it when it was restored, and could not be told of it again yet: until then
+    /// it is known to this node alone.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub untold: bool,
     /// The size that a grow is on its way to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub growing_to: Option<Bytes>,
@@ -188,6 +192,7 @@ impl Record {
             data_dir: None,
             changing_to: None,
             frozen: false,
+            untold: false,
             growing_to: None,
             file_system_behind: false,
             lease: Lease { epoch: Epoch::FIRST, owner: None, from: None },
@@ -208,13 +213,14 @@ impl Record {
     /// number of its state.
     #[must_use]
     pub fn shared(&self) -> Self {
-        Self { holders: Vec::new(), frozen: false, revision: Revision(0), ..self.clone() }
+        let revision = Revision(0);
+        Self { holders: Vec::new(), frozen: false, untold: false, revision, ..self.clone() }
     }
 
     /// The same volume as another node has stored it, with what is true of this node.
     #[must_use]
     pub fn with_shared(&self, shared: Self) -> Self {
-        Self { holders: self.holders.clone(), frozen: self.frozen, ..shared }
+        Self { holders: self.holders.clone(), frozen: self.frozen, untold: false, ..shared }
     }
 
     /// Tasks of other nodes reach it through its owner: it has a device, and many tasks may write.

@@ -119,3 +119,42 @@ fn a_store_that_was_restored_is_told_again_by_nodes_that_start_with_it() {
     drop(open);
     all_of_it_goes(&cluster);
 }
+
+/// Its name is another volume's in the backup: it cannot be told, and is not forgotten for that.
+#[test]
+fn a_volume_whose_name_the_backup_gives_to_another_is_kept_until_it_has_a_new_one() {
+    let mut cluster = Cluster::started(2);
+    cluster[A].create("name=again,size=1GiB");
+    cluster.until_known(B, "again");
+    cluster.back_up_the_store();
+    cluster[A].remove("again");
+    until("it is removed there", || !cluster[B].knows("again"));
+    cluster[A].with_data("name=again,size=1GiB,attach=follow", "precious");
+    cluster[A].until_released("again");
+    cluster.until_known(B, "again");
+    let id = text(&cluster[A].inspect("again")["id"]);
+
+    cluster.restore_the_store();
+    cluster.until_answered();
+    cluster.until_all_live();
+    cluster[A].mount_fails("again", "task-1");
+    assert_eq!(text(&cluster[A].inspect("again")["id"]), id, "it was forgotten");
+    // A restart does not make it a deleted one.
+    cluster[A].kill9();
+    cluster[A].start();
+    cluster.until_answered();
+    assert_eq!(text(&cluster[A].inspect("again")["id"]), id, "it was forgotten");
+
+    cluster[A].hawser(["volume", "rename", "again", "renamed"]);
+    for node in [A, B] {
+        cluster.until_known(node, "renamed");
+        assert_eq!(text(&cluster[node].inspect("renamed")["id"]), id);
+    }
+    assert_eq!(cluster[B].data_of("renamed"), "precious");
+    cluster[B].remove("renamed");
+    for node in [A, B] {
+        cluster.until_known(node, "again");
+    }
+    cluster[A].remove("again");
+    cluster.until_nothing_is_left();
+}

@@ -165,6 +165,7 @@ pub(super) fn candidate(cluster: &str, seen: &Ec2Volume) -> Result<Candidate, Eb
         backend: BackendSpec::Ebs(filled_in(&open, seen)),
         data_dir,
         known,
+        shared_id: None,
         in_use_by: None,
     })
 }

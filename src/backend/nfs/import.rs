@@ -46,7 +46,7 @@ impl Nfs {
     ) -> Result<Candidate, NfsError> {
         let users = export.places.users(&spec.path).await?;
         let ours = users.iter().find(|user| user.node == export.places.node);
-        // A node's share in a directory has the id of its own record.
+        // The share of a node that is in no cluster has the id of its own record.
         let id = ours.map_or_else(VolumeId::random, |user| user.id);
         let backend = BackendSpec::Nfs(spec.clone());
         let known = crate::spec::Spec { backend: backend.clone(), ..mark.spec };
@@ -58,6 +58,7 @@ impl Nfs {
             backend,
             data_dir: mark.data_dir,
             known: Some((id, known)),
+            shared_id: ours.is_none().then_some(mark.id),
             in_use_by: None,
         })
     }
@@ -84,6 +85,7 @@ impl Nfs {
             backend: BackendSpec::Nfs(spec),
             data_dir: String::new(),
             known: None,
+            shared_id: None,
             in_use_by: None,
         })
     }

@@ -289,6 +289,7 @@ async fn after_a_lost_store_a_volume_is_found_with_its_id_and_by_another_node_wi
     let handle = "fast:kept".to_owned().into();
     assert!(other.recognises(&handle) && !other.recognises(&"vol-1".to_owned().into()));
     let seen = other.candidate(&handle).await.unwrap();
+    assert_eq!((found[0].shared_id, seen.shared_id), (None, Some(asked.id)), "or the cluster's");
     assert_ne!(seen.known.unwrap().0, asked.id, "its share in it is its own");
 }
 

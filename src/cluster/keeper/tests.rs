@@ -64,3 +64,25 @@ async fn what_another_node_stored_under_the_same_id_is_left_alone() {
         Store::delete(&store, &found).await.unwrap();
     }
 }
+
+/// Its name may be what keeps it from being told again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_the_store_lost_is_given_another_name_here_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = opened(&dir, "store");
+    let (keeper, copy) = node(&dir, &store);
+    let lost = Record { untold: true, ..record_of("a") };
+    keeper.mirror(&lost, Urgency::NewWork).await.unwrap();
+
+    let renamed = Record { name: "other".parse().unwrap(), ..lost.clone() };
+    let stored = keeper.put(&lost, &renamed, Urgency::NewWork).await.unwrap();
+    let released = Record { lease: lost.lease.released(), ..renamed };
+    let refused = keeper.put(&stored, &released, Urgency::NewWork).await;
+
+    assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    let kept = Store::read(&copy, lost.id).await.unwrap().unwrap();
+    assert_eq!((kept.name.as_str(), kept.untold), ("other", true));
+    let introduced = keeper.introduce(&Record { untold: false, ..stored }).await.unwrap();
+    let kept = Store::read(&copy, lost.id).await.unwrap().unwrap();
+    assert_eq!((kept.untold, kept.revision), (false, introduced.revision));
+}

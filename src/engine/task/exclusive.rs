@@ -100,7 +100,10 @@ impl VolumeTask {
     /// Does the first exclusive request if the volume is unmounted. True if it did something.
     pub(super) async fn next_exclusive(&mut self) -> bool {
         let unmounted = self.observed.as_ref().is_some_and(|seen| !seen.staged && !seen.published);
-        let ours = matches!(self.standing(), Standing::Alone | Standing::Owner);
+        // What the store lost nobody can own there. Another name is what it may need to be told again.
+        let untold =
+            self.record.untold && matches!(self.exclusive.front(), Some(Exclusive::Rename { .. }));
+        let ours = untold || matches!(self.standing(), Standing::Alone | Standing::Owner);
         if !unmounted || !ours || self.is_user() {
             return false;
         }
@@ -158,7 +161,8 @@ impl VolumeTask {
             reserved.keep();
         }
         self.undescribed = true;
-        if self.record.lease.is_unused() && self.shared.store.me().is_some() {
+        let unknown = self.record.lease.is_unused() || self.record.untold;
+        if unknown && self.shared.store.me().is_some() {
             // Its name was what kept it out of the cluster.
             self.refresh().await;
         }

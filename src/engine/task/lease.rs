@@ -8,7 +8,7 @@ use super::{
     waiters::{not_stored, tell},
 };
 use crate::{
-    cluster::{Past, StoreError, Urgency},
+    cluster::StoreError,
     engine::{
         error::EngineError,
         message::{Reply, Users},
@@ -16,11 +16,11 @@ use crate::{
     },
     spec::BackendKind,
     volume::{
-        Epoch, Lease, NodeName, Observed, Phase, Purge, Record, Revision,
+        Epoch, Lease, NodeName, Observed, Phase, Purge, Record,
         effect::Effect,
         lease::{Preempt, Session, StoreReach},
         plan::Standing,
-        restored::{self, Remedy},
+        restored,
         transition::{Event, Outside, Refusal},
     },
 };
@@ -107,19 +107,22 @@ impl VolumeTask {
     pub(super) async fn adopt(&mut self, stored: Record) {
         self.seen_in_store = true;
         // What was this node's alone has other numbers.
-        if stored.revision > self.record.revision || self.record.lease.is_unused() {
+        let newer = stored.revision > self.record.revision || self.record.lease.is_unused();
+        if newer && !self.record.untold && !restored::forgets_contents(&self.record, &stored) {
             self.take_over(stored).await;
-        } else if stored.revision < self.record.revision {
+        } else if newer || self.record.untold || restored::may_be_behind(&self.record, &stored) {
             // It was on its way for a while, or the store was restored.
             self.refresh().await;
         }
     }
 
-    async fn take_over(&mut self, stored: Record) {
+    pub(super) async fn take_over(&mut self, stored: Record) {
         if self.gone {
             return;
         }
         let was = self.standing();
+        // Whatever was read, it is never acted on as if there were no data.
+        let stored = restored::keeping_contents(&self.record, stored);
         let mut next = self.record.with_shared(stored);
         let lost = was != Standing::Other
             && Standing::of(self.shared.store.me(), &next) == Standing::Other;
@@ -195,139 +198,6 @@ impl VolumeTask {
             volume = %self.record.name, before = %before.epoch, epoch = %lease.epoch, owner,
             "the volume is not this node's any more: what is here of it is shut down"
         );
-    }
-
-    /// Takes over what the store has now. False where that is what was known.
-    pub(super) async fn refresh(&mut self) -> bool {
-        self.refresh_after(Past::Whole).await
-    }
-
-    /// The same, where it is known what became of the store.
-    pub(super) async fn refresh_after(&mut self, past: Past) -> bool {
-        let before = self.record.revision;
-        match self.shared.store.read(self.record.id).await {
-            Ok(Some(stored)) if stored.revision != before => self.compare(stored).await,
-            Ok(Some(_)) => {}
-            Ok(None) => self.missing(past).await,
-            Err(error) => {
-                tracing::debug!(volume = %self.record.name, %error, "the record cannot be read");
-            }
-        }
-        self.record.revision != before
-    }
-
-    /// Read just now: also an older state is the store's, if that was restored.
-    async fn compare(&mut self, stored: Record) {
-        let owner = self.shared.session_of(&self.record);
-        match restored::remedy(&self.record, &stored, self.standing(), owner) {
-            Remedy::Believe => self.take_over(stored).await,
-            Remedy::Tell => self.tell_again(&stored).await,
-            Remedy::LeaveToOwner => tracing::warn!(
-                volume = %self.record.name, stored = %stored.revision.get(),
-                here = %self.record.revision.get(),
-                "the cluster's store has an older record: it is left to the volume's owner to tell it"
-            ),
-        }
-    }
-
-    /// The store does not have it.
-    async fn missing(&mut self, past: Past) {
-        // A store that was wiped, or restored, has less than its nodes. What is in use here was not
-        // deleted: it would have been released first.
-        let own = self.record.lease.is_unused();
-        let lost = self.shared.store.is_joining() && !self.seen_in_store || self.is_in_use();
-        // What was removed under a lease may have been deleted: an old copy of it is nothing.
-        let restored = past == Past::Lost;
-        if (own || restored || lost && !self.record.is_removed()) && !self.gone {
-            return self.bring_in().await;
-        }
-        if self.gone {
-            return;
-        }
-        tracing::info!(volume = %self.record.name, id = %self.record.id, "deleted by another node");
-        self.gone = true;
-        // Nothing of it was here: nothing is to be looked at, and it ends now.
-        let nothing = self.standing() == Standing::Other && !self.look && self.running.is_none()
-            || self.record.is_group();
-        self.look = true;
-        let before = self.record.clone();
-        self.record.phase = Phase::Removed { at: Timestamp::now(), purge: Purge::Never };
-        self.record.lease = self.record.lease.released();
-        self.record.users.clear();
-        self.shared.registry.renamed(&before, &self.record);
-        self.observed = nothing.then(Observed::default);
-        self.waiters.answer_gone();
-        self.tell_of_removal();
-    }
-
-    /// Something of it is here that nobody else could have let go of.
-    fn is_in_use(&self) -> bool {
-        let there = self.observed.as_ref().is_some_and(|seen| !seen.is_released());
-        let local = self.record.spec.backend.kind() == BackendKind::Local;
-        let owned = self.standing() == Standing::Owner;
-        owned && (there || local || self.record.is_held())
-            || self.is_user() && self.record.is_held()
-    }
-
-    /// The store was restored, and knows less than this node.
-    async fn tell_again(&mut self, stored: &Record) {
-        tracing::error!(
-            volume = %self.record.name, stored = %stored.lease.epoch, here = %self.record.lease.epoch,
-            "the cluster's store has an older record of the volume (was it restored?): it is told again"
-        );
-        let known = restored::told_again(&self.record, stored);
-        match self.shared.store.put(stored, &known, Urgency::Release).await {
-            Ok(record) => {
-                if record.lease != self.record.lease {
-                    self.settled = false;
-                }
-                self.record = record;
-                self.unsaved = None;
-            }
-            Err(error) => {
-                tracing::warn!(volume = %self.record.name, %error, "it could not be told");
-            }
-        }
-    }
-
-    /// A volume from before this node was in a cluster becomes one of the cluster's, and this node
-    /// its owner.
-    async fn bring_in(&mut self) {
-        let Some(me) = self.shared.store.me() else { return };
-        let mut record = self.record.clone();
-        record.revision = Revision::default();
-        // Of a cluster whose store was lost, owners and epochs are known from before.
-        if record.lease.is_unused() {
-            record.lease = self.shared.store.first_lease();
-        }
-        if record.is_group() {
-            record.lease = record.lease.released();
-        } else if record.spec.backend.is_directory() {
-            record.users.insert(me.node.clone());
-        }
-        if let Some(claim) = record.member.as_mut().and_then(|member| member.claim.as_mut()) {
-            claim.node.get_or_insert_with(|| me.node.clone());
-        }
-        match self.shared.store.introduce(&record).await {
-            Ok(stored) => {
-                tracing::info!(volume = %stored.name, id = %stored.id, "brought into the cluster");
-                self.record = stored;
-                self.seen_in_store = true;
-                self.look = true;
-                self.shared.registry.name_if_free(&self.record);
-            }
-            // Another node was faster.
-            Err(StoreError::Conflict(_)) => {
-                if let Ok(Some(stored)) = self.shared.store.read(self.record.id).await {
-                    self.take_over(stored).await;
-                }
-            }
-            Err(error) => tracing::error!(
-                volume = %self.record.name, id = %self.record.id, %error,
-                "it cannot be brought into the cluster, and is known to this node alone (where its \
-                 name is taken: `hawser volume rename` it on this node)"
-            ),
-        }
     }
 
     /// True when nothing is left of a volume that others deleted: the task's end.
@@ -422,7 +292,8 @@ impl VolumeTask {
         if local && self.record.lease.is_of(&node) {
             let failed = not_stored("node rm", &self.record.name);
             self.shared.store.delete(&self.record).await.map_err(failed)?;
-            self.missing(Past::Whole).await;
+            self.record.untold = false;
+            self.missing().await;
             return Ok(());
         }
         self.request("node rm", Event::NodeGone { node }).await

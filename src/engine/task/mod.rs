@@ -18,6 +18,7 @@ mod record;
 mod requests;
 mod snapshot;
 mod steps;
+mod telling;
 mod waiters;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -43,6 +44,7 @@ use crate::{
 };
 pub(super) use exclusive::CHECK_DEADLINE;
 use steps::{Creation, FIRST_RETRY, Failure, Running, finished};
+use telling::Telling;
 use waiters::Waiters;
 
 /// A volume's task.
@@ -67,6 +69,8 @@ pub(super) struct VolumeTask {
     /// What is stored may not be what is in memory: storing it is tried again. This is what was
     /// stored last.
     unsaved: Option<Box<Record>>,
+    /// The cluster's store knows less than this node, and could not be told.
+    telling: Option<Telling>,
     /// Other nodes that want it.
     handover: Vec<Reply<Released>>,
     /// How hard it tries to get the volume for those who asked for it to be moved here.
@@ -124,6 +128,7 @@ impl VolumeTask {
             health: Ok(()),
             measured: None,
             unsaved: None,
+            telling: None,
             handover: Vec::new(),
             effort: None,
             look: false,
@@ -298,15 +303,18 @@ impl VolumeTask {
         });
         let retry = self.failure.as_ref().map(|failure| failure.retry_at);
         let unsaved = self.unsaved.as_ref().map(|_| Instant::now() + FIRST_RETRY);
+        let telling = self.telling.as_ref().map(|telling| telling.at);
         let pending = |at: &Instant| self.running.is_none() || *at > Instant::now();
         let grown = self.owner_grows_until;
-        [self.linger_until, retry, date, unsaved, grown].into_iter().flatten().filter(pending).min()
+        let all = [self.linger_until, retry, date, unsaved, telling, grown];
+        all.into_iter().flatten().filter(pending).min()
     }
 
     async fn alarm_rang(&mut self) {
         if self.linger_until.is_some_and(|until| until <= Instant::now()) {
             self.linger_until = None;
         }
+        self.tell_if_due().await;
         if self.unsaved.is_some() {
             let record = self.record.clone();
             if let Err(error) = self.store(record, Urgency::Release).await {

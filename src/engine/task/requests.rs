@@ -88,9 +88,7 @@ impl VolumeTask {
                 tell(reply, result);
             }
             Message::Stored(record) => self.adopt(*record).await,
-            Message::Missing(past) => {
-                self.refresh_after(past).await;
-            }
+            Message::Missing(past) => self.missed(past).await,
             Message::Mirror => self.keep_copy(&self.record).await,
             Message::Purge { reply } => match self.request("purge", Event::Purge).await {
                 Ok(()) => {

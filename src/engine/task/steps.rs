@@ -23,7 +23,7 @@ use crate::{
 /// The first wait before a failed step is tried again without being asked; it doubles.
 pub(super) const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest such wait.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 pub(super) struct Running {
     pub(super) work: Work,
