@@ -184,7 +184,7 @@ impl Registry {
 
     /// Gives a free name to the volume that bears it in the cluster's store: its record may have come
     /// before the one that gave the name up.
-    fn pass_on(&self, name: &VolumeName, gave_up: VolumeId) {
+    pub(super) fn pass_on(&self, name: &VolumeName, gave_up: VolumeId) {
         let bears = |handle: &Handle| {
             let record = &handle.view().record;
             // What it gave up is still what it was last seen with.

@@ -169,6 +169,7 @@ impl VolumeTask {
         let gave_up = self.record.is_removed() || self.record.name != before;
         if gave_up && !was_removed {
             self.shared.registry.release(&before, self.record.id);
+            self.shared.registry.pass_on(&before, self.record.id);
         }
         Ok(())
     }
