@@ -366,3 +366,6 @@ async fn read_frame(read: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<V
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;
