@@ -233,7 +233,7 @@ fn turn_of(node: &NodeName) -> SignedDuration {
 /// A volume that could not be brought in has a name that is another one's in the cluster. Here it keeps
 /// it, as before the restart: its tasks, and whoever renames it, mean this one.
 fn own_first(mut records: Vec<Record>) -> Vec<Record> {
-    records.sort_by_key(|record| !record.lease.is_unused());
+    records.sort_by_key(|record| !(record.lease.is_unused() || record.untold));
     records
 }
 

@@ -27,7 +27,11 @@ fn an_attached_image_is_found_by_its_identity_and_gone_after_detach() {
 
     detach(&info.device, info.backing).unwrap();
     assert!(find(&image).unwrap().is_none());
-    detach(&info.device, info.backing).unwrap();
+    // Once more is nothing; unless another process of this machine has taken the device meanwhile, which
+    // is not touched then.
+    if let Err(error) = detach(&info.device, info.backing) {
+        assert_eq!(error.kind(), std::io::ErrorKind::StaleNetworkFileHandle, "{error}");
+    }
 }
 
 #[test]
