@@ -93,6 +93,14 @@ impl Subject {
             reached: false,
         }
     }
+
+    /// The mounts: as they were just read, or read now.
+    pub(super) async fn mounts(&self) -> Result<Arc<MountTable>, Cause> {
+        match &self.mounts {
+            Some(mounts) => Ok(Arc::clone(mounts)),
+            None => Ok(Arc::new(spawn_blocking(MountTable::read).await??)),
+        }
+    }
 }
 
 /// A directory that is to be published.

@@ -10,7 +10,7 @@ use std::{
     ops::Range,
     os::unix::fs::DirBuilderExt,
     path::{Component, Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Engine, Shared,
     error::Cause,
-    host::{data_dir, names_are_durable},
+    host::{Subject, data_dir, names_are_durable},
     message::Message,
 };
 use crate::{
@@ -74,24 +74,18 @@ const RECOVERY: &str = ".hawser";
 #[derive(Debug)]
 pub struct Sharing {
     tunnel: Tunnel,
-    /// Held while the tunnel is told, which takes time.
-    state: Mutex<State>,
-    /// What is in force, for those who only look.
-    in_force: watch::Sender<Table>,
+    /// Held while the tunnel is told, which takes time: one change after the other.
+    telling: Mutex<()>,
+    /// What is in force.
+    table: watch::Sender<Table>,
+    /// The servers' ports: of those that are just starting, too.
+    servers: std::sync::Mutex<HashMap<VolumeId, u16>>,
     netns: Arc<Netns>,
     /// Where the namespace is kept.
     namespace: PathBuf,
     /// The servers' own files.
     dir: PathBuf,
     helper: Helper,
-}
-
-#[derive(Debug)]
-struct State {
-    /// What is in force.
-    table: Table,
-    /// The servers' ports: of those that are just starting, too.
-    servers: HashMap<VolumeId, u16>,
 }
 
 /// Why a volume is not reached.
@@ -145,50 +139,51 @@ impl Sharing {
             remotes: left.remotes,
             ..me
         };
-        let servers = table.exports.iter().map(|export| (export.volume, export.port)).collect();
-        let in_force = watch::Sender::new(table.clone());
-        let state = Mutex::new(State { table, servers });
-        Ok(Self { tunnel, state, in_force, netns, namespace, dir, helper })
+        let servers: HashMap<_, _> =
+            table.exports.iter().map(|export| (export.volume, export.port)).collect();
+        Ok(Self {
+            tunnel,
+            telling: Mutex::default(),
+            table: watch::Sender::new(table),
+            servers: servers.into(),
+            netns,
+            namespace,
+            dir,
+            helper,
+        })
     }
 
     /// Before any volume is looked at: listeners that mounts depend on are bound, if there are any.
     pub(super) async fn resume(&self) {
-        let state = self.state.lock().await;
-        if state.table.is_idle() {
+        let table = self.table.borrow().clone();
+        if table.is_idle() {
             return;
         }
-        if let Err(error) = self.tunnel.apply(&state.table).await {
-            // Whatever is wrong with one volume's.
+        if let Err(error) = self.tunnel.apply(&table).await {
             tracing::error!(%error, "volumes of other nodes wait until the tunnel runs");
         }
     }
 
-    /// Keeps the tunnel running while there is anything to carry.
+    /// Keeps the tunnel running once there is anything to carry.
     pub(super) async fn keep(&self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            if self.state.lock().await.table.is_idle() {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = sleep(START) => continue,
-                }
-            }
-            self.tunnel.keep(stop.clone()).await;
+        let mut table = self.table.subscribe();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = table.wait_for(|table| !table.is_idle()) => {}
         }
+        self.tunnel.keep(stop).await;
     }
 
-    /// Whether the volume's server answers. One that is just slow does.
-    pub(super) async fn serves(&self, volume: VolumeId) -> bool {
-        let port = self.state.lock().await.servers.get(&volume).copied();
-        let Some(port) = port else { return true };
-        let server = self.server(volume, port);
-        server.is_running().unwrap_or(true)
+    /// Whether the volume's server lives, slow as it may be. Not knowing is no reason to start another.
+    pub(super) fn serves(&self, volume: VolumeId) -> bool {
+        self.server(volume, 0).is_running().unwrap_or(true)
     }
 
     /// Puts the servers' logs aside where they have grown long.
     async fn bound_logs(&self) -> std::convert::Infallible {
         loop {
             sleep(LOGS).await;
-            let volumes: Vec<_> = self.state.lock().await.servers.keys().copied().collect();
+            let volumes: Vec<_> = self.ports().keys().copied().collect();
             for volume in volumes {
                 if let Err(error) = self.server(volume, 0).bound_log() {
                     tracing::warn!(%volume, %error, "its NFS server's log grows");
@@ -205,15 +200,15 @@ impl Sharing {
         published: &Path,
         mounts: &MountTable,
     ) -> (Option<Epoch>, Remote) {
-        let table = self.in_force.borrow().clone();
-        let export = table.exports.iter().find(|export| export.volume == record.id);
-        let runs = || self.server(record.id, 0).is_running().unwrap_or(true);
+        let export = |table: &Table| {
+            let export = table.exports.iter().find(|export| export.volume == record.id)?;
+            Some(export.epoch)
+        };
         // A server that nobody is let to is to be ended, too.
-        let exported = export.map(|export| export.epoch).filter(|_| runs());
-        let exported = exported.or_else(|| (export.is_none() && runs()).then_some(Epoch::FIRST));
-        let remote = table.remotes.iter().find(|remote| remote.volume == record.id);
-        let connected = remote.map(|remote| remote.epoch);
-        (exported, Remote { connected, ..reached(reach, published, mounts) })
+        let epoch = export(&self.table.borrow()).unwrap_or(Epoch::FIRST);
+        let connected = self.remote(record.id).map(|remote| remote.epoch);
+        let remote = Remote { connected, ..reached(reach, published, mounts) };
+        (self.serves(record.id).then_some(epoch), remote)
     }
 
     /// Serves what is mounted at the stage, as only a cluster's node mounts it.
@@ -233,7 +228,7 @@ impl Sharing {
         if !options.is_some_and(|options| options.iter().any(|option| option == durable)) {
             return Err(NotReached::NotDurable(durable).into());
         }
-        let port = self.server_port(record.id).await?;
+        let port = self.server_port(record.id)?;
         let export = Export {
             volume: *record.id.uuid(),
             data: stage.join(data),
@@ -256,6 +251,7 @@ impl Sharing {
         self.change(|table| {
             table.exports.retain(|export| export.volume != volume);
             table.exports.push(export);
+            Ok(())
         })
         .await?;
         Ok(Outcome::Exported(epoch))
@@ -263,9 +259,13 @@ impl Sharing {
 
     /// Ends that: nobody is let to it any more, and then its server ends.
     pub(super) async fn unexport(&self, volume: VolumeId) -> Result<Outcome, Cause> {
-        self.change(|table| table.exports.retain(|export| export.volume != volume)).await?;
+        self.change(|table| {
+            table.exports.retain(|export| export.volume != volume);
+            Ok(())
+        })
+        .await?;
         self.server(volume, 0).stop(STOP).await?;
-        self.state.lock().await.servers.remove(&volume);
+        self.ports().remove(&volume);
         Ok(Outcome::Done)
     }
 
@@ -280,24 +280,19 @@ impl Sharing {
             return Err(NotReached::NoTunnel(lease.node.clone()).into());
         };
         let (volume, epoch) = (record.id, record.lease.epoch);
-        let mut full = false;
         self.change(|table| {
             let present = table.remotes.iter().find(|remote| remote.volume == volume);
             // Where there is one, the kernel's client knows no other.
             let port = present.map(|remote| remote.port);
             let taken: Vec<_> = table.remotes.iter().map(|remote| remote.port).collect();
-            let Some(port) = port.or_else(|| listener(volume, &taken)) else {
-                full = true;
-                return;
-            };
+            let port = port.or_else(|| listener(volume, &taken));
+            let port = port.ok_or(NotReached::NoPort(LISTENERS))?;
             table.remotes.retain(|remote| remote.volume != volume);
             let owner = lease.node.clone();
             table.remotes.push(tunnel::Remote { volume, epoch, port, owner, address });
+            Ok(())
         })
         .await?;
-        if full {
-            return Err(NotReached::NoPort(LISTENERS).into());
-        }
         Ok(Outcome::Connected(epoch))
     }
 
@@ -355,7 +350,11 @@ impl Sharing {
                 "its owner does not answer: what tasks here had not yet synced to it may be lost"
             ),
         }
-        self.change(|table| table.remotes.retain(|remote| remote.volume != volume)).await?;
+        self.change(|table| {
+            table.remotes.retain(|remote| remote.volume != volume);
+            Ok(())
+        })
+        .await?;
         Ok(Outcome::Done)
     }
 
@@ -365,6 +364,7 @@ impl Sharing {
             .change(|table| {
                 let theirs = table.remotes.iter_mut().filter(|remote| remote.owner == *node);
                 theirs.for_each(|remote| address.clone_into(&mut remote.address));
+                Ok(())
             })
             .await;
         if let Err(error) = changed {
@@ -373,11 +373,14 @@ impl Sharing {
     }
 
     /// Puts a change of the table in force.
-    async fn change(&self, change: impl FnOnce(&mut Table)) -> Result<(), TunnelError> {
-        let mut state = self.state.lock().await;
-        let mut next = state.table.clone();
-        change(&mut next);
-        if next == state.table {
+    async fn change(
+        &self,
+        change: impl FnOnce(&mut Table) -> Result<(), NotReached>,
+    ) -> Result<(), Cause> {
+        let _one_by_one = self.telling.lock().await;
+        let mut next = self.table.borrow().clone();
+        change(&mut next)?;
+        if next == *self.table.borrow() {
             return Ok(());
         }
         match self.tunnel.apply(&next).await {
@@ -385,19 +388,22 @@ impl Sharing {
             // What is not allowed any more has ended. The tunnel goes on trying to get the rest, which may
             // be another volume's; who needs it finds out when it asks through it.
             Err(TunnelError::Incomplete(why)) => tracing::warn!(why, "the tunnel"),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
-        self.in_force.send_replace(next.clone());
-        state.table = next;
+        self.table.send_replace(next);
         Ok(())
     }
 
     fn remote(&self, volume: VolumeId) -> Option<tunnel::Remote> {
-        self.in_force.borrow().remotes.iter().find(|remote| remote.volume == volume).cloned()
+        self.table.borrow().remotes.iter().find(|remote| remote.volume == volume).cloned()
     }
 
-    async fn server_port(&self, volume: VolumeId) -> Result<u16, NotReached> {
-        let servers = &mut self.state.lock().await.servers;
+    fn ports(&self) -> MutexGuard<'_, HashMap<VolumeId, u16>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn server_port(&self, volume: VolumeId) -> Result<u16, NotReached> {
+        let mut servers = self.ports();
         if let Some(port) = servers.get(&volume) {
             return Ok(*port);
         }
@@ -485,13 +491,14 @@ impl Shared {
     /// Adds what there is of sharing to what was found of a volume.
     pub(super) async fn observe_sharing(
         &self,
-        record: &Record,
+        subject: &Subject,
         seen: &mut Observed,
     ) -> Result<(), Cause> {
-        if record.spec.backend.is_directory() || self.store.me().is_none() {
+        let record = &subject.record;
+        if !record.is_served() || self.store.me().is_none() {
             return Ok(());
         }
-        let mounts = spawn_blocking(MountTable::read).await??;
+        let mounts = subject.mounts().await?;
         let (reach, path) =
             (self.host.reach_path(record.id), self.host.published_path(&record.name));
         match &self.sharing {

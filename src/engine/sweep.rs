@@ -101,14 +101,11 @@ impl Engine {
         if !exported || view.doing.is_some() {
             return;
         }
-        let (engine, handle) = (self.clone(), handle.clone());
-        tokio::spawn(async move {
-            if let Ok(sharing) = &engine.shared.sharing
-                && !sharing.serves(view.record.id).await
-            {
-                handle.tell(Message::Unserved);
-            }
-        });
+        if let Ok(sharing) = &self.shared.sharing
+            && !sharing.serves(view.record.id)
+        {
+            handle.tell(Message::Unserved);
+        }
     }
 
     fn candidate(&self, handle: Handle) -> Option<Candidate> {

@@ -2,8 +2,6 @@
 
 use std::{path::Path, sync::Arc};
 
-use tokio::task::spawn_blocking;
-
 use super::{Cause, Host, Subject, paths::PathError};
 use crate::{
     backend::{Backend, Directories, Inspection, VolumeRef},
@@ -18,10 +16,7 @@ impl Host {
         subject: &Subject,
     ) -> Result<Observed, Cause> {
         let record = &subject.record;
-        let mounts = match &subject.mounts {
-            Some(mounts) => Arc::clone(mounts),
-            None => Arc::new(spawn_blocking(MountTable::read).await??),
-        };
+        let mounts = subject.mounts().await?;
         match directories_of(record, backend.as_ref())? {
             Some(directories) => {
                 self.observe_directory(backend, directories, record, &mounts).await

@@ -79,13 +79,17 @@ impl VolumeTask {
         if self.record.holders.iter().any(|holder| holder.count > 0) {
             return self.refuse_holders(op);
         }
-        if let Some(nodes) = self.reached_from() {
-            let (volume, refusal) = (self.record.name.clone(), Refusal::HeldElsewhere(nodes));
-            return Err(EngineError::Refused { op, volume, refusal });
-        }
+        self.refuse_reached(op)?;
         // A parked holder, too, is best explained by who has the file system.
         self.refuse_outside_use(op).await?;
         self.refuse_holders(op)
+    }
+
+    /// Tasks of other nodes reach it.
+    pub(super) fn refuse_reached(&self, op: &'static str) -> Result<(), EngineError> {
+        let Some(nodes) = self.reached_from() else { return Ok(()) };
+        let (volume, refusal) = (self.record.name.clone(), Refusal::HeldElsewhere(nodes));
+        Err(EngineError::Refused { op, volume, refusal })
     }
 
     pub(super) fn refuse_holders(&self, op: &'static str) -> Result<(), EngineError> {

@@ -21,7 +21,7 @@ use crate::{
         lease::{Preempt, Session, StoreReach},
         plan::Standing,
         restored,
-        transition::{Event, Outside, Refusal},
+        transition::{Event, Outside},
     },
 };
 
@@ -157,17 +157,12 @@ impl VolumeTask {
         if self.record.is_removed() && !before.is_removed() {
             self.tell_of_removal();
         }
-        if let Some(nodes) = self.reached_from() {
-            // Asked for before, and not to be done whenever they are gone.
-            let volume = self.record.name.clone();
-            self.exclusive.drain(..).for_each(|exclusive| {
-                let refusal = Refusal::HeldElsewhere(nodes.clone());
-                exclusive.fail(|op| EngineError::Refused {
-                    op,
-                    volume: volume.clone(),
-                    refusal: refusal.clone(),
-                });
-            });
+        for exclusive in std::mem::take(&mut self.exclusive) {
+            match self.refuse_reached(exclusive.op()) {
+                Ok(()) => self.exclusive.push_back(exclusive),
+                // Asked for before, and not to be done whenever they are gone.
+                Err(refused) => exclusive.fail(|_| refused.clone()),
+            }
         }
         self.try_again_now();
     }
@@ -265,11 +260,11 @@ impl VolumeTask {
 
     /// It is to come to this node.
     pub(super) fn take(&mut self, effort: Effort, reply: Reply<()>) {
-        if self.record.is_served() && self.standing() == Standing::Other && self.record.is_held() {
-            let holders = self.record.holders.iter().map(ToString::to_string);
-            let who = holders.collect::<Vec<_>>().join(", ");
-            let (volume, refusal) = (self.record.name.clone(), Refusal::Held(who));
-            return tell(reply, Err(EngineError::Refused { op: "move", volume, refusal }));
+        if self.record.is_served()
+            && self.standing() == Standing::Other
+            && let Err(refused) = self.refuse_holders("move")
+        {
+            return tell(reply, Err(refused));
         }
         self.effort = Some(effort);
         self.try_again_now();

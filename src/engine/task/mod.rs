@@ -280,11 +280,11 @@ impl VolumeTask {
     }
 
     fn want(&self) -> Want {
-        let comes = self.record.is_served() && !self.waiters.taken.is_empty();
-        if self.exclusive.is_empty()
-            && self.is_wanted()
-            && !(comes && self.standing() == Standing::Other)
-        {
+        // What is only reached is mounted already, and is to be this node's.
+        let comes = self.record.is_served()
+            && self.standing() == Standing::Other
+            && !self.waiters.taken.is_empty();
+        if self.exclusive.is_empty() && self.is_wanted() && !comes {
             Want::Mounted
         } else if comes || self.needs_owner() {
             Want::Owned

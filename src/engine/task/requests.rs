@@ -368,19 +368,19 @@ impl VolumeTask {
     /// Whether another mount namespace has the file system, and who.
     pub(super) async fn outside(&self) -> (Outside, Vec<OutsideHolder>) {
         let device = self.observed.as_ref().and_then(|seen| seen.device.as_ref());
-        let number = device.map(|device| device.number);
+        let mut numbers: Vec<_> = device.map(|device| device.number).into_iter().collect();
         let host = &self.shared.host;
-        let (stage, reach) = (host.stage_path(self.record.id), host.reach_path(self.record.id));
+        // Not observed now: the mount table knows the device, if there is one.
+        let stage = numbers.is_empty().then(|| host.stage_path(self.record.id));
+        let reach = self.record.is_served().then(|| host.reach_path(self.record.id));
+        let places: Vec<_> = stage.into_iter().chain(reach).collect();
         let look = move || {
-            let mounts = MountTable::read()?;
-            // Not observed now: the mount table knows the device, if there is one.
-            let number = number.or_else(|| mounts.at(&stage).map(|mount| mount.device));
-            let numbers = [number, mounts.at(&reach).map(|mount| mount.device)];
-            let mut holders = Vec::new();
-            for number in numbers.into_iter().flatten() {
-                holders.extend(namespaces::outside_holders(number)?);
+            if !places.is_empty() {
+                let mounts = MountTable::read()?;
+                numbers.extend(places.iter().filter_map(|at| Some(mounts.at(at)?.device)));
             }
-            Ok::<_, std::io::Error>(holders)
+            let holders = numbers.into_iter().map(namespaces::outside_holders);
+            Ok::<_, std::io::Error>(holders.collect::<Result<Vec<_>, _>>()?.concat())
         };
         match spawn_blocking(look).await {
             Ok(Ok(holders)) if holders.is_empty() => (Outside::Free, holders),

@@ -121,7 +121,7 @@ impl VolumeTask {
                 shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;
             }
             if let Ok(Outcome::Observed(seen)) = &mut result {
-                shared.observe_sharing(&subject.record, seen).await.map_err(in_cluster)?;
+                shared.observe_sharing(&subject, seen).await.map_err(in_cluster)?;
             }
             result
         };

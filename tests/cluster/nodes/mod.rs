@@ -23,7 +23,7 @@ use ganesha::{Filesystem, Options};
 use serde_json::{Value, json};
 use zookeeper::{Link, ZooKeeper, free_port};
 
-use crate::harness::{World, cloud_settings, filer_settings, run, until};
+use crate::harness::{World, cloud_settings, filer_settings, run, until, until_within};
 use checker::Checker;
 pub(crate) use node::Node;
 
@@ -116,8 +116,17 @@ impl Cluster {
         for node in &mut self.nodes[these] {
             node.start();
         }
+        self.until_acquainted(count);
+    }
+
+    /// Waits until each of the first so many nodes says that all of these live.
+    #[track_caller]
+    fn until_acquainted(&self, count: usize) {
+        // Fifty that read thousands of volumes on two processors need longer than three do.
+        let patience = Duration::from_secs(60 + 10 * count as u64);
         for node in &self.nodes[..count] {
-            until("the nodes know each other", || node.live_nodes().len() == count);
+            let known = || node.live_nodes().len() == count;
+            until_within(patience, "the nodes know each other", known);
         }
     }
 
@@ -135,10 +144,7 @@ impl Cluster {
     /// Waits until each node says that all of them live.
     #[track_caller]
     pub(crate) fn until_all_live(&self) {
-        let count = self.nodes.len();
-        for node in &self.nodes {
-            until("all nodes are known", || node.live_nodes().len() == count);
-        }
+        self.until_acquainted(self.nodes.len());
     }
 
     fn make_certificates(&self) {
