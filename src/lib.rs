@@ -3,6 +3,7 @@
 //! The modules, from the doors down (dependencies point downwards only)
 //!
 //! - [`cli`]: one file per command; talks to the daemon through the admin socket
+//! - [`agent`]: hawser as a service of its host, put there by a task of Marathon
 //! - [`http`]: the Docker volume plugin protocol and the admin API
 //! - [`engine`]: what happens next: one task per volume, recovery, deadlines
 //! - [`peer`]: how nodes talk to each other: HTTP over mutual TLS, certificates
@@ -15,6 +16,7 @@
 //! - [`config`]: settings, from file, environment and command line
 //! - [`fault`]: where the crash suite kills the process
 
+pub mod agent;
 pub mod backend;
 pub mod cli;
 pub mod cluster;

@@ -9,11 +9,11 @@ use super::Exit;
 use crate::config::{
     Config, DEFAULT_FILE, Values, reference,
     rexray::{self, Secrets},
-    sample_file,
+    sample_file, universe,
 };
 
 /// Where a command's configuration comes from.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct Source {
     /// The configuration file [default: /etc/hawser/hawser.toml, if it is there]
     #[arg(long, value_name = "FILE", env = "HAWSER_CONFIG")]
@@ -63,6 +63,12 @@ pub(super) enum Command {
     Sample,
     /// Print the reference of all settings (Markdown)
     Reference,
+    /// Print a file of the DC/OS Universe package
+    #[command(hide = true)]
+    Universe {
+        /// Which: config.json or marathon.json.mustache
+        file: UniverseFile,
+    },
     /// Print the IAM policy that the nodes' role needs for volumes on EBS
     #[cfg(feature = "ebs")]
     IamPolicy {
@@ -85,6 +91,15 @@ pub(super) enum Command {
     },
 }
 
+/// What the package is made of, besides what is written by hand.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum UniverseFile {
+    #[value(name = "config.json")]
+    Options,
+    #[value(name = "marathon.json.mustache")]
+    App,
+}
+
 /// Where REX-Ray's configuration is looked for: on a host, and in its managed plugin.
 const REXRAY_FILES: [&str; 2] = ["/etc/rexray/config.yml", "/etc/rexray/rexray.yml"];
 
@@ -99,6 +114,8 @@ pub(super) fn run(command: Command) -> anyhow::Result<Exit> {
         },
         Command::Sample => print!("{}", sample_file()),
         Command::Reference => print!("{}", reference()),
+        Command::Universe { file: UniverseFile::Options } => print!("{}", universe::options()),
+        Command::Universe { file: UniverseFile::App } => print!("{}", universe::app()),
         #[cfg(feature = "ebs")]
         Command::IamPolicy { cluster, source } => iam_policy(cluster, &source)?,
         Command::ImportRexray { file, cluster, with_secrets } => {

@@ -1,6 +1,7 @@
 //! The command line: one file per command. Commands about volumes talk to the daemon through the
 //! admin socket; a table for people by default, `--json` for programs.
 
+mod agent;
 mod backends;
 mod client;
 mod cluster;
@@ -107,6 +108,9 @@ enum Command {
     /// Rescue the records: export and import them as JSON
     #[command(subcommand)]
     Store(store::Command),
+    /// Install hawser as a service of this host, and look after it: for a task on every agent
+    #[command(subcommand)]
+    Agent(agent::Command),
     /// Unmount everything and free all devices: for the host's shutdown, after Docker stopped
     Release(release::Args),
     /// Try hawser on the real thing: on your AWS account
@@ -140,6 +144,7 @@ impl Command {
             | Self::Pki(_)
             | Self::Store(_)
             | Self::Release(_)
+            | Self::Agent(_)
             | Self::MountHelper
             | Self::Tunnel(_) => false,
         }
@@ -179,6 +184,7 @@ fn carry_out(command: Command, admin_socket: &Path) -> anyhow::Result<Exit> {
         Command::Config(command) => config::run(command),
         Command::Pki(command) => pki::run(&command),
         Command::Store(command) => in_runtime(async { store::run(&command) }),
+        Command::Agent(command) => in_runtime(agent::run(command)),
         Command::Release(args) => in_runtime(release::run(&args)),
         #[cfg(feature = "ebs")]
         Command::Selftest(command) => in_runtime(selftest::run(command)),

@@ -10,6 +10,7 @@ mod log;
 pub mod rexray;
 mod settings;
 mod sources;
+pub mod universe;
 
 use std::{
     path::{Path, PathBuf},

@@ -5,6 +5,7 @@
 //! from the key, and two CAs of one cluster, as there are while a CA is replaced, are told apart.
 
 pub mod files;
+mod node;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,8 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
 };
 use sha2::{Digest, Sha256};
+
+pub use node::{Installed, certify};
 
 use super::names;
 use crate::volume::NodeName;

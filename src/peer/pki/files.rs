@@ -156,7 +156,12 @@ pub fn make_node(
     Ok(files)
 }
 
-fn sign(dir: &Path, cluster: &str, node: &NodeName, validity: Validity) -> Result<Pair, PkiError> {
+pub(super) fn sign(
+    dir: &Path,
+    cluster: &str,
+    node: &NodeName,
+    validity: Validity,
+) -> Result<Pair, PkiError> {
     let files = pair_in(dir, "ca");
     let read = |path: &PathBuf| {
         fs::read_to_string(path)
@@ -207,7 +212,7 @@ fn write_new(files: &Files, pair: &Pair, exists: fn(PathBuf) -> PkiError) -> Res
 
 /// A node that reads between the two renames finds a key that does not fit, goes on with what it has,
 /// and looks again.
-fn replace(files: &Files, pair: &Pair) -> Result<(), PkiError> {
+pub(super) fn replace(files: &Files, pair: &Pair) -> Result<(), PkiError> {
     let secret = [(&files.key, &pair.key, SECRET), (&files.certificate, &pair.certificate, PUBLIC)];
     for (path, _, mode) in secret {
         match fs::read(path) {
@@ -222,7 +227,7 @@ fn replace(files: &Files, pair: &Pair) -> Result<(), PkiError> {
     Ok(())
 }
 
-fn write(path: &Path, text: &[u8], mode: u32) -> Result<(), PkiError> {
+pub(super) fn write(path: &Path, text: &[u8], mode: u32) -> Result<(), PkiError> {
     durable::replace(path, text, mode)
         .map_err(|reason| PkiError::Write { path: path.to_owned(), reason })
 }
@@ -242,6 +247,6 @@ fn is_there(path: &Path) -> Result<bool, PkiError> {
     }
 }
 
-fn make_dir(dir: &Path) -> Result<(), PkiError> {
+pub(super) fn make_dir(dir: &Path) -> Result<(), PkiError> {
     fs::create_dir_all(dir).map_err(|reason| PkiError::Write { path: dir.to_owned(), reason })
 }

@@ -1,0 +1,141 @@
+//! Installing hawser as a service of its host, upgrading it, and taking it away again.
+
+use std::{fs, io, path::Path, time::Duration};
+
+use tokio::{
+    net::UnixStream,
+    time::{Instant, sleep},
+};
+
+use super::{
+    AgentError, Environment, File, Part, Place, Systemd,
+    files::{UNITS, refuse_foreign_units, settings_and_units},
+};
+use crate::{config::Config, sys::mountinfo::MountTable};
+
+/// How long a daemon that was started may take until it answers.
+const READY: Duration = Duration::from_secs(60);
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What was not as it should be, and is now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The files that were written.
+    pub written: Vec<File>,
+}
+
+impl Changes {
+    fn of(&self, part: Part) -> bool {
+        self.written.iter().any(|file| file.part == part)
+    }
+}
+
+/// Installs this program as the service, or upgrades the one that is there, and starts it. Volumes stay
+/// mounted. What is as it should be is left alone: a second time, nothing is restarted.
+///
+/// # Errors
+/// Nothing was changed where the host has no systemd, or hawser by another hand.
+pub async fn install(
+    place: &Place,
+    program: Vec<u8>,
+    environment: &Environment,
+    config: &Config,
+) -> Result<Changes, AgentError> {
+    let systemd = Systemd::of(place)?;
+    refuse_foreign_units(place)?;
+    let program =
+        File { path: place.program(), contents: program, mode: 0o755, part: Part::Daemon };
+    let mut files = settings_and_units(place, environment, &config.docker_socket)?;
+    files.insert(0, program);
+    let mut changes = Changes::default();
+    for file in files {
+        if !file.is_there()? {
+            file.write()?;
+            changes.written.push(file);
+        }
+    }
+    start(systemd, &changes).await?;
+    answers(&place.path(&config.admin_socket.to_string_lossy()), READY).await?;
+    Ok(changes)
+}
+
+async fn start(systemd: Systemd, changes: &Changes) -> Result<(), AgentError> {
+    // A unit that was written before an attempt that failed is not written now, and not known yet either.
+    systemd.reload().await?;
+    systemd.enable(&UNITS.map(|(name, _)| name)).await?;
+    if changes.of(Part::Socket) {
+        // systemd does not take another path for a socket that is open.
+        systemd.stop(&["hawser.service", "hawser.socket"]).await?;
+    } else if changes.of(Part::Daemon) {
+        systemd.restart(&["hawser.service"]).await?;
+    }
+    systemd.start(&["hawser-release.service", "hawser.socket", "hawser.service"]).await?;
+    // Where there is no Docker it does nothing, and says so to the journal.
+    Ok(systemd.restart(&["hawser-docker.service"]).await?)
+}
+
+/// Waits until somebody listens there.
+pub(super) async fn answers(socket: &Path, limit: Duration) -> Result<(), AgentError> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if UnixStream::connect(socket).await.is_ok() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(AgentError::Silent { socket: socket.to_owned(), seconds: limit.as_secs() });
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Takes the service away: units, program and settings. Records and volumes stay.
+///
+/// # Errors
+/// When volumes are mounted, and nothing was changed.
+pub async fn uninstall(place: &Place, config: &Config) -> Result<(), AgentError> {
+    let systemd = Systemd::of(place)?;
+    refuse_foreign_units(place)?;
+    let mounted = published(&place.path(&config.root.to_string_lossy()))?;
+    if !mounted.is_empty() {
+        return Err(AgentError::InUse(mounted));
+    }
+    let names = UNITS.map(|(name, _)| name);
+    let present: Vec<_> = names.into_iter().filter(|name| place.unit(name).exists()).collect();
+    if !present.is_empty() {
+        // Docker's last request would start the daemon again.
+        let (release, others): (Vec<_>, Vec<_>) =
+            present.iter().copied().partition(|name| *name == "hawser-release.service");
+        systemd.stop(&others).await?;
+        // Its end is what unmounts what still lingers.
+        systemd.stop(&release).await?;
+        systemd.disable(&present).await?;
+    }
+    for path in
+        present.iter().map(|name| place.unit(name)).chain([place.environment(), place.program()])
+    {
+        remove(&path)?;
+    }
+    Ok(systemd.reload().await?)
+}
+
+/// The volumes that are mounted for tasks.
+fn published(root: &Path) -> Result<Vec<String>, AgentError> {
+    let failed = |source| AgentError::File { path: "/proc/self/mountinfo".into(), source };
+    let mounts = MountTable::read().map_err(failed)?;
+    let volumes = root.join("volumes");
+    let names = mounts.iter().filter_map(|mount| mount.mount_point.strip_prefix(&volumes).ok());
+    Ok(names
+        .filter(|name| !name.as_os_str().is_empty())
+        .map(|name| name.display().to_string())
+        .collect())
+}
+
+fn remove(path: &Path) -> Result<(), AgentError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(AgentError::File { path: path.to_owned(), source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,191 @@
+//! The options of the DC/OS Universe package, and the Marathon app that they become: both made from the
+//! table of settings, so that none is missing and each says the same everywhere.
+//!
+//! Cosmos fills the template in with mustache, without escaping for HTML, and strings as JSON has them
+//! between quotes (`PackageDefinitionRenderer.scala` in dcos/cosmos).
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::settings::{Setting, settings};
+
+/// What is of one node, and would be wrong said for all; and where things are on the host, which the
+/// package decides.
+const OF_ONE_NODE: [&str; 8] = [
+    "daemon.node",
+    "daemon.root_tmpfs",
+    "daemon.admin_socket",
+    "backends.ebs.zone",
+    "backends.ebs.instance_id",
+    "backends.ebs.dev_dir",
+    "backends.ebs.sys_dir",
+    "backends.nfs.zone",
+];
+/// The same: its address is each node's own.
+const ADDRESS: &str = "peer.address";
+
+/// What DC/OS has in the place of a setting's default.
+const ON_DCOS: [(&str, &str); 2] =
+    [("daemon.cluster", "dcos"), ("cluster.zookeeper", "master.mesos:2181")];
+
+fn offered() -> impl Iterator<Item = &'static Setting> {
+    settings().filter(|setting| setting.key != ADDRESS && !OF_ONE_NODE.contains(&setting.key))
+}
+
+fn default_of(setting: &Setting) -> &'static str {
+    let there = ON_DCOS.iter().find(|(key, _)| *key == setting.key);
+    there.map_or(setting.default, |(_, default)| default)
+}
+
+/// `config.json`: a JSON schema of the options.
+#[must_use]
+pub fn options() -> String {
+    let mut properties = Map::new();
+    properties.insert("service".to_owned(), service());
+    properties.insert("security".to_owned(), security());
+    for setting in offered() {
+        let path: Vec<_> = setting.key.split('.').collect();
+        insert(&mut properties, &path, setting);
+    }
+    let schema = json!({
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "type": "object",
+        "properties": properties,
+    });
+    // A value of serde_json's own is always written.
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn insert(properties: &mut Map<String, Value>, path: &[&str], setting: &Setting) {
+    let Some((first, rest)) = path.split_first() else { return };
+    if rest.is_empty() {
+        properties.insert((*first).to_owned(), option(setting));
+        return;
+    }
+    let section = properties.entry(*first).or_insert_with(|| {
+        json!({"type": "object", "description": format!("Settings of hawser: {first}"), "properties": {}})
+    });
+    if let Some(Value::Object(below)) = section.get_mut("properties") {
+        insert(below, rest, setting);
+    }
+}
+
+fn option(setting: &Setting) -> Value {
+    let description = format!("{} ({})", setting.meaning, setting.env);
+    match default_of(setting) {
+        truth @ ("true" | "false") => {
+            json!({"type": "boolean", "default": truth == "true", "description": description})
+        }
+        text => json!({"type": "string", "default": text, "description": description}),
+    }
+}
+
+fn service() -> Value {
+    json!({
+        "type": "object",
+        "description": "The app that installs hawser on the agents, and looks after it there",
+        "properties": {
+            "name": {
+                "type": "string",
+                "default": "hawser",
+                "description": "The name of the app in Marathon.",
+            },
+            "agents": {
+                "type": "integer",
+                "minimum": 1,
+                "default": 1,
+                "description": "How many agents there are, public ones included: hawser is installed on so many, one task on each. More than there are leaves a deployment that waits.",
+            },
+            "cpus": {
+                "type": "number",
+                "minimum": 0.01,
+                "default": 0.05,
+                "description": "Processors of each task, which only watches: the service itself runs outside of it.",
+            },
+            "mem": {
+                "type": "integer",
+                "minimum": 32,
+                "default": 64,
+                "description": "Memory of each task in MiB.",
+            },
+        },
+        "required": ["name", "agents", "cpus", "mem"],
+    })
+}
+
+fn security() -> Value {
+    json!({
+        "type": "object",
+        "description": "Certificates by which the nodes know each other",
+        "properties": {
+            "ca_secret": {
+                "type": "string",
+                "default": "",
+                "description": "The path in DC/OS's secret store below which `ca.pem` and `ca.key` of the cluster's CA are (`hawser pki init` makes them): each agent then gets a certificate under its host name, and a new one before it ends. Whoever reads ca.key can be any node. Empty: certificates are put on the agents by hand (`hawser pki node`).",
+            },
+        },
+    })
+}
+
+/// `marathon.json.mustache`.
+#[must_use]
+pub fn app() -> String {
+    let mut environment = String::new();
+    for setting in offered() {
+        let Setting { env, key, .. } = setting;
+        // Nothing that is written to a string fails.
+        let _ = writeln!(environment, "    \"{env}\": \"{{{{{{{key}}}}}}}\",");
+    }
+    APP.replace("    ENVIRONMENT\n", &environment)
+}
+
+/// Without an image the task sees the host's files, and as root its systemd; the file that is fetched
+/// keeps the last part of its URI as its name.
+const APP: &str = r#"{
+  "id": "{{{service.name}}}",
+  "cmd": "exec ./hawser agent supervise",
+  "user": "root",
+  "instances": {{service.agents}},
+  "cpus": {{service.cpus}},
+  "mem": {{service.mem}},
+  "networks": [{"mode": "host"}],
+  "fetch": [{"uri": "{{{resource.assets.uris.hawser}}}", "executable": true, "extract": false, "cache": false}],
+  {{#security.ca_secret}}
+  "container": {
+    "type": "MESOS",
+    "volumes": [
+      {"containerPath": "pki/ca.pem", "secret": "ca"},
+      {"containerPath": "pki/ca.key", "secret": "ca-key"}
+    ]
+  },
+  "secrets": {
+    "ca": {"source": "{{{security.ca_secret}}}/ca.pem"},
+    "ca-key": {"source": "{{{security.ca_secret}}}/ca.key"}
+  },
+  {{/security.ca_secret}}
+  "constraints": [["hostname", "UNIQUE"]],
+  "acceptedResourceRoles": ["*", "slave_public"],
+  "upgradeStrategy": {"minimumHealthCapacity": 0.8, "maximumOverCapacity": 0},
+  "taskKillGracePeriodSeconds": 10,
+  "healthChecks": [
+    {
+      "protocol": "COMMAND",
+      "command": {"value": "$MESOS_SANDBOX/hawser agent status"},
+      "gracePeriodSeconds": 300,
+      "intervalSeconds": 60,
+      "timeoutSeconds": 30,
+      "maxConsecutiveFailures": 3
+    }
+  ],
+  "env": {
+    ENVIRONMENT
+    {{#security.ca_secret}}
+    "HAWSER_AGENT_CA_DIR": "pki",
+    {{/security.ca_secret}}
+    "HAWSER_INSTALLED_BY": "{{{service.name}}}"
+  }
+}
+"#;

@@ -1,0 +1,219 @@
+//! The DC/OS Universe package in `dcos-package`: the Universe's rules, restated (the schema of packages of
+//! version 4.0, and `README.md` of mesosphere/universe), and the app that Cosmos makes of it.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test code runs programs and fails by panicking"
+)]
+
+use std::{fs, path::PathBuf, process::Command};
+
+use serde_json::{Map, Value, json};
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("dcos-package").join(name)
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(path("universe").join(name)).unwrap()
+}
+
+fn object(name: &str) -> Map<String, Value> {
+    serde_json::from_str(&text(name)).unwrap()
+}
+
+/// What the options are where nobody says anything: the defaults of the schema.
+fn defaults(schema: &Value) -> Value {
+    let Some(properties) = schema["properties"].as_object() else {
+        return schema["default"].clone();
+    };
+    properties.iter().map(|(name, below)| (name.clone(), defaults(below))).collect()
+}
+
+/// As Cosmos does it: strings go into the template as JSON has them, without the quotes.
+fn escaped(value: &Value) -> Value {
+    match value {
+        Value::String(text) => {
+            let quoted = serde_json::to_string(text).unwrap();
+            Value::String(quoted[1..quoted.len() - 1].to_owned())
+        }
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (key.clone(), escaped(value))).collect()
+        }
+        // The renderer of these tests takes strings alone.
+        other => Value::String(other.to_string()),
+    }
+}
+
+fn merged(mut base: Value, over: &Value) -> Value {
+    match (&mut base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                let before = base.remove(key).unwrap_or(Value::Null);
+                base.insert(key.clone(), merged(before, value));
+            }
+        }
+        (base, over) => base.clone_from(over),
+    }
+    base
+}
+
+fn rendered(options: &Value) -> Value {
+    let schema = Value::Object(object("config.json"));
+    let mut context = merged(defaults(&schema), options);
+    context["resource"] = Value::Object(object("resource.json"));
+    let template = mustache::compile_str(&text("marathon.json.mustache")).unwrap();
+    let app = template.render_to_string(&escaped(&context)).unwrap();
+    serde_json::from_str(&app).unwrap_or_else(|error| panic!("{error}: {app}"))
+}
+
+#[test]
+fn the_package_says_what_the_universe_asks_for() {
+    let package = object("package.json");
+    let required = ["packagingVersion", "name", "version", "maintainer", "description", "tags"];
+    for key in required {
+        assert!(package.contains_key(key), "{key}");
+    }
+    let known = [
+        "packagingVersion",
+        "name",
+        "version",
+        "scm",
+        "maintainer",
+        "website",
+        "description",
+        "framework",
+        "preInstallNotes",
+        "postInstallNotes",
+        "postUninstallNotes",
+        "tags",
+        "selected",
+        "licenses",
+        "minDcosReleaseVersion",
+        "upgradesFrom",
+        "downgradesTo",
+    ];
+    for key in package.keys() {
+        assert!(known.contains(&key.as_str()), "no key of packaging version 4.0: {key}");
+    }
+    assert_eq!(package["packagingVersion"], "4.0");
+    assert_eq!(package["version"], env!("CARGO_PKG_VERSION"));
+    let version = package["version"].as_str().unwrap();
+    assert!(version.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)), "{version}");
+}
+
+/// The Universe's own check of files.
+#[test]
+fn the_files_are_plain_ascii() {
+    for name in ["package.json", "config.json", "resource.json", "marathon.json.mustache"] {
+        let text = text(name);
+        assert!(text.is_ascii() && !text.contains("\\u"), "{name}");
+    }
+}
+
+#[test]
+fn options_and_app_are_those_of_the_settings() {
+    for name in ["config.json", "marathon.json.mustache"] {
+        let arguments = ["config", "universe", name];
+        let output = Command::new(env!("CARGO_BIN_EXE_hawser")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let made = String::from_utf8(output.stdout).unwrap();
+        let command = format!("hawser {} >dcos-package/universe/{name}", arguments.join(" "));
+        assert!(made == text(name), "{name} is behind the settings: {command}");
+    }
+}
+
+#[test]
+fn every_option_has_a_default_and_a_description() {
+    fn look(path: &str, schema: &Value) -> usize {
+        assert!(path.is_empty() || schema["description"].is_string(), "{path}");
+        match schema["properties"].as_object() {
+            Some(below) => {
+                below.iter().map(|(name, below)| look(&format!("{path}.{name}"), below)).sum()
+            }
+            None => {
+                assert!(!schema["default"].is_null(), "{path}");
+                1
+            }
+        }
+    }
+    assert!(look("", &Value::Object(object("config.json"))) > 40);
+}
+
+#[test]
+fn with_the_defaults_it_is_an_app_that_puts_hawser_on_every_agent() {
+    let app = rendered(&json!({}));
+
+    assert_eq!(app["id"], "hawser");
+    assert_eq!(app["user"], "root");
+    assert!(app.get("container").is_none(), "with an image it would not see the host: {app}");
+    assert_eq!(app["constraints"], json!([["hostname", "UNIQUE"]]));
+    assert_eq!(app["acceptedResourceRoles"], json!(["*", "slave_public"]));
+    assert_eq!(app["upgradeStrategy"]["maximumOverCapacity"], 0);
+    assert_eq!(app["env"]["HAWSER_CLUSTER_ZOOKEEPER"], "master.mesos:2181");
+    assert!(app["fetch"][0]["uri"].as_str().unwrap().ends_with("/hawser"), "{app}");
+    assert!(app.get("secrets").is_none());
+}
+
+#[test]
+fn whatever_is_said_arrives_as_it_was_said() {
+    let odd = r#"a "b" \ <c> & {{d}} 'e'"#;
+    let app = rendered(&json!({
+        "service": {"name": "storage/hawser", "agents": 40},
+        "security": {"ca_secret": "hawser"},
+        "backends": {"ebs": {"enabled": true, "tags": odd}},
+    }));
+
+    assert_eq!(app["id"], "storage/hawser");
+    assert_eq!(app["instances"], 40);
+    assert_eq!(app["env"]["HAWSER_EBS_ENABLED"], "true");
+    assert_eq!(app["env"]["HAWSER_EBS_TAGS"], odd);
+    assert_eq!(app["env"]["HAWSER_AGENT_CA_DIR"], "pki");
+    assert_eq!(app["secrets"]["ca-key"]["source"], "hawser/ca.key");
+    assert_eq!(
+        app["container"]["volumes"][1],
+        json!({"containerPath": "pki/ca.key", "secret": "ca-key"})
+    );
+}
+
+/// What the app hands on is a configuration that hawser takes, but for what only a node has.
+#[test]
+fn its_environment_is_a_configuration() {
+    let app = rendered(&json!({}));
+    let environment = app["env"].as_object().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_hawser"))
+        .args(["config", "check", "--config", "/dev/null"])
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value.as_str().unwrap())))
+        .output()
+        .unwrap();
+
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_release_is_a_repository_of_one_package() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("universe");
+    let output = Command::new(path("build.sh"))
+        .args(["--artifacts", "http://assets.example/hawser/0.1.0/", "--binary"])
+        .arg(env!("CARGO_BIN_EXE_hawser"))
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let repository: Value =
+        serde_json::from_str(&fs::read_to_string(out.join("repo.json")).unwrap()).unwrap();
+    let package = &repository["packages"][0];
+    assert_eq!(package["name"], "hawser");
+    assert_eq!(package["releaseVersion"], 0);
+    let uri = &package["resource"]["assets"]["uris"]["hawser"];
+    assert_eq!(uri, "http://assets.example/hawser/0.1.0/hawser");
+    let template = package["marathon"]["v2AppMustacheTemplate"].as_str().unwrap();
+    let decoded = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, template);
+    assert_eq!(String::from_utf8(decoded.unwrap()).unwrap(), text("marathon.json.mustache"));
+    assert!(out.join("artifacts/hawser.sha256").exists());
+}
