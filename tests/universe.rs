@@ -146,6 +146,7 @@ fn with_the_defaults_it_is_an_app_that_puts_hawser_on_every_agent() {
     let app = rendered(&json!({}));
 
     assert_eq!(app["id"], "hawser");
+    assert_eq!(app["cmd"], "exec ./hawser agent supervise");
     assert_eq!(app["user"], "root");
     assert!(app.get("container").is_none(), "with an image it would not see the host: {app}");
     assert_eq!(app["constraints"], json!([["hostname", "UNIQUE"]]));
@@ -169,7 +170,7 @@ fn whatever_is_said_arrives_as_it_was_said() {
     assert_eq!(app["instances"], 40);
     assert_eq!(app["env"]["HAWSER_EBS_ENABLED"], "true");
     assert_eq!(app["env"]["HAWSER_EBS_TAGS"], odd);
-    assert_eq!(app["env"]["HAWSER_AGENT_CA_DIR"], "pki");
+    assert_eq!(app["cmd"], "exec ./hawser agent supervise --ca-dir pki");
     assert_eq!(app["secrets"]["ca-key"]["source"], "hawser/ca.key");
     assert_eq!(
         app["container"]["volumes"][1],

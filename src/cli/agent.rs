@@ -43,7 +43,7 @@ pub(super) enum Command {
 pub(super) struct Args {
     /// Make this node's certificate with the CA in that directory (ca.pem and ca.key), where it has none
     /// or one that ends within 30 days
-    #[arg(long, value_name = "DIR", env = "HAWSER_AGENT_CA_DIR")]
+    #[arg(long, value_name = "DIR")]
     ca_dir: Option<PathBuf>,
 }
 

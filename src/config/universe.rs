@@ -4,8 +4,6 @@
 //! Cosmos fills the template in with mustache, without escaping for HTML, and strings as JSON has them
 //! between quotes (`PackageDefinitionRenderer.scala` in dcos/cosmos).
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value, json};
 
 use super::settings::{Setting, settings};
@@ -133,20 +131,19 @@ fn security() -> Value {
 /// `marathon.json.mustache`.
 #[must_use]
 pub fn app() -> String {
-    let mut environment = String::new();
-    for setting in offered() {
+    let line = |setting: &Setting| {
         let Setting { env, key, .. } = setting;
-        // Nothing that is written to a string fails.
-        let _ = writeln!(environment, "    \"{env}\": \"{{{{{{{key}}}}}}}\",");
-    }
-    APP.replace("    ENVIRONMENT\n", &environment)
+        format!("    \"{env}\": \"{{{{{{{key}}}}}}}\"")
+    };
+    let environment = offered().map(line).collect::<Vec<_>>().join(",\n");
+    APP.replace("    ENVIRONMENT", &environment)
 }
 
 /// Without an image the task sees the host's files, and as root its systemd; the file that is fetched
 /// keeps the last part of its URI as its name.
 const APP: &str = r#"{
   "id": "{{{service.name}}}",
-  "cmd": "exec ./hawser agent supervise",
+  "cmd": "exec ./hawser agent supervise{{#security.ca_secret}} --ca-dir pki{{/security.ca_secret}}",
   "user": "root",
   "instances": {{service.agents}},
   "cpus": {{service.cpus}},
@@ -182,10 +179,6 @@ const APP: &str = r#"{
   ],
   "env": {
     ENVIRONMENT
-    {{#security.ca_secret}}
-    "HAWSER_AGENT_CA_DIR": "pki",
-    {{/security.ca_secret}}
-    "HAWSER_INSTALLED_BY": "{{{service.name}}}"
   }
 }
 "#;
