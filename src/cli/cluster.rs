@@ -99,7 +99,7 @@ fn sharing(config: &Config, cluster: &ClusterConfig) -> std::io::Result<Sharing>
         exports: Vec::new(),
         remotes: Vec::new(),
     };
-    let tunnel = Tunnel::of(&config.state_dir, run, config.log.clone());
+    let tunnel = Tunnel::of(run, config.log.clone());
     Sharing::open(tunnel, me, run.join("share"), Helper::itself())
 }
 

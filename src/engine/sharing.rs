@@ -17,7 +17,7 @@ use std::{
 use tokio::{
     sync::{Mutex, watch},
     task::spawn_blocking,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +32,7 @@ use crate::{
     cluster::{NodeInfo, Nodes},
     share::{
         self, Export, Server, Squash, Times,
-        mount::RemoteMount,
+        mount::{Leaving, RemoteMount},
         tunnel::{
             self, Status, Table,
             process::{Tunnel, TunnelError},
@@ -67,6 +67,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOGS: Duration = Duration::from_secs(600);
 /// How long mount(2) may take once the owner's server answers.
 const MOUNT: Duration = Duration::from_secs(20);
+/// How long the connections to a volume may take to end, before its file system is shut down.
+const CLOSE: Duration = Duration::from_secs(3);
+/// How long one attempt to write back what is dirty may take, before the volume's other work has its turn.
+const WRITE_BACK: Duration = Duration::from_secs(20);
 /// What the owner keeps on the volume for its clients' reclaims: beside what tasks see.
 const RECOVERY: &str = ".hawser";
 
@@ -257,6 +261,20 @@ impl Sharing {
         Ok(Outcome::Exported(epoch))
     }
 
+    /// Lets nobody to it any more. What other nodes have under way waits for the next owner: no error of this
+    /// one's file system gets to them.
+    pub(super) async fn close(&self, volume: VolumeId) {
+        let closing = self.change(|table| {
+            table.exports.retain(|export| export.volume != volume);
+            Ok(())
+        });
+        match timeout(CLOSE, closing).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%volume, %error, "its connections are not closed"),
+            Err(_) => tracing::warn!(%volume, "its connections are not closed in time"),
+        }
+    }
+
     /// Ends that: nobody is let to it any more, and then its server ends.
     pub(super) async fn unexport(&self, volume: VolumeId) -> Result<Outcome, Cause> {
         self.change(|table| {
@@ -329,26 +347,32 @@ impl Sharing {
     }
 
     /// Takes that mount away, and the way.
-    pub(super) async fn unreach(&self, volume: VolumeId, target: &Path) -> Result<Outcome, Cause> {
-        let mounts = spawn_blocking(MountTable::read).await??;
-        if let Some(device) = mounts.at(target).map(|mount| mount.device) {
+    pub(super) async fn unreach(
+        &self,
+        volume: VolumeId,
+        target: &Path,
+        leaving: Leaving,
+    ) -> Result<Outcome, Cause> {
+        // One upon the other, where this daemon was killed just when it had mounted it.
+        while let Some(device) = mounted_at(target).await? {
             // A container has a mount of its own, which would wait for ever once the way is gone.
             let users = spawn_blocking(move || namespaces::outside_holders(device)).await??;
             if let Some(user) = users.first() {
                 return Err(NotReached::Used(user.pid, user.command.clone()).into());
             }
-        }
-        let answers = match self.remote(volume) {
-            Some(remote) => self.server(volume, remote.port).answers().await,
-            None => false,
-        };
-        let owner = if answers { nfs::Server::Answers } else { nfs::Server::Silent };
-        match share::mount::unmount(target, owner, &self.helper).await? {
-            Unmounted::Clean => {}
-            how @ (Unmounted::Forced | Unmounted::Lazy) => tracing::warn!(
-                %volume, ?how,
-                "its owner does not answer: what tasks here had not yet synced to it may be lost"
-            ),
+            let answers = match self.remote(volume) {
+                Some(remote) => self.server(volume, remote.port).answers().await,
+                None => false,
+            };
+            let owner = if answers { nfs::Server::Answers } else { nfs::Server::Silent };
+            let left = share::mount::leave(target, owner, leaving, WRITE_BACK, &self.helper);
+            match left.await? {
+                Unmounted::Clean => {}
+                how @ (Unmounted::Forced | Unmounted::Lazy) => tracing::warn!(
+                    %volume, ?how,
+                    "it is not this node's to write to any more: what tasks here had not yet synced may be lost"
+                ),
+            }
         }
         self.change(|table| {
             table.remotes.retain(|remote| remote.volume != volume);
@@ -380,11 +404,19 @@ impl Sharing {
         let _one_by_one = self.telling.lock().await;
         let mut next = self.table.borrow().clone();
         change(&mut next)?;
-        if next == *self.table.borrow() {
+        let before = self.table.borrow().clone();
+        if next == before {
             return Ok(());
         }
-        match self.tunnel.apply(&next).await {
-            Ok(_) => {}
+        let less = next.exports.iter().all(|export| before.exports.contains(export))
+            && next.remotes.iter().all(|remote| before.remotes.contains(remote));
+        let told = if less {
+            self.tunnel.withdraw(&next).await
+        } else {
+            self.tunnel.apply(&next).await.map(drop)
+        };
+        match told {
+            Ok(()) => {}
             // What is not allowed any more has ended. The tunnel goes on trying to get the rest, which may
             // be another volume's; who needs it finds out when it asks through it.
             Err(TunnelError::Incomplete(why)) => tracing::warn!(why, "the tunnel"),
@@ -431,6 +463,11 @@ fn listener(volume: VolumeId, taken: &[u16]) -> Option<u16> {
     let first = volume.uuid().as_u128() % u128::from(LISTENERS.end - LISTENERS.start);
     let first = usize::try_from(first).unwrap_or_default();
     LISTENERS.cycle().skip(first).take(count).find(|port| !taken.contains(port))
+}
+
+async fn mounted_at(target: &Path) -> Result<Option<(u32, u32)>, Cause> {
+    let mounts = spawn_blocking(MountTable::read).await??;
+    Ok(mounts.at(target).map(|mount| mount.device))
 }
 
 /// What is mounted of another node's, by the mount table alone.
@@ -481,11 +518,17 @@ impl Shared {
                 }
             }
             _ => {
-                let done = sharing.unreach(record.id, &reach).await?;
+                let done = sharing.unreach(record.id, &reach, self.leaving(record)).await?;
                 self.host.remove_reach(record.id).await?;
                 Ok(done)
             }
         }
+    }
+
+    /// A node that is no user of the volume any more, or whose volume is gone, is not let to its server.
+    fn leaving(&self, record: &Record) -> Leaving {
+        let user = self.store.me().is_some_and(|me| record.users.contains(&me.node));
+        if user && !record.is_removed() { Leaving::Written } else { Leaving::AsItIs }
     }
 
     /// Adds what there is of sharing to what was found of a volume.

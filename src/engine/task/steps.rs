@@ -107,6 +107,9 @@ impl VolumeTask {
                     .await
                     .map_err(in_cluster);
             }
+            if let (Effect::ShutDown, Ok(sharing)) = (effect, &shared.sharing) {
+                sharing.close(subject.record.id).await;
+            }
             let mut result = shared.host.execute(effect, &subject).await;
             while result.as_ref().is_err_and(|error| error.is(ErrorKind::NoSlot)) {
                 let kind = subject.record.spec.backend.kind();
@@ -244,13 +247,20 @@ impl VolumeTask {
         let can_mount = self.record.phase == Phase::Ready
             && self.record.contents != Contents::Formatting
             && self.exclusive.is_empty();
-        if effect.lets_go() && !effect.shares() && self.is_wanted() && can_mount {
+        // It leads to the volume still, where it does not have to go.
+        let way = effect == Effect::Unreach && self.standing() == Standing::Other && self.is_user();
+        if effect.lets_go() && (way || !effect.shares()) && self.is_wanted() && can_mount {
             // Somebody came meanwhile: what is still there is what they want.
             tracing::info!(volume = %self.record.name, %error, "kept, as it is wanted again");
             return;
         }
         match self.give_up_creation().await {
             Creation::GivenUp => self.creation_failed(error),
+            Creation::Done if effect == Effect::Export && self.waiters.want_mounted() => {
+                // For others. Whoever waits here came while it was tried, and is next.
+                self.failed_quietly(error);
+                self.try_again_now();
+            }
             Creation::Done => self.failed(error),
         }
     }
@@ -305,6 +315,12 @@ impl VolumeTask {
 
     /// A step failed: tell those who wait, and try again later if it is still needed.
     pub(super) fn failed(&mut self, error: StepError) {
+        let error = self.failed_quietly(error);
+        self.fail_waiters(&error);
+    }
+
+    /// The same, and nobody here waited for it.
+    fn failed_quietly(&mut self, error: StepError) -> Arc<StepError> {
         tracing::warn!(volume = %self.record.name, error = %error, "a step failed");
         let error = Arc::new(error);
         let last = self.failure.take();
@@ -312,7 +328,7 @@ impl VolumeTask {
         let retry_at = Instant::now() + waited;
         self.failure = Some(Failure { error: Arc::clone(&error), retry_at, waited });
         self.publish_view();
-        self.fail_waiters(&error);
+        error
     }
 
     pub(super) fn is_backing_off(&self) -> bool {

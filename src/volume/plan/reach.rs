@@ -56,10 +56,14 @@ pub(super) fn as_its_server(
     storage(record, seen)
         .or_else(|| contents(record, seen))
         .or_else(|| (!seen.staged).then(|| stage(record, seen, here)))
+        // What this node's tasks need does not wait for what others need, which may fail.
+        .or_else(|| publish(record, seen, want, here))
         .or_else(|| (seen.exported != Some(epoch)).then_some(Step::Do(Effect::Export)))
         .or_else(|| (!leads_here).then_some(Step::Do(Effect::Connect)))
+        // Through the server: what tasks wrote by the way through the former owner is written back first.
+        .or_else(|| leave_the_way(record, seen, want, here))
         .or_else(|| grows_online(record, seen).then_some(Step::Do(Effect::GrowOnline)))
-        .or_else(|| tasks(record, seen, want, here, used))
+        .or_else(|| (used || want == Want::Mounted).then_some(Step::Idle))
 }
 
 /// Whether a file system that is mounted is to fill its storage.
@@ -72,27 +76,26 @@ fn stage(record: &Record, seen: &Observed, here: &Here<'_>) -> Step {
     mount(record, seen, here.ext4).unwrap_or(Step::Idle)
 }
 
-/// For the tasks of the owner's own node.
-fn tasks(
-    record: &Record,
-    seen: &Observed,
-    want: Want,
-    here: &Here<'_>,
-    used: bool,
-) -> Option<Step> {
+/// What the tasks of the owner's own node see.
+fn publish(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> Option<Step> {
     match want {
-        // They came while another node had it.
-        Want::Mounted if seen.remote.published => Some(Step::Idle),
-        Want::Mounted => {
-            let way = if seen.is_reached() { Some(Step::Do(Effect::Unreach)) } else { None };
-            way.or_else(|| leave(record, here)).or_else(|| mount(record, seen, here.ext4))
-        }
+        Want::Mounted if seen.is_reached() => None,
+        Want::Mounted if seen.published => None,
+        Want::Mounted => mount(record, seen, here.ext4),
         Want::Released | Want::Owned | Want::Detached => {
-            let unpublished = seen.published.then_some(Effect::Unpublish);
-            let gone = give_up(seen).or(unpublished).map(Step::Do);
-            gone.or_else(|| leave(record, here)).or(used.then_some(Step::Idle))
+            let shown = seen.remote.published || seen.published;
+            shown.then_some(Step::Do(Effect::Unpublish))
         }
     }
+}
+
+/// The way through the former owner, once no task is on it any more.
+fn leave_the_way(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> Option<Step> {
+    if want == Want::Mounted && seen.remote.published {
+        return None;
+    }
+    let way = seen.is_reached().then_some(Step::Do(Effect::Unreach));
+    way.or_else(|| leave(record, here)).or_else(|| publish(record, seen, want, here))
 }
 
 /// Steps towards nothing being left of the way to another node's.

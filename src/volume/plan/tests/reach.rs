@@ -311,3 +311,49 @@ fn a_served_file_system_fills_its_storage_though_no_task_of_the_owner_uses_it() 
     assert!(!world.record.file_system_behind);
     assert_eq!((world.did(A, Effect::GrowOnline), world.did(A, Effect::Unexport)), (1, 0));
 }
+
+/// What is next on the owner, `a`, of which `b` is a user.
+fn next_on_the_owner(world: &World, seen: &Observed, want: Want) -> Step {
+    let here = Here {
+        me: Some(&world.nodes[A].me),
+        ext4: Ext4OnlineGrow::Possible,
+        now: START,
+        turn: SignedDuration::ZERO,
+        owner: Session::Lives,
+    };
+    super::super::next(&world.record, Some(seen), want, &here)
+}
+
+#[test]
+fn tasks_of_the_owner_do_not_wait_for_a_server_that_does_not_start() {
+    let mut world = World::new();
+    world.mount(A);
+    world.mount(B);
+    let seen = Observed { exported: None, ..world.nodes[A].seen.clone() };
+
+    let hidden = Observed { published: false, ..seen.clone() };
+    assert_eq!(next_on_the_owner(&world, &hidden, Want::Mounted), Step::Do(Effect::Publish));
+    assert_eq!(next_on_the_owner(&world, &seen, Want::Released), Step::Do(Effect::Unpublish));
+    assert_eq!(next_on_the_owner(&world, &seen, Want::Mounted), Step::Do(Effect::Export));
+}
+
+/// What they wrote by the way through the former owner goes to the volume through the new server.
+#[test]
+fn a_new_owner_serves_before_it_leaves_the_way_that_its_tasks_came() {
+    let mut world = World::new();
+    world.mount(A);
+    world.mount(B);
+    world.kill(A);
+    while world.owner() != Some(B) || !world.nodes[B].seen.staged {
+        assert!(world.step(B));
+    }
+    world.nodes[B].wanted = false;
+    world.done.clear();
+
+    world.settle();
+
+    let order: Vec<_> = world.done.iter().map(|(_, effect)| *effect).collect();
+    let at = |effect| order.iter().position(|done| *done == effect).unwrap();
+    assert!(at(Effect::Export) < at(Effect::Connect), "{order:?}");
+    assert!(at(Effect::Connect) < at(Effect::Unreach), "{order:?}");
+}
