@@ -103,9 +103,8 @@ async fn letting_go_needs_no_tunnel_that_can_be_started() {
     fs::remove_file(&a.table.key).unwrap();
     let mut less = a.table.clone();
     less.remotes.clear();
-    // The one that runs says itself that nothing is open any more, and what it lacks.
-    let told = a.tunnel.withdraw(&less).await;
-    assert!(matches!(told, Err(TunnelError::Incomplete(_))), "{told:?}");
+    // The one that runs goes on with the key that it has read.
+    a.tunnel.withdraw(&less).await.unwrap();
     assert!(a.tunnel.status().await.unwrap().remotes.is_empty());
 
     kill(pid);
