@@ -19,6 +19,7 @@ mod ownership;
 mod recover;
 mod registry;
 mod removed;
+mod serving;
 mod sharing;
 mod slots;
 mod snapshots;

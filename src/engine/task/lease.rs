@@ -141,6 +141,7 @@ impl VolumeTask {
         if lost {
             self.lost(&before.lease);
             self.settled = false;
+            self.tries.over();
         }
         // Of two nodes that describe it at once, the one with the older record may write later. It hears of
         // the newer record now, and writes again.

@@ -241,6 +241,7 @@ impl VolumeTask {
             tracing::info!(volume = %self.record.name, step = effect.name(), "called off");
             return;
         }
+        self.tried_in_vain(effect);
         let can_mount = self.record.phase == Phase::Ready
             && self.record.contents != Contents::Formatting
             && self.exclusive.is_empty();
@@ -295,6 +296,7 @@ impl VolumeTask {
             self.store_event(event).await?;
         }
         self.settled |= effect == Effect::Own;
+        self.tried(effect);
         // What other owners did meanwhile is found out by looking.
         self.observed = (effect != Effect::Own).then_some(seen);
         if effect == Effect::Stage || effect == Effect::Unstage {
