@@ -180,10 +180,18 @@ impl Shared {
     }
 
     async fn ask_cloud(&self, record: &Record) -> Machine {
+        match record.lease.owner.as_ref().and_then(|owner| owner.machine.as_deref()) {
+            Some(machine) => self.ask_about(machine).await,
+            None => Machine::Unknown,
+        }
+    }
+
+    /// Whether a machine can still write, by the cloud's word.
+    pub(super) async fn ask_about(&self, machine: &str) -> Machine {
         // Whichever backend knows machines: the volume's own may know none (an image on NFS).
-        let fencing = self.host.backends().find_map(|backend| backend.fencing());
-        let machine = record.lease.owner.as_ref().and_then(|owner| owner.machine.as_deref());
-        let (Some(fencing), Some(machine)) = (fencing, machine) else { return Machine::Unknown };
+        let Some(fencing) = self.host.backends().find_map(|backend| backend.fencing()) else {
+            return Machine::Unknown;
+        };
         match timeout(CLOUD, fencing.state(machine)).await {
             Ok(Ok(MachineState::Runs)) => Machine::Runs,
             Ok(Ok(MachineState::Gone)) => Machine::Gone,

@@ -26,7 +26,7 @@ mod reach;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Contents, DeviceContent, Observed, Owner, Phase, Purge, Record, Transit,
+    Contents, DeviceContent, NodeName, Observed, Owner, Phase, Purge, Record, Transit,
     effect::{self, Effect},
     lease::Session,
     serving::{Serving, Unable},
@@ -63,6 +63,8 @@ pub struct Here<'a> {
     pub owner: Session,
     /// Whether this node could serve the volume to others, or does.
     pub serving: Serving,
+    /// A user of the volume whose machine is gone for certain.
+    pub departed: Option<&'a NodeName>,
 }
 
 /// What the lease lets this node do with a volume's storage.

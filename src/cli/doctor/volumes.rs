@@ -183,6 +183,7 @@ async fn foreseen(
         // Nobody is asked here: an owner is taken to be well.
         owner: Session::Lives,
         serving: Serving::Able,
+        departed: None,
     };
     Ok(plan::foresee(record, seen, &here))
 }

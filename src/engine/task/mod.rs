@@ -231,6 +231,7 @@ impl VolumeTask {
             self.wait_until = None;
             let (now, owner) = (Timestamp::now(), self.shared.session_of(&self.record));
             let serving = self.serving(owner, now);
+            let departed = self.departed_user();
             let here = Here {
                 me: self.shared.store.me(),
                 ext4: self.shared.ext4_online_grow,
@@ -238,6 +239,7 @@ impl VolumeTask {
                 turn: self.shared.turn,
                 owner,
                 serving,
+                departed: departed.as_ref(),
             };
             let step = plan::next(&self.record, self.observed.as_ref(), self.want(), &here);
             if !matches!(step, Step::Leave(_) | Step::Do(Effect::Observe)) {

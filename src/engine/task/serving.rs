@@ -10,6 +10,7 @@ use super::VolumeTask;
 use crate::{
     engine::{error::StepError, serving::LeftToOthers},
     volume::{
+        NodeName,
         effect::Effect,
         lease::Session,
         plan::Standing,
@@ -46,6 +47,12 @@ impl VolumeTask {
                 Serving::Able
             }
         }
+    }
+
+    /// A user of what this node owns that is gone.
+    pub(super) fn departed_user(&self) -> Option<NodeName> {
+        let owner = self.record.is_served() && self.standing() == Standing::Owner;
+        owner.then(|| self.shared.departed_user(&self.record))?
     }
 
     /// A step failed.

@@ -207,6 +207,7 @@ impl Daemon {
                 turn: SignedDuration::ZERO,
                 owner: Session::Over,
                 serving: Serving::Able,
+                departed: None,
             };
             match plan::next(&self.record, seen, self.want(), &here) {
                 Step::Record(event) => {

@@ -77,8 +77,16 @@ pub(super) fn as_its_server(
         .or_else(|| (!seen.staged).then(|| stage(record, seen, here)))
         .or_else(|| (seen.exported != Some(epoch)).then_some(Step::Do(Effect::Export)))
         .or_else(|| (!leads_here).then_some(Step::Do(Effect::Connect)))
+        // Not before its server, which is told not to wait for it as long as it is a user.
+        .or_else(|| forget_departed(record, here))
         .or_else(|| grows_online(record, seen).then_some(Step::Do(Effect::GrowOnline)))
         .or_else(|| tasks(record, seen, want, here, used))
+}
+
+/// A user that will never say that it has unmounted it.
+fn forget_departed(record: &Record, here: &Here<'_>) -> Option<Step> {
+    let node = here.departed.filter(|node| record.users.contains(*node))?;
+    Some(Step::Record(Event::Left { node: node.clone() }))
 }
 
 /// Whether a file system that is mounted is to fill its storage.

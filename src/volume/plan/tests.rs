@@ -30,6 +30,7 @@ fn next(
         turn: SignedDuration::ZERO,
         owner: Session::Over,
         serving: Serving::Able,
+        departed: None,
     };
     super::next(record, observed, want, &here)
 }

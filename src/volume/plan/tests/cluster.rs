@@ -17,6 +17,7 @@ fn on_a(record: &Record, seen: &Observed, want: Want, now: Timestamp) -> Step {
         turn: SignedDuration::from_secs(5),
         owner: Session::Over,
         serving: Serving::Able,
+        departed: None,
     };
     super::super::next(record, Some(seen), want, &here)
 }

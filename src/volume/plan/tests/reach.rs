@@ -28,6 +28,8 @@ enum Attaches {
 struct World {
     record: Record,
     nodes: Vec<Node>,
+    /// Those whose machines are gone for certain.
+    gone: Vec<NodeName>,
     done: Vec<(usize, Effect)>,
 }
 
@@ -49,7 +51,7 @@ impl World {
         let mut record = on_ebs(used_record(), AttachPolicy::Stay);
         record.spec.sharing = Sharing::Shared;
         record.lease = Lease { epoch: 1.into(), owner: None, from: None };
-        Self { record, nodes: ["a", "b", "c"].map(node).into(), done: Vec::new() }
+        Self { record, nodes: ["a", "b", "c"].map(node).into(), gone: Vec::new(), done: Vec::new() }
     }
 
     fn owner(&self) -> Option<usize> {
@@ -75,6 +77,7 @@ impl World {
     fn step(&mut self, node: usize) -> bool {
         let Node { me, seen, .. } = &self.nodes[node];
         let (me, seen) = (me.clone(), seen.clone());
+        let departed = self.record.users.iter().find(|user| self.gone.contains(user)).cloned();
         let here = Here {
             me: Some(&me),
             ext4: Ext4OnlineGrow::Possible,
@@ -82,6 +85,7 @@ impl World {
             turn: SignedDuration::ZERO,
             owner: self.session(),
             serving: self.nodes[node].serving,
+            departed: departed.as_ref(),
         };
         let event = match super::super::next(&self.record, Some(&seen), self.want(node), &here) {
             Step::Do(Effect::Own) => match self.session() {
@@ -316,6 +320,7 @@ fn an_owner_whose_own_tasks_use_a_volume_keeps_it_though_it_cannot_serve_it() {
         turn: SignedDuration::ZERO,
         owner: Session::Lives,
         serving: Serving::Failing,
+        departed: None,
     };
     let seen = &world.nodes[A].seen;
     let step = super::super::next(&world.record, Some(seen), Want::Mounted, &here);
@@ -325,6 +330,39 @@ fn an_owner_whose_own_tasks_use_a_volume_keeps_it_though_it_cannot_serve_it() {
     world.nodes[A].seen.published = false;
     world.settle();
     assert_eq!(world.owner(), Some(B), "nobody else's tasks are in the way now");
+}
+
+#[test]
+fn a_user_whose_machine_is_gone_is_dropped_by_the_owner_and_by_the_next_owner_after_its_server_runs()
+ {
+    let mut world = World::new();
+    world.mount(A);
+    world.mount(B);
+    world.kill(B);
+    world.settle();
+    assert_eq!(world.users(), ["b"], "it may run");
+    world.gone.push("b".parse().unwrap());
+    world.settle();
+    assert_eq!(world.users(), [""; 0]);
+    assert!(world.nodes[A].seen.published, "its own tasks notice nothing");
+
+    let mut world = World::new();
+    for node in [A, B, C] {
+        world.mount(node);
+    }
+    world.kill(B);
+    world.gone.push("b".parse().unwrap());
+    world.kill(A);
+    while world.users().contains(&"b") {
+        let served = world.nodes[C].seen.exported == Some(world.record.lease.epoch);
+        assert!(world.step(C), "it rests: {:?}", world.done);
+        assert!(
+            served || world.users().contains(&"b"),
+            "its server would wait for a client that is gone"
+        );
+    }
+    world.settle();
+    assert_eq!((world.owner(), world.users()), (Some(C), vec!["c"]));
 }
 
 #[test]
@@ -377,6 +415,7 @@ fn an_owner_that_was_replaced_ends_what_it_served_and_reaches_the_next_one() {
         turn: SignedDuration::ZERO,
         owner: Session::Lives,
         serving: Serving::Able,
+        departed: None,
     };
     let first = super::super::next(&world.record, Some(seen), Want::Released, &here);
     assert_eq!(first, Step::Do(Effect::ShutDown), "nothing comes before that");
