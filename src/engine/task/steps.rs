@@ -140,7 +140,10 @@ impl VolumeTask {
         // A removed volume is owned to be deleted, which nobody asks for any more.
         let orphaned = || self.shared.session_of(&self.record) == Session::Over;
         let elsewhere = |lease: &Lease| *lease != self.record.lease || orphaned();
-        let unwanted = *effect == Effect::Attach && want != Want::Mounted
+        // The tasks may be other nodes'.
+        let serves =
+            self.record.is_served() && !self.record.users.is_empty() && want != Want::Detached;
+        let unwanted = *effect == Effect::Attach && want != Want::Mounted && !serves
             || *effect == Effect::Reach && (want != Want::Mounted || elsewhere(lease))
             || *effect == Effect::Own
                 && !self.record.is_removed()
