@@ -43,6 +43,12 @@ fn failure_on(node: &Node) -> String {
 impl Shared {
     #[track_caller]
     fn among(count: usize, prepare: impl FnOnce(&mut Cluster)) -> Self {
+        Self::used_by(count - 1, count, prepare)
+    }
+
+    /// By so many of the others.
+    #[track_caller]
+    fn used_by(others: usize, count: usize, prepare: impl FnOnce(&mut Cluster)) -> Self {
         let mut cluster = Cluster::on_hosts(count);
         let in_the_way = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = in_the_way.local_addr().unwrap().to_string();
@@ -54,9 +60,9 @@ impl Shared {
         fs::File::open(path.join("file")).unwrap().sync_all().unwrap();
         for node in 1..count {
             cluster.until_known(node, "v");
-            begin_mount(&cluster[node], "task");
         }
-        until("all others are its users", || users(&cluster[A]).len() == count - 1);
+        (1..=others).for_each(|node| begin_mount(&cluster[node], "task"));
+        until("they are its users", || users(&cluster[A]).len() == others);
         Self { cluster, _in_the_way: in_the_way }
     }
 
@@ -163,6 +169,32 @@ fn a_daemon_that_starts_without_its_store_goes_on_reaching_what_a_living_owner_h
     cluster.until_all_live();
     assert_eq!(users(&cluster[A]), ["n2"]);
     assert_eq!(cluster[A].owner_of("v"), "n1");
+}
+
+/// It cannot be told of the new user; but it serves others already, and the tunnel asks for its epoch alone.
+#[test]
+fn a_volume_whose_owner_is_cut_off_from_the_store_is_reached_through_it_by_nodes_that_come_then() {
+    let shared = Shared::used_by(1, 3, |_| {});
+    let cluster = &shared.cluster;
+    let epoch = cluster[B].epoch_of("v");
+    cluster[A].store.cut();
+    until("its session is over", || cluster[B].live_nodes().len() == 2);
+    begin_mount(&cluster[C], "task");
+    for node in [B, C] {
+        let reaches = || cluster[node].inspect("v")["doing"] == Value::from("reach");
+        until("it reaches for it", reaches);
+    }
+    assert_eq!(users(&cluster[B]), ["n2", "n3"]);
+    for node in [B, C] {
+        assert_eq!(cluster[node].logged(["a step failed"]), 0, "it is {node}");
+    }
+    assert_eq!((cluster[B].epoch_of("v"), &*cluster[B].owner_of("v")), (epoch, "n1"));
+
+    // It takes part again, and hears of its new user.
+    cluster[A].store.heal();
+    cluster.until_all_live();
+    until("it knows them", || users(&cluster[A]) == ["n2", "n3"]);
+    assert_eq!(cluster[A].epoch_of("v"), epoch);
 }
 
 #[test]

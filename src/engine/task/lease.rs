@@ -138,6 +138,9 @@ impl VolumeTask {
         let before = std::mem::replace(&mut self.record, next);
         self.unsaved = None;
         self.shared.registry.renamed(&before, &self.record);
+        if before.lease != self.record.lease {
+            self.answers_until = None;
+        }
         if lost {
             self.lost(&before.lease);
             self.settled = false;

@@ -92,6 +92,8 @@ pub(super) struct VolumeTask {
     tries: Tries,
     /// This node does not serve it, and others that use it may.
     left: Option<Left>,
+    /// Until then its owner, which is cut off from the store, is taken to answer.
+    answers_until: Option<Instant>,
     /// Those who need its slot, if nobody wants it.
     slot_wanted: Vec<Reply<()>>,
     /// Since when it is attached though nobody wants it.
@@ -146,6 +148,7 @@ impl VolumeTask {
             settled: false,
             tries: Tries::default(),
             left: None,
+            answers_until: None,
             slot_wanted: Vec::new(),
             idle_since: None,
             undescribed: false,
@@ -229,7 +232,7 @@ impl VolumeTask {
                 continue;
             }
             self.wait_until = None;
-            let (now, owner) = (Timestamp::now(), self.shared.session_of(&self.record));
+            let (now, owner) = (Timestamp::now(), self.owner_session());
             let serving = self.serving(owner, now);
             let departed = self.departed_user();
             let here = Here {
@@ -333,13 +336,16 @@ impl VolumeTask {
         let telling = self.telling.as_ref().map(|telling| telling.at);
         let pending = |at: &Instant| self.running.is_none() || *at > Instant::now();
         let grown = self.owner_grows_until;
-        let all = [self.linger_until, retry, date, unsaved, telling, grown];
+        let all = [self.linger_until, retry, date, unsaved, telling, grown, self.answers_until];
         all.into_iter().flatten().filter(pending).min()
     }
 
     async fn alarm_rang(&mut self) {
         if self.linger_until.is_some_and(|until| until <= Instant::now()) {
             self.linger_until = None;
+        }
+        if self.answers_until.is_some_and(|until| until <= Instant::now()) {
+            self.answers_until = None;
         }
         self.tell_if_due().await;
         if self.unsaved.is_some() {

@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use super::VolumeTask;
 use crate::{
-    engine::{error::StepError, serving::LeftToOthers},
+    engine::{error::StepError, ownership::CutOff, serving::LeftToOthers},
     volume::{
         NodeName,
         effect::Effect,
         lease::Session,
-        plan::Standing,
+        plan::{Standing, Want},
         serving::{Serving, Unable},
     },
 };
@@ -23,6 +23,9 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 /// How long those who wait here wait for another node to take it: below the engine's own deadline, so
 /// that they hear the reason.
 const PATIENCE: Duration = Duration::from_secs(95);
+
+/// How long an owner that is cut off from the store is taken to answer, once it did.
+const ANSWERS: Duration = Duration::from_secs(10);
 
 /// It is left to other nodes.
 pub(super) struct Left {
@@ -47,6 +50,26 @@ impl VolumeTask {
                 Serving::Able
             }
         }
+    }
+
+    /// The session of its owner; one that is cut off from the store and answers is as good as alive to those who
+    /// reach the volume through it.
+    pub(super) fn owner_session(&self) -> Session {
+        let answers = self.answers_until.is_some_and(|until| until > Instant::now());
+        if answers { Session::Lives } else { self.shared.session_of(&self.record) }
+    }
+
+    /// Such an owner hears of no new user, so it serves the volume only where it had users before.
+    pub(super) fn about_one_cut_off(&self) -> CutOff {
+        let used = !self.record.users.is_empty();
+        let reach = self.record.is_served() && self.want() == Want::Mounted && used;
+        if reach { CutOff::Reach } else { CutOff::Refuse }
+    }
+
+    /// The owner answers, though its session is over.
+    pub(super) fn go_through_one_cut_off(&mut self) {
+        self.answers_until = Some(Instant::now() + ANSWERS);
+        self.observed = None;
     }
 
     /// A user of what this node owns that is gone.
