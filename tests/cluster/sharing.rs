@@ -7,7 +7,7 @@
 use std::{fs, net::TcpListener, thread};
 
 use ec2_fake::InstanceState;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     harness::until,
@@ -163,7 +163,7 @@ fn a_daemon_that_starts_without_its_store_goes_on_reaching_what_a_living_owner_h
     cluster[B].kill9();
     cluster[B].store.cut();
     cluster[B].start();
-    until("it reaches for it", || cluster[B].inspect("v")["doing"] == Value::from("reach"));
+    until("it reaches for it", || cluster[B].inspect("v")["doing"] == "reach");
     assert_eq!(cluster[B].logged(["a step failed", "own"]), 0, "the owner is well");
     cluster[B].store.heal();
     cluster.until_all_live();
@@ -181,7 +181,7 @@ fn a_volume_whose_owner_is_cut_off_from_the_store_is_reached_through_it_by_nodes
     until("its session is over", || cluster[B].live_nodes().len() == 2);
     begin_mount(&cluster[C], "task");
     for node in [B, C] {
-        let reaches = || cluster[node].inspect("v")["doing"] == Value::from("reach");
+        let reaches = || cluster[node].inspect("v")["doing"] == "reach";
         until("it reaches for it", reaches);
     }
     assert_eq!(users(&cluster[B]), ["n2", "n3"]);
