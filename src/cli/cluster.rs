@@ -117,6 +117,7 @@ fn node_info(
         machine_id,
         address: Some(cluster.address.clone()),
         tunnel: Some(cluster.tunnel_address.clone()),
+        host: Some(machine::host_name()),
         machine,
         zone: None,
         // What is attached is EC2's to say, which need not answer now: it is announced later.

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     backend::{BackendError, ErrorKind},
-    cluster::{NodeInfo, Nodes},
+    cluster::{NodeInfo, NodeState, Nodes},
     share::{
         self, Export, Server, Squash, Times,
         mount::{Leaving, RemoteMount},
@@ -49,6 +49,7 @@ use crate::{
     volume::{
         Epoch, NodeName, Observed, Record, Remote, VolumeId,
         effect::{Effect, Outcome},
+        lease::Session,
     },
 };
 
@@ -118,6 +119,10 @@ pub(super) enum NotReached {
     NoRoom,
     #[error("nobody has it: it is looked at again")]
     NoOwner,
+    #[error(
+        "this node and node {other} both run on hosts that are called `{host}`, and NFS knows its clients by that name: one would lose its locks to the other; give one of them another host name (hostnamectl set-hostname) and start hawser there again"
+    )]
+    SameHost { other: NodeName, host: String },
 }
 
 impl Sharing {
@@ -215,12 +220,14 @@ impl Sharing {
         (self.serves(record.id).then_some(epoch), remote)
     }
 
-    /// Serves what is mounted at the stage, as only a cluster's node mounts it.
+    /// Serves what is mounted at the stage, as only a cluster's node mounts it. A server that is started does
+    /// not wait for the clients of hosts that are gone.
     pub(super) async fn export(
         &self,
         record: &Record,
         stage: &Path,
         data: &Path,
+        mut gone: Vec<String>,
     ) -> Result<Outcome, Cause> {
         if data.components().all(|part| !matches!(part, Component::Normal(_))) {
             return Err(NotReached::NoRoom.into());
@@ -242,11 +249,16 @@ impl Sharing {
             times: Times::default(),
         };
         let server = self.server(record.id, port);
-        if !server.is_running()? && self.remote(record.id).is_none() {
-            // It was a client of the server before, perhaps, and comes no more as one: it would be
-            // waited for.
+        if !server.is_running()? {
+            if self.remote(record.id).is_none() {
+                // It was a client of the server before, perhaps, and comes no more as one: it would be
+                // waited for.
+                gone.push(machine::host_name());
+            }
             let recovery = export.recovery.clone();
-            let forget = move || share::forget_client(&recovery, &machine::host_name());
+            let forget = move || {
+                gone.iter().try_for_each(|host| share::forget_client(&recovery, host).map(drop))
+            };
             spawn_blocking(forget).await??;
         }
         server.ensure(&export, START).await?;
@@ -498,7 +510,14 @@ impl Shared {
         let sharing = self.sharing.as_ref().map_err(|why| NotReached::NotHere(why.clone()))?;
         let (stage, reach) = (self.host.stage_path(record.id), self.host.reach_path(record.id));
         match effect {
-            Effect::Export => sharing.export(record, &stage, &data_dir(record)).await,
+            Effect::Export => {
+                // What is known of clients counts only before the server starts.
+                let gone = match sharing.serves(record.id) {
+                    true => Vec::new(),
+                    false => self.departed_hosts(record).await,
+                };
+                sharing.export(record, &stage, &data_dir(record), gone).await
+            }
             Effect::Unexport => sharing.unexport(record.id).await,
             Effect::Connect => {
                 let nodes = self.store.nodes();
@@ -506,6 +525,7 @@ impl Shared {
                 sharing.connect(record, owner.map(|state| &state.info)).await
             }
             Effect::Reach => {
+                self.refuse_a_clients_name()?;
                 self.host.make_reach(record.id).await?;
                 tokio::select! {
                     reached = sharing.reach(record, &reach) => reached,
@@ -529,6 +549,21 @@ impl Shared {
     fn leaving(&self, record: &Record) -> Leaving {
         let user = self.store.me().is_some_and(|me| record.users.contains(&me.node));
         if user && !record.is_removed() { Leaving::Written } else { Leaving::AsItIs }
+    }
+
+    /// Two clients of one name would be one client to a volume's server.
+    fn refuse_a_clients_name(&self) -> Result<(), NotReached> {
+        let Some(me) = self.store.me() else { return Ok(()) };
+        let host = machine::host_name();
+        let same = |state: &&NodeState| {
+            state.info.name != me.node
+                && state.session == Session::Lives
+                && state.info.host.as_ref() == Some(&host)
+        };
+        match self.store.nodes().values().find(same) {
+            Some(state) => Err(NotReached::SameHost { other: state.info.name.clone(), host }),
+            None => Ok(()),
+        }
     }
 
     /// Adds what there is of sharing to what was found of a volume.

@@ -87,14 +87,14 @@ impl VolumeTask {
             standing: self.standing(),
             reached: self.observed.as_ref().is_some_and(|seen| seen.remote.mounted),
         };
-        let preempt = self.preempt();
+        let (preempt, cut_off) = (self.preempt(), self.about_one_cut_off());
         let cancel = subject.cancel.clone();
         let shared = Arc::clone(&self.shared);
         let span = tracing::info_span!("step", volume = %self.record.name, step = effect.name());
         let work = async move {
             let in_cluster = |source| StepError::Step { step: effect.name(), source };
             if effect == Effect::Own {
-                let owned = shared.own(&subject.record, preempt, &subject.cancel).await;
+                let owned = shared.own(&subject.record, preempt, cut_off, &subject.cancel).await;
                 return owned.map_err(in_cluster);
             }
             shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;
@@ -141,9 +141,12 @@ impl VolumeTask {
         };
         let want = self.want();
         // A removed volume is owned to be deleted, which nobody asks for any more.
-        let orphaned = || self.shared.session_of(&self.record) == Session::Over;
+        let orphaned = || self.owner_session() == Session::Over;
         let elsewhere = |lease: &Lease| *lease != self.record.lease || orphaned();
-        let unwanted = *effect == Effect::Attach && want != Want::Mounted
+        // The tasks may be other nodes'.
+        let serves =
+            self.record.is_served() && !self.record.users.is_empty() && want != Want::Detached;
+        let unwanted = *effect == Effect::Attach && want != Want::Mounted && !serves
             || *effect == Effect::Reach && (want != Want::Mounted || elsewhere(lease))
             || *effect == Effect::Own
                 && !self.record.is_removed()
@@ -244,6 +247,7 @@ impl VolumeTask {
             tracing::info!(volume = %self.record.name, step = effect.name(), "called off");
             return;
         }
+        self.tried_in_vain(effect);
         let can_mount = self.record.phase == Phase::Ready
             && self.record.contents != Contents::Formatting
             && self.exclusive.is_empty();
@@ -299,12 +303,17 @@ impl VolumeTask {
         outcome: Outcome,
     ) -> Result<(), StoreError> {
         tracing::debug!(volume = %self.record.name, step = effect.name(), "done");
+        if outcome == Outcome::OwnerAnswers {
+            self.go_through_one_cut_off();
+            return Ok(());
+        }
         let seen = self.observed.take().unwrap_or_default();
         let (seen, event) = effect::absorb(seen, effect, outcome);
         if let Some(event) = event {
             self.store_event(event).await?;
         }
         self.settled |= effect == Effect::Own;
+        self.tried(effect);
         // What other owners did meanwhile is found out by looking.
         self.observed = (effect != Effect::Own).then_some(seen);
         if effect == Effect::Stage || effect == Effect::Unstage {

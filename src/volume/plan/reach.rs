@@ -5,10 +5,10 @@
 //! system itself published.
 
 use super::{
-    Effect, Here, Observed, Record, Session, Step, Want, contents, join_as_user, leave, mount,
-    storage,
+    Effect, Event, Here, Observed, Record, Serving, Session, Step, Want, contents, join_as_user,
+    leave, let_go, mount, storage,
 };
-use crate::volume::Phase;
+use crate::{spec::BackendKind, volume::Phase};
 
 /// The next step with what another node has. `None`: by another way than through its owner.
 pub(super) fn from_another_node(
@@ -21,8 +21,7 @@ pub(super) fn from_another_node(
         return None;
     }
     if record.lease.owner.is_none() || here.owner == Session::Over {
-        // Nobody serves it: this node will, unless another one is faster.
-        return Some(Step::Do(Effect::Own));
+        return Some(take_over(record, seen, here));
     }
     Some(join_as_user(record, here).unwrap_or_else(|| {
         if seen.remote.connected != Some(record.lease.epoch) {
@@ -37,6 +36,21 @@ pub(super) fn from_another_node(
     }))
 }
 
+/// Nobody serves it: this node will, unless another one is faster. But whoever has claimed it keeps all
+/// others from it: a node that could not serve them leaves it to them.
+fn take_over(record: &Record, seen: &Observed, here: &Here<'_>) -> Step {
+    match here.serving {
+        Serving::Unable(why) if seen.remote.mounted || has_other_users(record, here) => {
+            Step::Leave(why)
+        }
+        Serving::Able | Serving::Unable(_) | Serving::Failing => Step::Do(Effect::Own),
+    }
+}
+
+fn has_other_users(record: &Record, here: &Here<'_>) -> bool {
+    record.users.iter().any(|user| here.me.is_none_or(|me| me.node != *user))
+}
+
 /// The owner's next step with what tasks of other nodes use, or tasks of this one that came by that
 /// way. `None` where there are none of them, or it is to go to another node.
 pub(super) fn as_its_server(
@@ -46,10 +60,15 @@ pub(super) fn as_its_server(
     here: &Here<'_>,
 ) -> Option<Step> {
     let me = &here.me?.node;
-    let used = record.users.iter().any(|user| user != me);
+    let used = has_other_users(record, here);
     let reached = seen.is_reached() || seen.remote.published || record.users.contains(me);
     if !record.is_served() || want == Want::Detached || !(used || reached) {
         return None;
+    }
+    let fixed = record.spec.backend.kind() == BackendKind::Local;
+    if here.serving == Serving::Failing && used && !seen.published && !fixed {
+        // Others may be able to. The mount that this node's tasks came by stays.
+        return Some(let_go(seen).map_or(Step::Record(Event::Disowned), Step::Do));
     }
     let epoch = record.lease.epoch;
     let leads_here = !seen.remote.mounted || seen.remote.connected == Some(epoch);
@@ -62,8 +81,16 @@ pub(super) fn as_its_server(
         .or_else(|| (!leads_here).then_some(Step::Do(Effect::Connect)))
         // Through the server: what tasks wrote by the way through the former owner is written back first.
         .or_else(|| leave_the_way(record, seen, want, here))
+        // Not before its server, which is told not to wait for it as long as it is a user.
+        .or_else(|| forget_departed(record, here))
         .or_else(|| grows_online(record, seen).then_some(Step::Do(Effect::GrowOnline)))
         .or_else(|| (used || want == Want::Mounted).then_some(Step::Idle))
+}
+
+/// A user that will never say that it has unmounted it.
+fn forget_departed(record: &Record, here: &Here<'_>) -> Option<Step> {
+    let node = here.departed.filter(|node| record.users.contains(*node))?;
+    Some(Step::Record(Event::Left { node: node.clone() }))
 }
 
 /// Whether a file system that is mounted is to fill its storage.
