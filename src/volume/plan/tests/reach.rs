@@ -481,6 +481,8 @@ fn next_on_the_owner(world: &World, seen: &Observed, want: Want) -> Step {
         now: START,
         turn: SignedDuration::ZERO,
         owner: Session::Lives,
+        serving: Serving::Able,
+        departed: None,
     };
     super::super::next(&world.record, Some(seen), want, &here)
 }
