@@ -99,7 +99,7 @@ fn sharing(config: &Config, cluster: &ClusterConfig) -> std::io::Result<Sharing>
         exports: Vec::new(),
         remotes: Vec::new(),
     };
-    let tunnel = Tunnel::of(&config.state_dir, run, config.log.clone());
+    let tunnel = Tunnel::of(run, config.log.clone());
     Sharing::open(tunnel, me, run.join("share"), Helper::itself())
 }
 
@@ -117,6 +117,7 @@ fn node_info(
         machine_id,
         address: Some(cluster.address.clone()),
         tunnel: Some(cluster.tunnel_address.clone()),
+        host: Some(machine::host_name()),
         machine,
         zone: None,
         // What is attached is EC2's to say, which need not answer now: it is announced later.

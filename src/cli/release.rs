@@ -33,6 +33,8 @@ use crate::{
 
 /// A shutdown does not wait longer for one volume.
 const LIMIT: Duration = Duration::from_secs(15);
+/// What tasks wrote to other nodes' volumes is written back within this time.
+const WRITE_BACK: Duration = Duration::from_secs(30);
 /// So many at once: systemd's limit for all of them is 90 s.
 const AT_ONCE: usize = 8;
 
@@ -117,15 +119,15 @@ async fn release_exports(root: &Path) -> anyhow::Result<Exit> {
         let dir = root.join(dir);
         let below = mounts.iter().filter(|mount| mount.mount_point.parent() == Some(&dir));
         for mount in below {
-            exit = exit.worse(unmount_nfs(&mount.mount_point).await);
+            // Never by force: an image on it may be in use, and was said to be so before.
+            exit = exit.worse(unmount_nfs(&mount.mount_point, nfs::Server::Answers).await);
         }
     }
     Ok(exit)
 }
 
-/// Never by force: an image on it may be in use, and was said to be so before.
-async fn unmount_nfs(path: &Path) -> Exit {
-    match nfs::unmount(path, nfs::Server::Answers, &Helper::itself()).await {
+async fn unmount_nfs(path: &Path, server: nfs::Server) -> Exit {
+    match nfs::unmount(path, server, &Helper::itself()).await {
         Ok(Unmounted::Clean) => println!("{}: unmounted", path.display()),
         Ok(Unmounted::Forced | Unmounted::Lazy) => {
             println!("{}: taken out of the tree, as its unmounting does not end", path.display());
@@ -139,39 +141,69 @@ async fn unmount_nfs(path: &Path) -> Exit {
 }
 
 /// What is shared with other nodes: what is reached of theirs is unmounted while there is a network, and
-/// what serves this node's volumes ends, so that they can be unmounted. Tasks elsewhere wait.
+/// what serves this node's volumes ends, so that they can be unmounted. Tasks elsewhere wait. All at once:
+/// in a shutdown of a whole cluster many owners are gone already, and each of them is waited for.
 async fn release_shared(run: &Path, root: &Path, held: Held) -> anyhow::Result<Exit> {
     let mounts = spawn_blocking(MountTable::read).await??;
-    let mut exit = Exit::Success;
+    let mut running = JoinSet::new();
     let (reach, volumes) = (root.join("reach"), root.join("volumes"));
     for mount in mounts.iter().filter(|mount| mount.mount_point.parent() == Some(&reach)) {
-        let device = Device { path: mount.source.clone().into(), number: mount.device };
-        if let (Held::Skip, Err(error)) = (held, refuse_used(&device).await) {
-            eprintln!("{}: {error}", mount.mount_point.display());
-            exit = Exit::Failure;
-            continue;
-        }
         let shows = |other: &&Mount| {
             other.device == mount.device && other.mount_point.parent() == Some(&volumes)
         };
-        for mount in mounts.iter().filter(shows).chain([mount]) {
-            exit = exit.worse(unmount_nfs(&mount.mount_point).await);
-        }
+        let shown: Vec<_> = mounts.iter().filter(shows).cloned().collect();
+        running.spawn(release_reached(mount.clone(), shown, held));
     }
     // Without the namespace there is no server.
-    let Ok(netns) = Netns::open(&run.join("netns")) else { return Ok(exit) };
-    let netns = Arc::new(netns);
-    for entry in std::fs::read_dir(run)? {
-        let directory = entry?.path();
-        let server = share::Server { directory, netns: Arc::clone(&netns), port: 0 };
-        if server.directory.is_dir()
-            && let Err(error) = server.stop(LIMIT).await
-        {
-            eprintln!("{error}");
-            exit = Exit::Failure;
+    if let Ok(netns) = Netns::open(&run.join("netns")) {
+        let netns = Arc::new(netns);
+        for entry in std::fs::read_dir(run)? {
+            let directory = entry?.path();
+            let server = share::Server { directory, netns: Arc::clone(&netns), port: 0 };
+            if server.directory.is_dir() {
+                running.spawn(async move { said(server.stop(LIMIT).await) });
+            }
         }
     }
+    let mut exit = Exit::Success;
+    while let Some(ended) = running.join_next().await {
+        exit = exit.worse(ended?);
+    }
     Ok(exit)
+}
+
+fn said(result: Result<(), impl fmt::Display>) -> Exit {
+    match result {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            eprintln!("{error}");
+            Exit::Failure
+        }
+    }
+}
+
+/// Unmounts what is reached of another node, and where it is shown.
+async fn release_reached(mount: Mount, shown: Vec<Mount>, held: Held) -> Exit {
+    let at = mount.mount_point.display().to_string();
+    let device = Device { path: mount.source.clone().into(), number: mount.device };
+    if let (Held::Skip, Err(error)) = (held, refuse_used(&device).await) {
+        eprintln!("{at}: {error}");
+        return Exit::Failure;
+    }
+    let mut exit = Exit::Success;
+    let written = nfs::write_back(&mount.mount_point, WRITE_BACK, &Helper::itself()).await;
+    // Written or not, it goes: the network is next.
+    let owner = if written.is_ok() { nfs::Server::Answers } else { nfs::Server::Silent };
+    if let Err(error) = written {
+        eprintln!(
+            "{at}: what tasks wrote may not all be with its owner, which does not take it: {error}"
+        );
+        exit = Exit::Failure;
+    }
+    for mount in shown.iter().chain([&mount]) {
+        exit = exit.worse(unmount_nfs(&mount.mount_point, owner).await);
+    }
+    exit
 }
 
 /// The volume's name, and how many steps it took to release it.

@@ -273,10 +273,11 @@ impl Keeper {
         self.store.nodes()
     }
 
-    /// A node's session. One that nobody knows has none.
+    /// A node's session, as far as it is known. One that the store does not know has none; but until the
+    /// store has answered this daemon nobody is known, and not to know is no reason to take anybody for dead.
     #[must_use]
     pub fn session(&self, node: &NodeName) -> Session {
-        self.nodes().get(node).map_or(Session::Over, |state| state.session)
+        session(&self.nodes(), self.reach(), node)
     }
 
     /// This node was drained, and not taken back since.
@@ -317,6 +318,14 @@ impl Keeper {
         if let Some(cluster) = self.membership() {
             cluster.copy.flush().await;
         }
+    }
+}
+
+fn session(nodes: &Nodes, store: StoreReach, node: &NodeName) -> Session {
+    match (nodes.get(node), store) {
+        (Some(state), _) => state.session,
+        (None, StoreReach::Away) => Session::Lives,
+        (None, StoreReach::Answers) => Session::Over,
     }
 }
 

@@ -20,6 +20,9 @@ pub struct NodeInfo {
     /// Where its tunnel is, as `HOST:PORT`: the way to its volumes for tasks of other nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tunnel: Option<String>,
+    /// What its kernel calls itself to NFS servers: the host's name, which need not be the node's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// What the cloud calls its machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,

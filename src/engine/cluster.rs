@@ -239,7 +239,11 @@ impl Engine {
                 "the volume {volume} is on a disk of that node, which is away: remove it when the node is back, or forget the node with `hawser node rm`"
             )));
         }
-        let (info, request) = (self.node(node)?, RemoveRequest { volume: volume.clone(), when });
+        let unknown = format!(
+            "the volume {volume} is on a disk of that node, and the cluster's store, which does not answer, has not said yet how it is reached: look at ZooKeeper"
+        );
+        let info = self.node(node).map_err(|_| failed(unknown))?;
+        let request = RemoveRequest { volume: volume.clone(), when };
         let neighbours = self.shared.neighbours.as_ref().ok_or(EngineError::NoCluster)?;
         neighbours.remove(&info, &request).await.map_err(|error| failed(error.to_string()))
     }

@@ -8,6 +8,7 @@ mod accounting;
 mod announce;
 mod callers;
 mod cluster;
+mod departed;
 mod error;
 mod follow;
 mod group;
@@ -19,6 +20,7 @@ mod ownership;
 mod recover;
 mod registry;
 mod removed;
+mod serving;
 mod sharing;
 mod slots;
 mod snapshots;
@@ -105,6 +107,8 @@ struct Shared {
     /// What shares volumes between nodes.
     /// Or why nothing can.
     sharing: Result<Sharing, String>,
+    /// What the cloud said of machines whose nodes are away.
+    departed: departed::Said,
     /// This node takes no more volumes.
     drained: AtomicBool,
     /// What this node last said of itself, as far as that is known. Held while it says something new.

@@ -36,6 +36,15 @@ const CLOUD: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// What is done about an owner that answers and is cut off from the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CutOff {
+    /// Nothing is taken from it, and that is said.
+    Refuse,
+    /// It serves the volume to other nodes, and may do so to this one.
+    Reach,
+}
+
 /// Why a volume is not to be had on this node.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -59,10 +68,11 @@ impl Shared {
         &self,
         record: &Record,
         preempt: Preempt,
+        cut_off: CutOff,
         cancel: &CancellationToken,
     ) -> Result<Outcome, Cause> {
         tokio::select! {
-            outcome = self.ask_for(record, preempt) => outcome,
+            outcome = self.ask_for(record, preempt, cut_off) => outcome,
             () = cancel.cancelled() => Err(Box::new(BackendError {
                 kind: ErrorKind::Cancelled,
                 op: "own",
@@ -72,7 +82,12 @@ impl Shared {
         }
     }
 
-    async fn ask_for(&self, known: &Record, preempt: Preempt) -> Result<Outcome, Cause> {
+    async fn ask_for(
+        &self,
+        known: &Record,
+        preempt: Preempt,
+        cut_off: CutOff,
+    ) -> Result<Outcome, Cause> {
         // Only a node of a cluster comes here.
         let Some(me) = self.store.me() else { return Ok(Outcome::Outdated) };
         let mobility = self.mobility(known);
@@ -111,6 +126,9 @@ impl Shared {
                     why: "it lets go, and the record does not say so yet".to_owned(),
                 }),
                 Decision::Wait(obstacle) => Some(obstacle),
+                Decision::Refuse(Obstacle::CutOff(_)) if cut_off == CutOff::Reach => {
+                    return Ok(Outcome::OwnerAnswers);
+                }
                 Decision::Refuse(obstacle) => return Err(NotHad(obstacle).into()),
             };
             if let Some(obstacle) = obstacle {
@@ -180,10 +198,18 @@ impl Shared {
     }
 
     async fn ask_cloud(&self, record: &Record) -> Machine {
+        match record.lease.owner.as_ref().and_then(|owner| owner.machine.as_deref()) {
+            Some(machine) => self.ask_about(machine).await,
+            None => Machine::Unknown,
+        }
+    }
+
+    /// Whether a machine can still write, by the cloud's word.
+    pub(super) async fn ask_about(&self, machine: &str) -> Machine {
         // Whichever backend knows machines: the volume's own may know none (an image on NFS).
-        let fencing = self.host.backends().find_map(|backend| backend.fencing());
-        let machine = record.lease.owner.as_ref().and_then(|owner| owner.machine.as_deref());
-        let (Some(fencing), Some(machine)) = (fencing, machine) else { return Machine::Unknown };
+        let Some(fencing) = self.host.backends().find_map(|backend| backend.fencing()) else {
+            return Machine::Unknown;
+        };
         match timeout(CLOUD, fencing.state(machine)).await {
             Ok(Ok(MachineState::Runs)) => Machine::Runs,
             Ok(Ok(MachineState::Gone)) => Machine::Gone,

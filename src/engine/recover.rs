@@ -84,6 +84,7 @@ impl Engine {
             slots: Slots::default(),
             neighbours,
             sharing,
+            departed: super::departed::Said::default(),
             drained: AtomicBool::new(drained),
             said: tokio::sync::Mutex::default(),
             turn,
@@ -120,6 +121,7 @@ impl Engine {
         if engine.shared.store.me().is_some() {
             tokio::spawn(engine.clone().follow_nodes_for_ever());
             tokio::spawn(engine.clone().carry_for_ever());
+            tokio::spawn(engine.clone().look_for_the_departed_for_ever());
         }
         if let Some(changes) = engine.shared.store.changes() {
             tokio::spawn(engine.clone().follow_for_ever(changes));

@@ -17,7 +17,7 @@ use std::{
 use tokio::{
     sync::{Mutex, watch},
     task::spawn_blocking,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -29,10 +29,10 @@ use super::{
 };
 use crate::{
     backend::{BackendError, ErrorKind},
-    cluster::{NodeInfo, Nodes},
+    cluster::{NodeInfo, NodeState, Nodes},
     share::{
         self, Export, Server, Squash, Times,
-        mount::RemoteMount,
+        mount::{Leaving, RemoteMount},
         tunnel::{
             self, Status, Table,
             process::{Tunnel, TunnelError},
@@ -49,6 +49,7 @@ use crate::{
     volume::{
         Epoch, NodeName, Observed, Record, Remote, VolumeId,
         effect::{Effect, Outcome},
+        lease::Session,
     },
 };
 
@@ -67,6 +68,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOGS: Duration = Duration::from_secs(600);
 /// How long mount(2) may take once the owner's server answers.
 const MOUNT: Duration = Duration::from_secs(20);
+/// How long the connections to a volume may take to end, before its file system is shut down.
+const CLOSE: Duration = Duration::from_secs(3);
+/// How long one attempt to write back what is dirty may take, before the volume's other work has its turn.
+const WRITE_BACK: Duration = Duration::from_secs(20);
 /// What the owner keeps on the volume for its clients' reclaims: beside what tasks see.
 const RECOVERY: &str = ".hawser";
 
@@ -114,6 +119,10 @@ pub(super) enum NotReached {
     NoRoom,
     #[error("nobody has it: it is looked at again")]
     NoOwner,
+    #[error(
+        "this node and node {other} both run on hosts that are called `{host}`, and NFS knows its clients by that name: one would lose its locks to the other; give one of them another host name (hostnamectl set-hostname) and start hawser there again"
+    )]
+    SameHost { other: NodeName, host: String },
 }
 
 impl Sharing {
@@ -211,12 +220,14 @@ impl Sharing {
         (self.serves(record.id).then_some(epoch), remote)
     }
 
-    /// Serves what is mounted at the stage, as only a cluster's node mounts it.
+    /// Serves what is mounted at the stage, as only a cluster's node mounts it. A server that is started does
+    /// not wait for the clients of hosts that are gone.
     pub(super) async fn export(
         &self,
         record: &Record,
         stage: &Path,
         data: &Path,
+        mut gone: Vec<String>,
     ) -> Result<Outcome, Cause> {
         if data.components().all(|part| !matches!(part, Component::Normal(_))) {
             return Err(NotReached::NoRoom.into());
@@ -238,11 +249,16 @@ impl Sharing {
             times: Times::default(),
         };
         let server = self.server(record.id, port);
-        if !server.is_running()? && self.remote(record.id).is_none() {
-            // It was a client of the server before, perhaps, and comes no more as one: it would be
-            // waited for.
+        if !server.is_running()? {
+            if self.remote(record.id).is_none() {
+                // It was a client of the server before, perhaps, and comes no more as one: it would be
+                // waited for.
+                gone.push(machine::host_name());
+            }
             let recovery = export.recovery.clone();
-            let forget = move || share::forget_client(&recovery, &machine::host_name());
+            let forget = move || {
+                gone.iter().try_for_each(|host| share::forget_client(&recovery, host).map(drop))
+            };
             spawn_blocking(forget).await??;
         }
         server.ensure(&export, START).await?;
@@ -255,6 +271,20 @@ impl Sharing {
         })
         .await?;
         Ok(Outcome::Exported(epoch))
+    }
+
+    /// Lets nobody to it any more. What other nodes have under way waits for the next owner: no error of this
+    /// one's file system gets to them.
+    pub(super) async fn close(&self, volume: VolumeId) {
+        let closing = self.change(|table| {
+            table.exports.retain(|export| export.volume != volume);
+            Ok(())
+        });
+        match timeout(CLOSE, closing).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%volume, %error, "its connections are not closed"),
+            Err(_) => tracing::warn!(%volume, "its connections are not closed in time"),
+        }
     }
 
     /// Ends that: nobody is let to it any more, and then its server ends.
@@ -329,26 +359,32 @@ impl Sharing {
     }
 
     /// Takes that mount away, and the way.
-    pub(super) async fn unreach(&self, volume: VolumeId, target: &Path) -> Result<Outcome, Cause> {
-        let mounts = spawn_blocking(MountTable::read).await??;
-        if let Some(device) = mounts.at(target).map(|mount| mount.device) {
+    pub(super) async fn unreach(
+        &self,
+        volume: VolumeId,
+        target: &Path,
+        leaving: Leaving,
+    ) -> Result<Outcome, Cause> {
+        // One upon the other, where this daemon was killed just when it had mounted it.
+        while let Some(device) = mounted_at(target).await? {
             // A container has a mount of its own, which would wait for ever once the way is gone.
             let users = spawn_blocking(move || namespaces::outside_holders(device)).await??;
             if let Some(user) = users.first() {
                 return Err(NotReached::Used(user.pid, user.command.clone()).into());
             }
-        }
-        let answers = match self.remote(volume) {
-            Some(remote) => self.server(volume, remote.port).answers().await,
-            None => false,
-        };
-        let owner = if answers { nfs::Server::Answers } else { nfs::Server::Silent };
-        match share::mount::unmount(target, owner, &self.helper).await? {
-            Unmounted::Clean => {}
-            how @ (Unmounted::Forced | Unmounted::Lazy) => tracing::warn!(
-                %volume, ?how,
-                "its owner does not answer: what tasks here had not yet synced to it may be lost"
-            ),
+            let answers = match self.remote(volume) {
+                Some(remote) => self.server(volume, remote.port).answers().await,
+                None => false,
+            };
+            let owner = if answers { nfs::Server::Answers } else { nfs::Server::Silent };
+            let left = share::mount::leave(target, owner, leaving, WRITE_BACK, &self.helper);
+            match left.await? {
+                Unmounted::Clean => {}
+                how @ (Unmounted::Forced | Unmounted::Lazy) => tracing::warn!(
+                    %volume, ?how,
+                    "it is not this node's to write to any more: what tasks here had not yet synced may be lost"
+                ),
+            }
         }
         self.change(|table| {
             table.remotes.retain(|remote| remote.volume != volume);
@@ -380,11 +416,19 @@ impl Sharing {
         let _one_by_one = self.telling.lock().await;
         let mut next = self.table.borrow().clone();
         change(&mut next)?;
-        if next == *self.table.borrow() {
+        let before = self.table.borrow().clone();
+        if next == before {
             return Ok(());
         }
-        match self.tunnel.apply(&next).await {
-            Ok(_) => {}
+        let less = next.exports.iter().all(|export| before.exports.contains(export))
+            && next.remotes.iter().all(|remote| before.remotes.contains(remote));
+        let told = if less {
+            self.tunnel.withdraw(&next).await
+        } else {
+            self.tunnel.apply(&next).await.map(drop)
+        };
+        match told {
+            Ok(()) => {}
             // What is not allowed any more has ended. The tunnel goes on trying to get the rest, which may
             // be another volume's; who needs it finds out when it asks through it.
             Err(TunnelError::Incomplete(why)) => tracing::warn!(why, "the tunnel"),
@@ -433,6 +477,11 @@ fn listener(volume: VolumeId, taken: &[u16]) -> Option<u16> {
     LISTENERS.cycle().skip(first).take(count).find(|port| !taken.contains(port))
 }
 
+async fn mounted_at(target: &Path) -> Result<Option<(u32, u32)>, Cause> {
+    let mounts = spawn_blocking(MountTable::read).await??;
+    Ok(mounts.at(target).map(|mount| mount.device))
+}
+
 /// What is mounted of another node's, by the mount table alone.
 fn reached(reach: &Path, published: &Path, mounts: &MountTable) -> Remote {
     let mounted = mounts.at(reach);
@@ -461,7 +510,14 @@ impl Shared {
         let sharing = self.sharing.as_ref().map_err(|why| NotReached::NotHere(why.clone()))?;
         let (stage, reach) = (self.host.stage_path(record.id), self.host.reach_path(record.id));
         match effect {
-            Effect::Export => sharing.export(record, &stage, &data_dir(record)).await,
+            Effect::Export => {
+                // What is known of clients counts only before the server starts.
+                let gone = match sharing.serves(record.id) {
+                    true => Vec::new(),
+                    false => self.departed_hosts(record).await,
+                };
+                sharing.export(record, &stage, &data_dir(record), gone).await
+            }
             Effect::Unexport => sharing.unexport(record.id).await,
             Effect::Connect => {
                 let nodes = self.store.nodes();
@@ -469,6 +525,7 @@ impl Shared {
                 sharing.connect(record, owner.map(|state| &state.info)).await
             }
             Effect::Reach => {
+                self.refuse_a_clients_name()?;
                 self.host.make_reach(record.id).await?;
                 tokio::select! {
                     reached = sharing.reach(record, &reach) => reached,
@@ -481,10 +538,31 @@ impl Shared {
                 }
             }
             _ => {
-                let done = sharing.unreach(record.id, &reach).await?;
+                let done = sharing.unreach(record.id, &reach, self.leaving(record)).await?;
                 self.host.remove_reach(record.id).await?;
                 Ok(done)
             }
+        }
+    }
+
+    /// A node that is no user of the volume any more, or whose volume is gone, is not let to its server.
+    fn leaving(&self, record: &Record) -> Leaving {
+        let user = self.store.me().is_some_and(|me| record.users.contains(&me.node));
+        if user && !record.is_removed() { Leaving::Written } else { Leaving::AsItIs }
+    }
+
+    /// Two clients of one name would be one client to a volume's server.
+    fn refuse_a_clients_name(&self) -> Result<(), NotReached> {
+        let Some(me) = self.store.me() else { return Ok(()) };
+        let host = machine::host_name();
+        let same = |state: &&NodeState| {
+            state.info.name != me.node
+                && state.session == Session::Lives
+                && state.info.host.as_ref() == Some(&host)
+        };
+        match self.store.nodes().values().find(same) {
+            Some(state) => Err(NotReached::SameHost { other: state.info.name.clone(), host }),
+            None => Ok(()),
         }
     }
 

@@ -58,6 +58,12 @@ impl Shared {
         }
     }
 
+    /// Whether a volume would give its slot up, or is about to.
+    pub(super) fn could_free_a_slot(&self, kind: BackendKind) -> bool {
+        let (idle, leaving) = self.candidates(kind);
+        !idle.is_empty() || !leaving.is_empty()
+    }
+
     async fn ask_for_slots(&self, kind: BackendKind) -> bool {
         let deadline = Instant::now() + OTHERS;
         let mut tried = HashSet::new();

@@ -136,9 +136,7 @@ impl Engine {
         let Candidate { handle, view, stage, .. } = candidate;
         let id = view.record.id;
         // What is reached is its owner's to look after; to ask it could wait for ever.
-        if view.observed.as_ref().is_some_and(|seen| !seen.staged || seen.remote.published) {
-            return;
-        }
+        let Some(seen) = view.observed.as_ref().filter(|seen| seen.staged) else { return };
         if let Some((since, _)) = questions.get(&id) {
             if since.elapsed() > SILENCE {
                 handle.tell(Message::Health(Err("it does not answer".to_owned())));
@@ -147,7 +145,9 @@ impl Engine {
         }
         let path = self.shared.host.published_path(&view.record.name);
         let shown = mounts.at(&path).map(|mount| mount.device);
-        let staged = mounts.at(&stage).filter(|mount| shown == Some(mount.device));
+        // Tasks of other nodes use it without its being shown here.
+        let as_known = |mount: &&Mount| !seen.published || shown == Some(mount.device);
+        let staged = mounts.at(&stage).filter(as_known);
         let Some(mount) = staged.cloned() else { return handle.tell(Message::Vanished) };
         let question = match self.shared.host.server_of(&view.record) {
             // Whoever touches the mount of a server that is away waits for it: the server is asked

@@ -25,4 +25,4 @@ pub mod tunnel;
 
 pub use config::{Access, ConfigError, Export, Squash, Times, pseudo_path, text};
 pub use recovery::forget_client;
-pub use server::{Server, ServerError};
+pub use server::{Server, ServerError, is_installed};

@@ -24,7 +24,10 @@ use super::{Access, config::pseudo_path};
 use crate::sys::{
     mount::UnmountError,
     mountinfo::Mount,
-    nfs::{self, Hardness, Helper, Locks, MountError, NfsMount, Server, Unmounted, Version},
+    nfs::{
+        self, Hardness, Helper, HelperError, Locks, MountError, NfsMount, Server, Unmounted,
+        Version,
+    },
 };
 
 /// What the mount table names as the server.
@@ -97,19 +100,53 @@ impl RemoteMount {
     }
 }
 
-/// Takes it away. It ends in some seconds, whatever the owner does; the answer says what that cost.
+/// How far the unmounting of what another node serves goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// What is dirty is written back before it is unmounted: once it is, the tunnel lets the owner go, and
+    /// nothing could be written any more. Waited for as long as it takes, by being tried again.
+    Written,
+    /// It cannot be written any more, or must not be: it goes, whatever that loses.
+    AsItIs,
+}
+
+/// Why it was not taken away.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaveError {
+    /// Nothing was done to it.
+    #[error(
+        "what tasks here wrote to it is not all with its owner yet ({why}): it stays mounted until it is, and this is tried again"
+    )]
+    Dirty {
+        /// What came of writing it back.
+        why: HelperError,
+    },
+    /// The unmounting itself.
+    #[error(transparent)]
+    Unmount(#[from] UnmountError),
+}
+
+/// Takes the mount at `target` away. It ends within some seconds more than `limit`, whatever the owner does; the answer says what
+/// that cost.
 ///
 /// # Errors
-/// See [`UnmountError`]; `Busy` only where the owner answers.
+/// See [`LeaveError`]; `Busy` only where the owner answers.
 ///
 /// # Cancellation
 /// As of [`nfs::unmount`].
-pub async fn unmount(
+pub async fn leave(
     target: &Path,
     owner: Server,
+    leaving: Leaving,
+    limit: Duration,
     helper: &Helper,
-) -> Result<Unmounted, UnmountError> {
-    nfs::unmount(target, owner, helper).await
+) -> Result<Unmounted, LeaveError> {
+    if leaving == Leaving::Written {
+        nfs::write_back(target, limit, helper).await.map_err(|why| LeaveError::Dirty { why })?;
+    }
+    let how = nfs::unmount(target, owner, helper).await?;
+    // Nothing that could be lost is left.
+    Ok(if leaving == Leaving::Written { Unmounted::Clean } else { how })
 }
 
 /// Which volume of another node this is, if it is one.
@@ -173,5 +210,22 @@ mod tests {
         assert_eq!(table(&format!("filer:/{id}"), "nfs4"), None);
         assert_eq!(table(&format!("hawser:/{id}"), "ext4"), None);
         assert_eq!(table("hawser", "tmpfs"), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_written_back_stays_mounted() {
+        let dir = tempfile::tempdir().unwrap();
+        let helper = Helper::at("/bin/false");
+        let leave = |leaving| leave(dir.path(), Server::Silent, leaving, TIMEO, &helper);
+
+        let kept = leave(Leaving::Written).await;
+        let error = kept.unwrap_err();
+
+        assert!(matches!(error, LeaveError::Dirty { .. }), "{error}");
+        assert!(error.to_string().contains("stays mounted"), "{error}");
+        assert!(
+            matches!(leave(Leaving::AsItIs).await, Err(LeaveError::Unmount(_))),
+            "it was tried"
+        );
     }
 }

@@ -45,6 +45,12 @@ const LOG_LIMIT: u64 = 4 << 20;
 /// How much of the log's end is looked through for the reason of a failed start.
 const LOG_END: u64 = 16 << 10;
 
+/// Whether this node has the program.
+#[must_use]
+pub fn is_installed() -> bool {
+    GANESHA.find().is_some()
+}
+
 /// Where the server of one volume is.
 #[derive(Debug, Clone)]
 pub struct Server {

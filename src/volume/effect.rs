@@ -219,6 +219,8 @@ pub enum Outcome {
     Claimable(Lease),
     /// [`Effect::Own`] found the record changed: it is to be taken over from the store.
     Outdated,
+    /// [`Effect::Own`] found that the owner, whose session is over, answers and goes on with it.
+    OwnerAnswers,
     /// The device that [`Effect::Attach`] made.
     Attached(Device),
     /// [`Effect::Export`] serves it as the owner of that epoch.
@@ -333,7 +335,7 @@ pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed
         Outcome::Grown { to, backend } => event = Some(Event::StorageGrown { to, backend }),
         Outcome::Observed(observed) => seen = observed,
         Outcome::Claimable(lease) => event = Some(Event::Claimed { lease }),
-        Outcome::Outdated => {}
+        Outcome::Outdated | Outcome::OwnerAnswers => {}
         Outcome::Exported(epoch) => seen.exported = Some(epoch),
         Outcome::Connected(epoch) => seen.remote.connected = Some(epoch),
         Outcome::Attached(device) => {

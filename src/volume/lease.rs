@@ -167,7 +167,7 @@ pub enum Mobility {
 /// The owner's session with the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Session {
-    /// It lives.
+    /// It lives, for all that is known.
     Lives,
     /// It is over: the owner was away for the whole of its time-out.
     Over,

@@ -18,6 +18,7 @@ mod observed;
 pub mod plan;
 mod record;
 pub mod restored;
+pub mod serving;
 pub mod transition;
 
 pub use group::{Claim, Membership};

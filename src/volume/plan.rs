@@ -16,6 +16,7 @@
 //!
 //!  shared, and another node's:  (record: Joined) ▶ Connect ▶ Reach ▶ Publish ▶ idle
 //!  shared, with users on other nodes:  as above, without Publish ▶ Export ▶ idle
+//!                 which fails again and again:  Unexport ▶ Unstage ▶ Detach ▶ (record: Disowned)
 //!
 //! The function is called after every event and every finished step, and at start: it keeps no
 //! state of its own, so a crash between any two steps is nothing special.
@@ -25,9 +26,10 @@ mod reach;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Contents, DeviceContent, Observed, Owner, Phase, Purge, Record, Transit,
+    Contents, DeviceContent, NodeName, Observed, Owner, Phase, Purge, Record, Transit,
     effect::{self, Effect},
     lease::Session,
+    serving::{Serving, Unable},
     transition::{self, Event},
 };
 use crate::spec::{BackendKind, FsType};
@@ -59,6 +61,10 @@ pub struct Here<'a> {
     pub turn: SignedDuration,
     /// The session of the volume's owner.
     pub owner: Session,
+    /// Whether this node could serve the volume to others, or does.
+    pub serving: Serving,
+    /// A user of the volume whose machine is gone for certain.
+    pub departed: Option<&'a NodeName>,
 }
 
 /// What the lease lets this node do with a volume's storage.
@@ -118,6 +124,8 @@ pub enum Step {
     Stuck(Problem),
     /// Nothing to do before that time.
     Wait(Timestamp),
+    /// Nothing: other nodes that use it are to have it, and not this one, for that reason.
+    Leave(Unable),
     /// Nothing to do.
     Idle,
     /// Nothing is left of the volume: forget its record.
@@ -350,6 +358,10 @@ pub fn foresee(mut record: Record, mut seen: Observed, here: &Here<'_>) -> Vec<S
             }
             Step::Forget => {
                 steps.push("forget".to_owned());
+                break;
+            }
+            Step::Leave(why) => {
+                steps.push(format!("leave it to other nodes ({why})"));
                 break;
             }
             Step::Wait(_) | Step::Idle => break,

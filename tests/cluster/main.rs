@@ -39,4 +39,5 @@ mod nodes;
 mod placement;
 mod restored;
 mod scale;
+mod sharing;
 mod store;

@@ -93,6 +93,28 @@ async fn a_killed_tunnel_is_started_again_and_the_kernel_comes_back_to_the_same_
     let _ = keeper.await;
 }
 
+/// Certificates that have ended, a namespace that is gone: no tunnel starts, and none carries anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn letting_go_needs_no_tunnel_that_can_be_started() {
+    let cluster = Cluster::new();
+    let (mut a, mut b) = (cluster.node("a"), cluster.node("b"));
+    a.reaches(&mut b, echo());
+    let pid = a.apply().await.pid;
+    fs::remove_file(&a.table.key).unwrap();
+    let mut less = a.table.clone();
+    less.remotes.clear();
+    // The one that runs goes on with the key that it has read.
+    a.tunnel.withdraw(&less).await.unwrap();
+    assert!(a.tunnel.status().await.unwrap().remotes.is_empty());
+
+    kill(pid);
+    eventually("it has ended", || !alive(pid));
+
+    a.tunnel.withdraw(&less).await.unwrap();
+    assert!(a.tunnel.apply(&less).await.is_err(), "nothing can be started here");
+    assert!(!fs::read_to_string(&a.tunnel.table).unwrap().contains("\"owner\""));
+}
+
 /// The part of a daemon in the next test, in a process of its own.
 #[tokio::test]
 #[ignore = "a part of another test, which starts it"]

@@ -18,6 +18,7 @@ use crate::{
         effect::{Effect, Outcome},
         lease::Session,
         plan::{self, Here, Standing},
+        serving::Serving,
     },
 };
 
@@ -181,6 +182,8 @@ async fn foreseen(
         turn: SignedDuration::ZERO,
         // Nobody is asked here: an owner is taken to be well.
         owner: Session::Lives,
+        serving: Serving::Able,
+        departed: None,
     };
     Ok(plan::foresee(record, seen, &here))
 }

@@ -86,3 +86,19 @@ async fn a_record_that_the_store_lost_is_given_another_name_here_and_nothing_els
     let kept = Store::read(&copy, lost.id).await.unwrap().unwrap();
     assert_eq!((kept.untold, kept.revision), (false, introduced.revision));
 }
+
+/// A daemon that was just started without its store has heard of no node at all.
+#[test]
+fn a_node_that_nobody_has_told_of_yet_is_not_taken_for_dead() {
+    let of = |nodes: &Nodes, store| session(nodes, store, &"b".parse().unwrap());
+    let nobody = Nodes::default();
+    assert_eq!(of(&nobody, StoreReach::Away), Session::Lives);
+    assert_eq!(of(&nobody, StoreReach::Answers), Session::Over, "it was forgotten");
+
+    let info =
+        r#"{"name":"b","machine_id":"b","version":"0.1.0","started_at":"2026-01-02T03:04:05Z"}"#;
+    let info = serde_json::from_str(info).unwrap();
+    let state = crate::cluster::NodeState { info, session: Session::Over };
+    let known: Nodes = Arc::new([("b".parse().unwrap(), state)].into());
+    assert_eq!(of(&known, StoreReach::Away), Session::Over, "as it was last known");
+}

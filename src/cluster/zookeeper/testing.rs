@@ -21,6 +21,7 @@ pub(super) fn node(name: &str, machine_id: &str) -> NodeInfo {
         machine_id: machine_id.into(),
         address: None,
         tunnel: None,
+        host: None,
         machine: None,
         zone: None,
         free_slots: None,

@@ -138,9 +138,13 @@ impl VolumeTask {
         let before = std::mem::replace(&mut self.record, next);
         self.unsaved = None;
         self.shared.registry.renamed(&before, &self.record);
+        if before.lease != self.record.lease {
+            self.answers_until = None;
+        }
         if lost {
             self.lost(&before.lease);
             self.settled = false;
+            self.tries.over();
         }
         // Of two nodes that describe it at once, the one with the older record may write later. It hears of
         // the newer record now, and writes again.

@@ -16,6 +16,7 @@ mod group;
 mod lease;
 mod record;
 mod requests;
+mod serving;
 mod snapshot;
 mod steps;
 mod telling;
@@ -39,10 +40,14 @@ use crate::{
     sys::mountinfo::MountTable,
     volume::{
         Observed, Phase, Record, Transit,
+        effect::Effect,
         plan::{self, Here, Standing, Step, Want},
+        serving::{Serving, Tries},
+        transition::Event,
     },
 };
 pub(super) use exclusive::CHECK_DEADLINE;
+use serving::Left;
 use steps::{Creation, FIRST_RETRY, Failure, Running, finished};
 use telling::Telling;
 use waiters::Waiters;
@@ -83,6 +88,12 @@ pub(super) struct VolumeTask {
     seen_in_store: bool,
     /// The lease was claimed, or claimed anew, by this daemon.
     settled: bool,
+    /// What came of serving it to other nodes.
+    tries: Tries,
+    /// This node does not serve it, and others that use it may.
+    left: Option<Left>,
+    /// Until then its owner, which is cut off from the store, is taken to answer.
+    answers_until: Option<Instant>,
     /// Those who need its slot, if nobody wants it.
     slot_wanted: Vec<Reply<()>>,
     /// Since when it is attached though nobody wants it.
@@ -135,6 +146,9 @@ impl VolumeTask {
             gone: false,
             seen_in_store: false,
             settled: false,
+            tries: Tries::default(),
+            left: None,
+            answers_until: None,
             slot_wanted: Vec::new(),
             idle_since: None,
             undescribed: false,
@@ -218,16 +232,26 @@ impl VolumeTask {
                 continue;
             }
             self.wait_until = None;
+            let (now, owner) = (Timestamp::now(), self.owner_session());
+            let serving = self.serving(owner, now);
+            let departed = self.departed_user();
             let here = Here {
                 me: self.shared.store.me(),
                 ext4: self.shared.ext4_online_grow,
-                now: Timestamp::now(),
+                now,
                 turn: self.shared.turn,
-                owner: self.shared.session_of(&self.record),
+                owner,
+                serving,
+                departed: departed.as_ref(),
             };
-            match plan::next(&self.record, self.observed.as_ref(), self.want(), &here) {
+            let step = plan::next(&self.record, self.observed.as_ref(), self.want(), &here);
+            if !matches!(step, Step::Leave(_) | Step::Do(Effect::Observe)) {
+                self.left = None;
+            }
+            match step {
                 Step::Record(event) => {
                     let revision = self.record.revision;
+                    let gives_up = event == Event::Disowned && serving == Serving::Failing;
                     if let Err(error) = self.store_event(event).await {
                         if matches!(error, StoreError::Conflict(_)) && self.is_news(revision) {
                             self.observed = None;
@@ -238,6 +262,8 @@ impl VolumeTask {
                             Creation::GivenUp => self.creation_failed(error),
                             Creation::Done => self.failed(error),
                         }
+                    } else if gives_up {
+                        self.gave_up();
                     }
                 }
                 Step::Do(effect) => match self.settle_lease(effect).await {
@@ -254,6 +280,10 @@ impl VolumeTask {
                 Step::Wait(until) => {
                     self.failure = None;
                     self.wait_until = Some(until);
+                    return Life::GoesOn;
+                }
+                Step::Leave(why) => {
+                    self.leave_to_others(why);
                     return Life::GoesOn;
                 }
                 Step::Idle => {
@@ -306,13 +336,16 @@ impl VolumeTask {
         let telling = self.telling.as_ref().map(|telling| telling.at);
         let pending = |at: &Instant| self.running.is_none() || *at > Instant::now();
         let grown = self.owner_grows_until;
-        let all = [self.linger_until, retry, date, unsaved, telling, grown];
+        let all = [self.linger_until, retry, date, unsaved, telling, grown, self.answers_until];
         all.into_iter().flatten().filter(pending).min()
     }
 
     async fn alarm_rang(&mut self) {
         if self.linger_until.is_some_and(|until| until <= Instant::now()) {
             self.linger_until = None;
+        }
+        if self.answers_until.is_some_and(|until| until <= Instant::now()) {
+            self.answers_until = None;
         }
         self.tell_if_due().await;
         if self.unsaved.is_some() {
@@ -337,6 +370,7 @@ impl VolumeTask {
             .filter(|seen| seen.is_mounted())
             .map(|_| self.shared.host.published_path(&self.record.name));
         let failure = self.failure.as_ref().map(|failure| failure.error.to_string());
+        let failure = failure.or_else(|| self.why_left().map(|why| why.to_string()));
         self.handle.set_view(View {
             record: self.record.clone(),
             observed: self.observed.clone(),

@@ -87,14 +87,14 @@ impl VolumeTask {
             standing: self.standing(),
             reached: self.observed.as_ref().is_some_and(|seen| seen.remote.mounted),
         };
-        let preempt = self.preempt();
+        let (preempt, cut_off) = (self.preempt(), self.about_one_cut_off());
         let cancel = subject.cancel.clone();
         let shared = Arc::clone(&self.shared);
         let span = tracing::info_span!("step", volume = %self.record.name, step = effect.name());
         let work = async move {
             let in_cluster = |source| StepError::Step { step: effect.name(), source };
             if effect == Effect::Own {
-                let owned = shared.own(&subject.record, preempt, &subject.cancel).await;
+                let owned = shared.own(&subject.record, preempt, cut_off, &subject.cancel).await;
                 return owned.map_err(in_cluster);
             }
             shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;
@@ -106,6 +106,9 @@ impl VolumeTask {
                     .share(effect, &subject.record, &subject.cancel)
                     .await
                     .map_err(in_cluster);
+            }
+            if let (Effect::ShutDown, Ok(sharing)) = (effect, &shared.sharing) {
+                sharing.close(subject.record.id).await;
             }
             let mut result = shared.host.execute(effect, &subject).await;
             while result.as_ref().is_err_and(|error| error.is(ErrorKind::NoSlot)) {
@@ -138,9 +141,12 @@ impl VolumeTask {
         };
         let want = self.want();
         // A removed volume is owned to be deleted, which nobody asks for any more.
-        let orphaned = || self.shared.session_of(&self.record) == Session::Over;
+        let orphaned = || self.owner_session() == Session::Over;
         let elsewhere = |lease: &Lease| *lease != self.record.lease || orphaned();
-        let unwanted = *effect == Effect::Attach && want != Want::Mounted
+        // The tasks may be other nodes'.
+        let serves =
+            self.record.is_served() && !self.record.users.is_empty() && want != Want::Detached;
+        let unwanted = *effect == Effect::Attach && want != Want::Mounted && !serves
             || *effect == Effect::Reach && (want != Want::Mounted || elsewhere(lease))
             || *effect == Effect::Own
                 && !self.record.is_removed()
@@ -241,16 +247,24 @@ impl VolumeTask {
             tracing::info!(volume = %self.record.name, step = effect.name(), "called off");
             return;
         }
+        self.tried_in_vain(effect);
         let can_mount = self.record.phase == Phase::Ready
             && self.record.contents != Contents::Formatting
             && self.exclusive.is_empty();
-        if effect.lets_go() && !effect.shares() && self.is_wanted() && can_mount {
+        // It leads to the volume still, where it does not have to go.
+        let way = effect == Effect::Unreach && self.standing() == Standing::Other && self.is_user();
+        if effect.lets_go() && (way || !effect.shares()) && self.is_wanted() && can_mount {
             // Somebody came meanwhile: what is still there is what they want.
             tracing::info!(volume = %self.record.name, %error, "kept, as it is wanted again");
             return;
         }
         match self.give_up_creation().await {
             Creation::GivenUp => self.creation_failed(error),
+            Creation::Done if effect == Effect::Export && self.waiters.want_mounted() => {
+                // For others. Whoever waits here came while it was tried, and is next.
+                self.failed_quietly(error);
+                self.try_again_now();
+            }
             Creation::Done => self.failed(error),
         }
     }
@@ -289,12 +303,17 @@ impl VolumeTask {
         outcome: Outcome,
     ) -> Result<(), StoreError> {
         tracing::debug!(volume = %self.record.name, step = effect.name(), "done");
+        if outcome == Outcome::OwnerAnswers {
+            self.go_through_one_cut_off();
+            return Ok(());
+        }
         let seen = self.observed.take().unwrap_or_default();
         let (seen, event) = effect::absorb(seen, effect, outcome);
         if let Some(event) = event {
             self.store_event(event).await?;
         }
         self.settled |= effect == Effect::Own;
+        self.tried(effect);
         // What other owners did meanwhile is found out by looking.
         self.observed = (effect != Effect::Own).then_some(seen);
         if effect == Effect::Stage || effect == Effect::Unstage {
@@ -305,6 +324,12 @@ impl VolumeTask {
 
     /// A step failed: tell those who wait, and try again later if it is still needed.
     pub(super) fn failed(&mut self, error: StepError) {
+        let error = self.failed_quietly(error);
+        self.fail_waiters(&error);
+    }
+
+    /// The same, and nobody here waited for it.
+    fn failed_quietly(&mut self, error: StepError) -> Arc<StepError> {
         tracing::warn!(volume = %self.record.name, error = %error, "a step failed");
         let error = Arc::new(error);
         let last = self.failure.take();
@@ -312,7 +337,7 @@ impl VolumeTask {
         let retry_at = Instant::now() + waited;
         self.failure = Some(Failure { error: Arc::clone(&error), retry_at, waited });
         self.publish_view();
-        self.fail_waiters(&error);
+        error
     }
 
     pub(super) fn is_backing_off(&self) -> bool {

@@ -150,8 +150,9 @@ impl VolumeTask {
         let there = self.observed.as_ref().is_some_and(|seen| !seen.is_released());
         let local = self.record.spec.backend.kind() == BackendKind::Local;
         let owned = self.standing() == Standing::Owner;
+        // What is on another node's disk is there with that node alone, which will say so.
         owned && (there || local || self.record.is_held())
-            || self.is_user() && self.record.is_held()
+            || !local && self.is_user() && self.record.is_held()
     }
 
     /// The store was restored, and knows less than this node.

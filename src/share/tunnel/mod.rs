@@ -94,7 +94,7 @@ pub enum StartError {
 /// # Errors
 /// When it cannot start.
 pub async fn run(table: PathBuf, socket: &Path, protection: Protection) -> Result<(), StartError> {
-    let _lock = lock(&socket.with_extension("lock")).await?;
+    let _lock = lock(&lock_of(socket)).await?;
     let terminate = signal(SignalKind::terminate());
     let mut terminate = terminate
         .map_err(|reason| StartError::Io { doing: "wait for signals".to_owned(), reason })?;
@@ -115,6 +115,20 @@ pub async fn run(table: PathBuf, socket: &Path, protection: Protection) -> Resul
     control.serve(&running).await;
     tracing::info!("the tunnel ends");
     Ok(())
+}
+
+/// Held by a tunnel for as long as it runs.
+fn lock_of(socket: &Path) -> PathBuf {
+    socket.with_extension("lock")
+}
+
+/// Whether somebody holds it. Blocking.
+fn is_locked(path: &Path) -> io::Result<bool> {
+    match File::open(path) {
+        Ok(file) => Ok(!durable::lock_exclusive(&file)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// One tunnel for each control socket, also where two are started at the same time.

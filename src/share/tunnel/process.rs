@@ -87,22 +87,23 @@ pub enum TunnelError {
 pub struct Tunnel {
     /// Hawser's own program.
     pub program: PathBuf,
-    /// Where its table is, on a disk.
+    /// Its table: like what it is about, mounts and servers, gone after a boot.
     pub table: PathBuf,
-    /// Its control socket, in a directory that is gone after a boot.
+    /// Its control socket.
     pub socket: PathBuf,
     /// What it logs, as the daemon's own filter.
     pub log: String,
 }
 
 impl Tunnel {
-    /// The tunnel of a daemon with these directories.
+    /// The tunnel of a daemon with that directory, which is in memory: what is let go of while a disk is
+    /// full is written, too.
     #[must_use]
-    pub fn of(state_dir: &Path, run_dir: &Path, log: String) -> Self {
+    pub fn of(run_dir: &Path, log: String) -> Self {
         Self {
             // Not a path but the very file that runs: see sys/nfs/child.rs.
             program: "/proc/self/exe".into(),
-            table: state_dir.join("tunnel.json"),
+            table: run_dir.join("tunnel.json"),
             socket: run_dir.join("tunnel.sock"),
             log,
         }
@@ -114,11 +115,31 @@ impl Tunnel {
     /// # Errors
     /// `Incomplete` is the one after which nothing is carried that the table does not allow.
     pub async fn apply(&self, table: &Table) -> Result<Status, TunnelError> {
-        let (path, written) = (self.table.clone(), table.clone());
-        let written = tokio::task::spawn_blocking(move || written.write(&path)).await;
-        written.map_err(|error| self.away(error.to_string()))??;
+        self.write(table).await?;
         self.ensure().await?;
         self.call(Method::POST, "/reload").await
+    }
+
+    /// Puts a table in force that allows less than the one before: where no tunnel runs, nothing is carried,
+    /// and none has to be started for it.
+    ///
+    /// # Errors
+    /// As of [`Self::apply`].
+    pub async fn withdraw(&self, table: &Table) -> Result<(), TunnelError> {
+        self.write(table).await?;
+        let lock = super::lock_of(&self.socket);
+        let runs = tokio::task::spawn_blocking(move || super::is_locked(&lock)).await;
+        if matches!(runs, Ok(Ok(false))) {
+            return Ok(());
+        }
+        self.ensure().await?;
+        self.call(Method::POST, "/reload").await.map(drop)
+    }
+
+    async fn write(&self, table: &Table) -> Result<(), TunnelError> {
+        let (path, written) = (self.table.clone(), table.clone());
+        let written = tokio::task::spawn_blocking(move || written.write(&path)).await;
+        Ok(written.map_err(|error| self.away(error.to_string()))??)
     }
 
     /// Finds the tunnel, or starts it. An idle one of another program is replaced.

@@ -1,6 +1,6 @@
-//! mount(2) and umount(2) in a process of their own.
+//! mount(2), umount(2) and syncfs(2) in a process of their own.
 //!
-//! Both wait for the server. A thread in such a call cannot be ended; a process can, since the
+//! All of them wait for the server. A thread in such a call cannot be ended; a process can, since the
 //! kernel waits for most of it in a state that SIGKILL ends. What cannot be killed at all (the last
 //! dirty pages of an unmounted file system) costs a process that nobody waits for, and not a thread
 //! of the daemon.
@@ -16,6 +16,7 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use rustix::{
+    fs::{Mode, OFlags},
     io::Errno,
     mount::{MountFlags, UnmountFlags},
 };
@@ -44,6 +45,10 @@ pub(super) enum Call {
     Unmount {
         target: PathBuf,
         how: How,
+    },
+    /// Writes back what is dirty.
+    Sync {
+        target: PathBuf,
     },
 }
 
@@ -144,7 +149,7 @@ pub fn carry_out(request: &str) -> Result<String, serde_json::Error> {
 fn answer(call: &Call) -> Answer {
     let netns = match call {
         Call::Mount { netns, .. } => netns.as_deref(),
-        Call::Unmount { .. } => None,
+        Call::Unmount { .. } | Call::Sync { .. } => None,
     };
     let made = match netns {
         None => Ok(make(call)),
@@ -171,6 +176,11 @@ fn make(call: &Call) -> Result<(), Errno> {
                 How::Lazy => UnmountFlags::DETACH,
             };
             rustix::mount::unmount(target, UnmountFlags::NOFOLLOW | how)
+        }
+        Call::Sync { target } => {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let root = rustix::fs::open(target, flags, Mode::empty())?;
+            rustix::fs::syncfs(&root)
         }
     }
 }

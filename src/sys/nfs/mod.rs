@@ -28,7 +28,7 @@ pub use child::{Helper, HelperError, SUBCOMMAND, carry_out};
 pub use error::{MountError, Place};
 pub use kernel::{Client, look};
 pub use locks::Lacking;
-pub use unmount::{Server, Unmounted, unmount};
+pub use unmount::{Server, Unmounted, unmount, write_back};
 
 use super::mountinfo::MountTable;
 use error::Verdict;

@@ -42,7 +42,7 @@ fn call(mount: &NfsMount, version: Version) -> (String, u32, String) {
             assert_eq!(target, Path::new("/target"));
             (source, flags, data)
         }
-        unmount @ Call::Unmount { .. } => panic!("{unmount:?}"),
+        other @ (Call::Unmount { .. } | Call::Sync { .. }) => panic!("{other:?}"),
     }
 }
 
@@ -382,5 +382,22 @@ async fn a_mount_that_stays_whatever_is_done_is_an_error() {
 
     assert!(matches!(error, Err(crate::sys::mount::UnmountError::Busy { .. })), "{error:?}");
     assert!(was_forced(&dir));
+    drop(mount);
+}
+
+#[tokio::test]
+async fn writing_back_ends_in_time_and_says_what_came_of_it() {
+    let (world, dir) = (World::alone(), tempfile::tempdir().unwrap());
+    let mount = mounted(&world, "one");
+    let short = Duration::from_millis(200);
+
+    write_back(mount.path(), LONG, &script(&dir, DONE)).await.unwrap();
+    let late = write_back(mount.path(), short, &script(&dir, HANGS)).await;
+
+    assert!(matches!(late, Err(HelperError::Late { .. })), "{late:?}");
+    let call = serde_json::to_string(&Call::Sync { target: mount.path().to_owned() }).unwrap();
+    assert_eq!(carry_out(&call).unwrap(), r#""done""#);
+    let nothing = serde_json::to_string(&Call::Sync { target: "/nothing".into() }).unwrap();
+    assert_eq!(carry_out(&nothing).unwrap(), r#"{"errno":2}"#);
     drop(mount);
 }

@@ -93,6 +93,22 @@ pub async fn unmount(
     }
 }
 
+/// Writes back what is dirty of the file system at `target`. Once it has, and nothing uses the mount any
+/// more, no way of unmounting it loses anything.
+///
+/// # Errors
+/// `Late` when it was not done in time: it goes on in the background, as far as the server takes it.
+///
+/// # Cancellation
+/// Safe at any point.
+pub async fn write_back(
+    target: &Path,
+    limit: Duration,
+    helper: &Helper,
+) -> Result<(), HelperError> {
+    helper.call(&Call::Sync { target: target.to_owned() }, limit).await
+}
+
 /// What became of one umount2(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {

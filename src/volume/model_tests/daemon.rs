@@ -8,6 +8,7 @@ use crate::volume::{
     effect::{self, Effect},
     lease::Session,
     plan::{self, Here, Step, Want},
+    serving::Serving,
     transition::{self, Event},
 };
 
@@ -205,6 +206,8 @@ impl Daemon {
                 now,
                 turn: SignedDuration::ZERO,
                 owner: Session::Over,
+                serving: Serving::Able,
+                departed: None,
             };
             match plan::next(&self.record, seen, self.want(), &here) {
                 Step::Record(event) => {
@@ -217,6 +220,7 @@ impl Daemon {
                 }
                 Step::Do(effect) => self.running = Some((effect, self.record.clone())),
                 Step::Stuck(problem) => panic!("stuck though nobody did anything: {problem}"),
+                Step::Leave(why) => panic!("left to others, and there are none: {why}"),
                 Step::Wait(until) => {
                     assert!(until > now, "waits for what is past");
                     return Ok(Halt::Rests);

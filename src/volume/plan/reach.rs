@@ -5,10 +5,10 @@
 //! system itself published.
 
 use super::{
-    Effect, Here, Observed, Record, Session, Step, Want, contents, join_as_user, leave, mount,
-    storage,
+    Effect, Event, Here, Observed, Record, Serving, Session, Step, Want, contents, join_as_user,
+    leave, let_go, mount, storage,
 };
-use crate::volume::Phase;
+use crate::{spec::BackendKind, volume::Phase};
 
 /// The next step with what another node has. `None`: by another way than through its owner.
 pub(super) fn from_another_node(
@@ -21,8 +21,7 @@ pub(super) fn from_another_node(
         return None;
     }
     if record.lease.owner.is_none() || here.owner == Session::Over {
-        // Nobody serves it: this node will, unless another one is faster.
-        return Some(Step::Do(Effect::Own));
+        return Some(take_over(record, seen, here));
     }
     Some(join_as_user(record, here).unwrap_or_else(|| {
         if seen.remote.connected != Some(record.lease.epoch) {
@@ -37,6 +36,21 @@ pub(super) fn from_another_node(
     }))
 }
 
+/// Nobody serves it: this node will, unless another one is faster. But whoever has claimed it keeps all
+/// others from it: a node that could not serve them leaves it to them.
+fn take_over(record: &Record, seen: &Observed, here: &Here<'_>) -> Step {
+    match here.serving {
+        Serving::Unable(why) if seen.remote.mounted || has_other_users(record, here) => {
+            Step::Leave(why)
+        }
+        Serving::Able | Serving::Unable(_) | Serving::Failing => Step::Do(Effect::Own),
+    }
+}
+
+fn has_other_users(record: &Record, here: &Here<'_>) -> bool {
+    record.users.iter().any(|user| here.me.is_none_or(|me| me.node != *user))
+}
+
 /// The owner's next step with what tasks of other nodes use, or tasks of this one that came by that
 /// way. `None` where there are none of them, or it is to go to another node.
 pub(super) fn as_its_server(
@@ -46,20 +60,37 @@ pub(super) fn as_its_server(
     here: &Here<'_>,
 ) -> Option<Step> {
     let me = &here.me?.node;
-    let used = record.users.iter().any(|user| user != me);
+    let used = has_other_users(record, here);
     let reached = seen.is_reached() || seen.remote.published || record.users.contains(me);
     if !record.is_served() || want == Want::Detached || !(used || reached) {
         return None;
+    }
+    let fixed = record.spec.backend.kind() == BackendKind::Local;
+    if here.serving == Serving::Failing && used && !seen.published && !fixed {
+        // Others may be able to. The mount that this node's tasks came by stays.
+        return Some(let_go(seen).map_or(Step::Record(Event::Disowned), Step::Do));
     }
     let epoch = record.lease.epoch;
     let leads_here = !seen.remote.mounted || seen.remote.connected == Some(epoch);
     storage(record, seen)
         .or_else(|| contents(record, seen))
         .or_else(|| (!seen.staged).then(|| stage(record, seen, here)))
+        // What this node's tasks need does not wait for what others need, which may fail.
+        .or_else(|| publish(record, seen, want, here))
         .or_else(|| (seen.exported != Some(epoch)).then_some(Step::Do(Effect::Export)))
         .or_else(|| (!leads_here).then_some(Step::Do(Effect::Connect)))
+        // Through the server: what tasks wrote by the way through the former owner is written back first.
+        .or_else(|| leave_the_way(record, seen, want, here))
+        // Not before its server, which is told not to wait for it as long as it is a user.
+        .or_else(|| forget_departed(record, here))
         .or_else(|| grows_online(record, seen).then_some(Step::Do(Effect::GrowOnline)))
-        .or_else(|| tasks(record, seen, want, here, used))
+        .or_else(|| (used || want == Want::Mounted).then_some(Step::Idle))
+}
+
+/// A user that will never say that it has unmounted it.
+fn forget_departed(record: &Record, here: &Here<'_>) -> Option<Step> {
+    let node = here.departed.filter(|node| record.users.contains(*node))?;
+    Some(Step::Record(Event::Left { node: node.clone() }))
 }
 
 /// Whether a file system that is mounted is to fill its storage.
@@ -72,27 +103,26 @@ fn stage(record: &Record, seen: &Observed, here: &Here<'_>) -> Step {
     mount(record, seen, here.ext4).unwrap_or(Step::Idle)
 }
 
-/// For the tasks of the owner's own node.
-fn tasks(
-    record: &Record,
-    seen: &Observed,
-    want: Want,
-    here: &Here<'_>,
-    used: bool,
-) -> Option<Step> {
+/// What the tasks of the owner's own node see.
+fn publish(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> Option<Step> {
     match want {
-        // They came while another node had it.
-        Want::Mounted if seen.remote.published => Some(Step::Idle),
-        Want::Mounted => {
-            let way = if seen.is_reached() { Some(Step::Do(Effect::Unreach)) } else { None };
-            way.or_else(|| leave(record, here)).or_else(|| mount(record, seen, here.ext4))
-        }
+        Want::Mounted if seen.is_reached() => None,
+        Want::Mounted if seen.published => None,
+        Want::Mounted => mount(record, seen, here.ext4),
         Want::Released | Want::Owned | Want::Detached => {
-            let unpublished = seen.published.then_some(Effect::Unpublish);
-            let gone = give_up(seen).or(unpublished).map(Step::Do);
-            gone.or_else(|| leave(record, here)).or(used.then_some(Step::Idle))
+            let shown = seen.remote.published || seen.published;
+            shown.then_some(Step::Do(Effect::Unpublish))
         }
     }
+}
+
+/// The way through the former owner, once no task is on it any more.
+fn leave_the_way(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> Option<Step> {
+    if want == Want::Mounted && seen.remote.published {
+        return None;
+    }
+    let way = seen.is_reached().then_some(Step::Do(Effect::Unreach));
+    way.or_else(|| leave(record, here)).or_else(|| publish(record, seen, want, here))
 }
 
 /// Steps towards nothing being left of the way to another node's.

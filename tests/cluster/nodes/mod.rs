@@ -63,6 +63,7 @@ impl Cluster {
                 world.set(key, &value);
             }
             let listen = free_port(Ipv4Addr::LOCALHOST).to_string();
+            world.set("peer.tunnel_listen", &free_port(Ipv4Addr::LOCALHOST).to_string());
             nodes.push(Node {
                 name: format!("n{}", at + 1),
                 instance: instance.id,
@@ -85,6 +86,17 @@ impl Cluster {
     pub(crate) fn started(count: usize) -> Self {
         let mut cluster = Self::of(count);
         cluster.start();
+        cluster
+    }
+
+    /// So many nodes, each on a host of another name; none of them started.
+    #[track_caller]
+    pub(crate) fn on_hosts(count: usize) -> Self {
+        let mut cluster = Self::of(count);
+        for node in &mut cluster.nodes {
+            let host = format!("host-of-{}", node.name);
+            node.call_host(&host);
+        }
         cluster
     }
 

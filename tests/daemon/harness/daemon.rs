@@ -3,6 +3,7 @@
 use std::{
     fmt::Write,
     fs::{self, File},
+    path::Path,
     process::{Child, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -65,7 +66,16 @@ impl World {
 
     fn spawn(&self) -> Child {
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let mut command = self.command(HAWSER);
+        let mut command = match &self.host {
+            None => self.command(HAWSER),
+            Some(name) => {
+                // Each of these becomes the next one: the pid is the daemon's in the end.
+                let script = "echo $0 >/proc/sys/kernel/hostname && exec \"$@\"";
+                let mut command = self.command("unshare");
+                command.args(["--uts", "sh", "-c", script, name, HAWSER]);
+                command
+            }
+        };
         command.arg("serve").envs(&self.environment);
         for (flag, path) in [
             ("--state-dir", "state"),
@@ -177,4 +187,34 @@ impl World {
 
 fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(child.id().try_into().unwrap()).unwrap()
+}
+
+/// Kills the tunnel and the NFS servers of a world, which go on when its daemon ends: what names its directory.
+pub(super) fn end_what_outlives_it(dir: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let theirs = processes_of(dir);
+        if theirs.is_empty() || Instant::now() > deadline {
+            return;
+        }
+        for pid in theirs {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn processes_of(dir: &Path) -> Vec<Pid> {
+    let names = |pid: &Pid| {
+        let command =
+            fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+        let mut words = command.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word));
+        let program = words.next().is_some_and(|it| {
+            it.ends_with("ganesha.nfsd") || it == "/proc/self/exe" || *it == *HAWSER
+        });
+        program && words.any(|word| Path::new(&*word).starts_with(dir))
+    };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(Pid::from_raw).filter(names).collect()
 }

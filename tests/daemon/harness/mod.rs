@@ -54,6 +54,8 @@ pub(crate) struct World {
     settings: BTreeMap<String, String>,
     /// For the next start only: the crash suite's variables.
     pub(crate) environment: BTreeMap<String, String>,
+    /// What its host is called, from the next start on, where that is not this machine's name.
+    host: Option<String>,
     daemon: Option<Child>,
     others: Vec<Child>,
     cloud: Option<Fake>,
@@ -73,6 +75,7 @@ impl World {
             dir,
             settings: BTreeMap::new(),
             environment: BTreeMap::new(),
+            host: None,
             daemon: None,
             others: Vec::new(),
             cloud: None,
@@ -115,6 +118,12 @@ impl World {
     pub(crate) fn set(&mut self, key: &str, value: &str) -> &mut Self {
         self.settings.insert(key.to_owned(), value.to_owned());
         self
+    }
+
+    /// The daemon believes to be on a host of that name, from the next start on.
+    #[allow(dead_code, reason = "by the suite of clusters, which shares this harness")]
+    pub(crate) fn call_host(&mut self, name: &str) {
+        self.host = Some(name.to_owned());
     }
 
     /// A path in the test's directory.
@@ -195,6 +204,7 @@ impl Drop for World {
             self.print_log();
         }
         drop(self.filer.take());
+        daemon::end_what_outlives_it(&self.dir);
         if let Some(fake) = self.cloud.take() {
             self.undo_mounts();
             drop(fake);

@@ -6,7 +6,7 @@ use ec2_fake::InstanceState;
 use serde_json::json;
 
 use super::{A, B, C, NAMES, World, row};
-use crate::harness::{Job, PATIENCE, eventually};
+use crate::harness::{Job, PATIENCE, Service, eventually};
 
 /// The fence, the disk's way, the server's start and its grace period, on emulated processors.
 const RECOVERY: Duration = Duration::from_secs(200);
@@ -38,6 +38,13 @@ impl World {
             let last = self.nodes[*node].acknowledged(tag).last;
             self.nodes[*node].wait_acknowledged(tag, last + count);
         }
+    }
+
+    /// The nodes that reach the volume, as this one knows.
+    #[track_caller]
+    fn users(&self, node: usize) -> Vec<String> {
+        let found = self.whereabouts(node, "shared")["users"].clone();
+        found.as_array().into_iter().flatten().map(|it| it.as_str().unwrap().to_owned()).collect()
     }
 
     #[track_caller]
@@ -135,4 +142,69 @@ fn tasks_of_three_nodes_share_a_volume_and_outlive_its_owner() {
     eventually("it is attached there", PATIENCE, || {
         cluster.cloud.volumes().iter().filter(|volume| volume.state == "in-use").count() == 1
     });
+}
+
+#[test]
+#[ignore = "a part of `make lab`"]
+fn a_node_comes_to_a_volume_whose_owner_is_cut_off_and_is_all_that_is_left_of_three() {
+    let world = World::start("cluster-shared-users");
+    let World { lab, cluster, nodes, .. } = &world;
+
+    lab.step("two nodes use a volume, and its owner is cut off from ZooKeeper");
+    world.create(A, "shared", json!({"shared": "true"}));
+    let of_a = world.mount_shared(A, "task-a");
+    nodes[A].sh_with("echo precious >$1/file; sync $1/file", &[&of_a]).ok();
+    let of_b = world.mount_shared(B, "task-b");
+    world.share_task(B, &of_b, "hold", "/lock");
+    nodes[B].wait_acknowledged("hold", 2);
+    let epoch = world.whereabouts(B, "shared")["epoch"].clone();
+    lab.cut(&nodes[A], Service::ZooKeeper);
+    world.wait_alive(B, 2);
+
+    lab.step("a third one comes, and reaches it through the owner all the same");
+    let of_c = world.mount_shared(C, "task-c");
+    assert_eq!(world.kind(C, &of_c), "nfs4");
+    assert_eq!(nodes[C].sh_with("cat $1/file", &[&of_c]).ok(), "precious");
+    let refused = nodes[C].sh_with("cd $1; /lab/lock.py try lock", &[&of_c]).ok();
+    assert_eq!(refused, "refused", "two have the lock");
+    let files = world.share_task(C, &of_c, "files", "");
+    nodes[C].wait_acknowledged("files", 3);
+    world.all_go_on(&[(B, "hold"), (C, "files")], 3);
+    let found = world.whereabouts(C, "shared");
+    assert_eq!((&found["owner"], &found["epoch"]), (&json!("a"), &epoch), "{found}");
+
+    lab.step("the owner takes part again, and hears of it");
+    lab.heal(&nodes[A], Service::ZooKeeper);
+    world.wait_alive(B, 3);
+    eventually("it knows both", PATIENCE, || world.users(A) == ["b", "c"]);
+    world.all_go_on(&[(B, "hold"), (C, "files")], 3);
+
+    lab.step("the owner and one of the two die at once");
+    let dead = Instant::now();
+    for node in [A, B] {
+        nodes[node].crash();
+        cluster.cloud.says(&nodes[node], InstanceState::Terminated);
+    }
+    let before = nodes[C].acknowledged("files").last;
+    eventually("the task that is left goes on", RECOVERY, || {
+        nodes[C].acknowledged("files").last > before + 1
+    });
+    let took = dead.elapsed().as_secs_f32();
+    row(
+        "shared: owner and one of two other nodes killed at once",
+        "a pause, and no error",
+        &format!("{took:.1} s"),
+        "-",
+    );
+    eventually("the dead one is no user", PATIENCE, || world.users(C) == ["c"]);
+    let last = nodes[C].acknowledged("files").last;
+    world.files_are_there(C, &of_c, last);
+    let lock = nodes[C].sh_with("cd $1; /lab/lock.py try lock", &[&of_c]).ok();
+    assert_eq!(lock, "taken", "the lock of a machine that is gone is free");
+
+    lab.step("its task ends, and nothing keeps the volume");
+    nodes[C].kill(&files);
+    nodes[C].unmount_volume("shared", "task-c");
+    let removed = nodes[C].hawser(&["volume", "rm", "--yes", "shared"]);
+    assert_eq!(removed.code, 0, "{removed}");
 }

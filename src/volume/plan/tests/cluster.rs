@@ -16,6 +16,8 @@ fn on_a(record: &Record, seen: &Observed, want: Want, now: Timestamp) -> Step {
         now,
         turn: SignedDuration::from_secs(5),
         owner: Session::Over,
+        serving: Serving::Able,
+        departed: None,
     };
     super::super::next(record, Some(seen), want, &here)
 }

@@ -13,12 +13,23 @@ struct Node {
     /// Another node asked it to let go.
     asked: bool,
     alive: bool,
+    serving: Serving,
+    /// Its attaches fail, though nothing that it knows says why.
+    attaches: Attaches,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Attaches {
+    Work,
+    Fail,
 }
 
 /// The nodes `a`, `b` and `c`, and a shared volume that nobody has.
 struct World {
     record: Record,
     nodes: Vec<Node>,
+    /// Those whose machines are gone for certain.
+    gone: Vec<NodeName>,
     done: Vec<(usize, Effect)>,
 }
 
@@ -34,11 +45,13 @@ impl World {
             wanted: false,
             asked: false,
             alive: true,
+            serving: Serving::Able,
+            attaches: Attaches::Work,
         };
         let mut record = on_ebs(used_record(), AttachPolicy::Stay);
         record.spec.sharing = Sharing::Shared;
         record.lease = Lease { epoch: 1.into(), owner: None, from: None };
-        Self { record, nodes: ["a", "b", "c"].map(node).into(), done: Vec::new() }
+        Self { record, nodes: ["a", "b", "c"].map(node).into(), gone: Vec::new(), done: Vec::new() }
     }
 
     fn owner(&self) -> Option<usize> {
@@ -64,19 +77,32 @@ impl World {
     fn step(&mut self, node: usize) -> bool {
         let Node { me, seen, .. } = &self.nodes[node];
         let (me, seen) = (me.clone(), seen.clone());
+        let departed = self.record.users.iter().find(|user| self.gone.contains(user)).cloned();
         let here = Here {
             me: Some(&me),
             ext4: Ext4OnlineGrow::Possible,
             now: START,
             turn: SignedDuration::ZERO,
             owner: self.session(),
+            serving: self.nodes[node].serving,
+            departed: departed.as_ref(),
         };
         let event = match super::super::next(&self.record, Some(&seen), self.want(node), &here) {
-            Step::Record(event) => Some(event),
             Step::Do(Effect::Own) => match self.session() {
                 Session::Over => Some(Event::Claimed { lease: self.record.lease.claimed_by(me) }),
                 Session::Lives => return false,
             },
+            Step::Do(Effect::Attach) if self.nodes[node].attaches == Attaches::Fail => {
+                // The engine tells the plan so after some failures.
+                self.nodes[node].serving = Serving::Failing;
+                return true;
+            }
+            Step::Record(Event::Disowned) if here.serving == Serving::Failing => {
+                let until = START + SignedDuration::from_secs(10);
+                self.nodes[node].serving = Serving::Unable(Unable::Failed(until));
+                Some(Event::Disowned)
+            }
+            Step::Record(event) => Some(event),
             Step::Do(effect) => {
                 self.done.push((node, effect));
                 let outcome = effect::Outcome::foreseen(effect, &self.record);
@@ -84,7 +110,7 @@ impl World {
                 self.nodes[node].seen = after;
                 event
             }
-            Step::Idle | Step::Wait(_) => return false,
+            Step::Idle | Step::Wait(_) | Step::Leave(_) => return false,
             other @ (Step::Stuck(_) | Step::Forget) => panic!("{other:?}"),
         };
         if let Some(event) = event {
@@ -139,6 +165,8 @@ impl World {
             wanted,
             asked: false,
             alive,
+            serving: Serving::Able,
+            attaches: Attaches::Work,
         };
     }
 
@@ -206,6 +234,137 @@ fn when_the_owner_dies_one_of_those_who_reach_it_serves_the_others_and_no_mount_
     assert_eq!(world.nodes[owner].seen.exported, Some(world.record.lease.epoch));
 }
 
+/// Three tasks, and the owner of the volume is dead.
+fn with_a_dead_owner(prepare: impl FnOnce(&mut World)) -> World {
+    let mut world = World::new();
+    for node in [A, B, C] {
+        world.mount(node);
+    }
+    prepare(&mut world);
+    world.kill(A);
+    world.settle();
+    world
+}
+
+#[test]
+fn a_node_that_could_not_serve_a_volume_leaves_it_to_those_who_can() {
+    let unable = Serving::Unable(Unable::OtherZone);
+    let world = with_a_dead_owner(|world| world.nodes[B].serving = unable);
+    assert_eq!(world.owner(), Some(C));
+    assert_eq!(world.nodes[C].seen.exported, Some(world.record.lease.epoch));
+    let seen = &world.nodes[B].seen;
+    assert!(seen.remote.published && seen.remote.connected == Some(world.record.lease.epoch));
+
+    let mut world = with_a_dead_owner(|world| {
+        world.nodes[B].serving = unable;
+        world.nodes[C].serving = Serving::Unable(Unable::Drained);
+    });
+    assert_eq!(world.owner(), Some(A), "nobody can, and nobody keeps it from who could");
+    world.nodes[C].serving = Serving::Able;
+    world.settle();
+    assert_eq!(world.owner(), Some(C));
+}
+
+/// Whom it would be left to are none: the step that fails says best why it does.
+#[test]
+fn a_node_that_is_alone_with_a_volume_tries_whatever_it_thinks_of_itself() {
+    let mut world = World::new();
+    world.nodes[A].serving = Serving::Unable(Unable::NoServer);
+    world.mount(A);
+    assert!(world.nodes[A].seen.published, "and no other node needs it to be served");
+}
+
+#[test]
+fn a_node_that_claimed_a_volume_and_cannot_attach_it_gives_it_to_the_others() {
+    let world = with_a_dead_owner(|world| world.nodes[B].attaches = Attaches::Fail);
+    assert_eq!(world.owner(), Some(C));
+    for node in [B, C] {
+        let seen = &world.nodes[node].seen;
+        assert!(seen.remote.published, "the tasks kept what they had");
+        assert_eq!(seen.remote.connected, Some(world.record.lease.epoch));
+    }
+    assert_eq!(world.did(B, Effect::Unreach), 0);
+}
+
+#[test]
+fn a_node_that_gave_a_volume_up_and_is_alone_tries_again_after_its_pause() {
+    let mut world = World::new();
+    world.mount(A);
+    world.mount(B);
+    world.nodes[B].attaches = Attaches::Fail;
+    // Of a node that is not there, either.
+    world.record.users.insert("d".parse().unwrap());
+    world.kill(A);
+    world.settle();
+    assert_eq!(world.record.lease.owner, None);
+
+    world.nodes[B].serving = Serving::Able;
+    world.nodes[B].attaches = Attaches::Work;
+    world.settle();
+
+    assert_eq!(world.owner(), Some(B));
+}
+
+/// Its own tasks use the file system itself: that is not taken from them because others cannot be served.
+#[test]
+fn an_owner_whose_own_tasks_use_a_volume_keeps_it_though_it_cannot_serve_it() {
+    let mut world = World::new();
+    world.mount(A);
+    world.mount(B);
+    world.nodes[A].seen.exported = None;
+    world.nodes[A].serving = Serving::Failing;
+    let here = Here {
+        me: Some(&world.nodes[A].me),
+        ext4: Ext4OnlineGrow::Possible,
+        now: START,
+        turn: SignedDuration::ZERO,
+        owner: Session::Lives,
+        serving: Serving::Failing,
+        departed: None,
+    };
+    let seen = &world.nodes[A].seen;
+    let step = super::super::next(&world.record, Some(seen), Want::Mounted, &here);
+    assert_eq!(step, Step::Do(Effect::Export));
+
+    world.nodes[A].wanted = false;
+    world.nodes[A].seen.published = false;
+    world.settle();
+    assert_eq!(world.owner(), Some(B), "nobody else's tasks are in the way now");
+}
+
+#[test]
+fn a_user_whose_machine_is_gone_is_dropped_by_the_owner_and_by_the_next_owner_after_its_server_runs()
+ {
+    let mut world = World::new();
+    world.mount(A);
+    world.mount(B);
+    world.kill(B);
+    world.settle();
+    assert_eq!(world.users(), ["b"], "it may run");
+    world.gone.push("b".parse().unwrap());
+    world.settle();
+    assert_eq!(world.users(), [""; 0]);
+    assert!(world.nodes[A].seen.published, "its own tasks notice nothing");
+
+    let mut world = World::new();
+    for node in [A, B, C] {
+        world.mount(node);
+    }
+    world.kill(B);
+    world.gone.push("b".parse().unwrap());
+    world.kill(A);
+    while world.users().contains(&"b") {
+        let served = world.nodes[C].seen.exported == Some(world.record.lease.epoch);
+        assert!(world.step(C), "it rests: {:?}", world.done);
+        assert!(
+            served || world.users().contains(&"b"),
+            "its server would wait for a client that is gone"
+        );
+    }
+    world.settle();
+    assert_eq!((world.owner(), world.users()), (Some(C), vec!["c"]));
+}
+
 #[test]
 fn an_owner_that_came_by_another_one_uses_the_file_system_itself_once_its_tasks_are_gone() {
     let mut world = World::new();
@@ -255,6 +414,8 @@ fn an_owner_that_was_replaced_ends_what_it_served_and_reaches_the_next_one() {
         now: START,
         turn: SignedDuration::ZERO,
         owner: Session::Lives,
+        serving: Serving::Able,
+        departed: None,
     };
     let first = super::super::next(&world.record, Some(seen), Want::Released, &here);
     assert_eq!(first, Step::Do(Effect::ShutDown), "nothing comes before that");
@@ -310,4 +471,52 @@ fn a_served_file_system_fills_its_storage_though_no_task_of_the_owner_uses_it() 
 
     assert!(!world.record.file_system_behind);
     assert_eq!((world.did(A, Effect::GrowOnline), world.did(A, Effect::Unexport)), (1, 0));
+}
+
+/// What is next on the owner, `a`, of which `b` is a user.
+fn next_on_the_owner(world: &World, seen: &Observed, want: Want) -> Step {
+    let here = Here {
+        me: Some(&world.nodes[A].me),
+        ext4: Ext4OnlineGrow::Possible,
+        now: START,
+        turn: SignedDuration::ZERO,
+        owner: Session::Lives,
+        serving: Serving::Able,
+        departed: None,
+    };
+    super::super::next(&world.record, Some(seen), want, &here)
+}
+
+#[test]
+fn tasks_of_the_owner_do_not_wait_for_a_server_that_does_not_start() {
+    let mut world = World::new();
+    world.mount(A);
+    world.mount(B);
+    let seen = Observed { exported: None, ..world.nodes[A].seen.clone() };
+
+    let hidden = Observed { published: false, ..seen.clone() };
+    assert_eq!(next_on_the_owner(&world, &hidden, Want::Mounted), Step::Do(Effect::Publish));
+    assert_eq!(next_on_the_owner(&world, &seen, Want::Released), Step::Do(Effect::Unpublish));
+    assert_eq!(next_on_the_owner(&world, &seen, Want::Mounted), Step::Do(Effect::Export));
+}
+
+/// What they wrote by the way through the former owner goes to the volume through the new server.
+#[test]
+fn a_new_owner_serves_before_it_leaves_the_way_that_its_tasks_came() {
+    let mut world = World::new();
+    world.mount(A);
+    world.mount(B);
+    world.kill(A);
+    while world.owner() != Some(B) || !world.nodes[B].seen.staged {
+        assert!(world.step(B));
+    }
+    world.nodes[B].wanted = false;
+    world.done.clear();
+
+    world.settle();
+
+    let order: Vec<_> = world.done.iter().map(|(_, effect)| *effect).collect();
+    let at = |effect| order.iter().position(|done| *done == effect).unwrap();
+    assert!(at(Effect::Export) < at(Effect::Connect), "{order:?}");
+    assert!(at(Effect::Connect) < at(Effect::Unreach), "{order:?}");
 }

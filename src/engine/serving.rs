@@ -1,0 +1,45 @@
+//! Whether this node could serve a volume that nodes share: what it knows of itself, gathered for the plan.
+
+use std::sync::atomic::Ordering;
+
+use super::Shared;
+use crate::{
+    share,
+    spec::BackendSpec,
+    volume::{NodeName, Record, serving::Unable},
+};
+
+/// Nobody serves the volume, and this node does not, either.
+#[derive(Debug, thiserror::Error)]
+#[error("no node serves it now, and node {node} leaves it to others that use it: {why}")]
+pub(super) struct LeftToOthers {
+    pub(super) node: NodeName,
+    pub(super) why: Unable,
+}
+
+impl Shared {
+    /// Why this node could not serve the volume, if it had it. What is not known does not keep it from trying.
+    pub(super) fn unable_to_serve(&self, record: &Record) -> Option<Unable> {
+        if self.drained.load(Ordering::SeqCst) {
+            return Some(Unable::Drained);
+        }
+        if self.sharing.is_err() {
+            return Some(Unable::NoSharing);
+        }
+        if !share::is_installed() {
+            return Some(Unable::NoServer);
+        }
+        let kind = record.spec.backend.kind();
+        if self.host.backend(kind).is_none() {
+            return Some(Unable::NoBackend);
+        }
+        let BackendSpec::Ebs(ebs) = &record.spec.backend else { return None };
+        let nodes = self.store.nodes();
+        let said = &nodes.get(&self.store.me()?.node)?.info;
+        if ebs.zone.as_ref().zip(said.zone.as_ref()).is_some_and(|(its, own)| its != own) {
+            return Some(Unable::OtherZone);
+        }
+        let full = said.free_slots == Some(0) && !self.could_free_a_slot(kind);
+        full.then_some(Unable::NoSlot)
+    }
+}

@@ -1,0 +1,138 @@
+//! A volume's task where other nodes use the volume, too: what it tried to serve them, and what it leaves to
+//! them because this node could not.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use super::VolumeTask;
+use crate::{
+    engine::{error::StepError, ownership::CutOff, serving::LeftToOthers},
+    volume::{
+        NodeName,
+        effect::Effect,
+        lease::Session,
+        plan::{Standing, Want},
+        serving::{Serving, Unable},
+    },
+};
+
+/// How often it is looked whether this node can by now.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+/// How long those who wait here wait for another node to take it: below the engine's own deadline, so
+/// that they hear the reason.
+const PATIENCE: Duration = Duration::from_secs(95);
+
+/// How long an owner that is cut off from the store is taken to answer, once it did.
+const ANSWERS: Duration = Duration::from_secs(10);
+
+/// It is left to other nodes.
+pub(super) struct Left {
+    why: Unable,
+    since: Instant,
+}
+
+impl VolumeTask {
+    /// Whether this node could serve it, or does; `owner` is the session of its owner.
+    pub(super) fn serving(&self, owner: Session, now: Timestamp) -> Serving {
+        if !self.record.is_served() || self.shared.store.me().is_none() {
+            return Serving::Able;
+        }
+        match self.standing() {
+            Standing::Owner if self.tries.are_in_vain() => Serving::Failing,
+            Standing::Other if self.record.lease.owner.is_none() || owner == Session::Over => {
+                let stands_back = self.tries.stands_back(now).map(Unable::Failed);
+                let unable = stands_back.or_else(|| self.shared.unable_to_serve(&self.record));
+                unable.map_or(Serving::Able, Serving::Unable)
+            }
+            Standing::Owner | Standing::Other | Standing::Alone | Standing::Fencing => {
+                Serving::Able
+            }
+        }
+    }
+
+    /// The session of its owner; one that is cut off from the store and answers is as good as alive to those who
+    /// reach the volume through it.
+    pub(super) fn owner_session(&self) -> Session {
+        let answers = self.answers_until.is_some_and(|until| until > Instant::now());
+        if answers { Session::Lives } else { self.shared.session_of(&self.record) }
+    }
+
+    /// Such an owner hears of no new user, so it serves the volume only where it had users before.
+    pub(super) fn about_one_cut_off(&self) -> CutOff {
+        let used = !self.record.users.is_empty();
+        let reach = self.record.is_served() && self.want() == Want::Mounted && used;
+        if reach { CutOff::Reach } else { CutOff::Refuse }
+    }
+
+    /// The owner answers, though its session is over.
+    pub(super) fn go_through_one_cut_off(&mut self) {
+        self.answers_until = Some(Instant::now() + ANSWERS);
+        self.observed = None;
+    }
+
+    /// A user of what this node owns that is gone.
+    pub(super) fn departed_user(&self) -> Option<NodeName> {
+        let owner = self.record.is_served() && self.standing() == Standing::Owner;
+        owner.then(|| self.shared.departed_user(&self.record))?
+    }
+
+    /// A step failed.
+    pub(super) fn tried_in_vain(&mut self, effect: Effect) {
+        let serves = matches!(
+            effect,
+            Effect::Attach | Effect::Probe | Effect::GrowOffline | Effect::Stage | Effect::Export
+        );
+        if serves && self.record.is_served() && self.standing() == Standing::Owner {
+            self.tries.failed();
+        }
+    }
+
+    /// A step succeeded.
+    pub(super) fn tried(&mut self, effect: Effect) {
+        let serves = matches!(effect, Effect::Export | Effect::Publish);
+        if serves && self.standing() == Standing::Owner {
+            self.tries.over();
+        }
+    }
+
+    /// The volume is nobody's again, for others to take.
+    pub(super) fn gave_up(&mut self) {
+        let now = Timestamp::now();
+        self.tries.gave_up(now);
+        let again = self.tries.stands_back(now).unwrap_or(now);
+        let why = self.failure.as_ref().map(|failure| failure.error.to_string());
+        tracing::warn!(
+            volume = %self.record.name, why, %again,
+            "this node had it and could not serve it to those who use it: it is left to them, and tried here again later"
+        );
+    }
+
+    /// Nothing is done with it here: whoever else uses it is to have it.
+    pub(super) fn leave_to_others(&mut self, why: Unable) {
+        self.failure = None;
+        let before = self.left.as_ref().map(|left| (left.why, left.since));
+        let since = before.map_or_else(Instant::now, |(_, since)| since);
+        self.left = Some(Left { why, since });
+        if before.is_none_or(|(before, _)| before != why)
+            && let Some(reason) = self.why_left()
+        {
+            tracing::warn!(volume = %self.record.name, %reason, "it is not served");
+        }
+        if since.elapsed() > PATIENCE
+            && let Some(reason) = self.why_left()
+        {
+            self.fail_waiters(&Arc::new(StepError::Step { step: "own", source: reason.into() }));
+        }
+        let now = Timestamp::now();
+        let look = now.checked_add(LOOK_AGAIN).unwrap_or(now);
+        self.wait_until = Some(self.tries.stands_back(now).map_or(look, |until| until.min(look)));
+    }
+
+    /// Why nobody serves it, as far as it is this node's doing.
+    pub(super) fn why_left(&self) -> Option<LeftToOthers> {
+        let (left, me) = (self.left.as_ref()?, self.shared.store.me()?);
+        Some(LeftToOthers { node: me.node.clone(), why: left.why })
+    }
+}

@@ -1,0 +1,212 @@
+//! Volumes that nodes share: who owns them, who leaves them to others, who counts as a user.
+//!
+//! This goes as far as one kernel does, with an NFS client or without: a node is a user of a volume before it
+//! mounts it, and what is tested here happens while it cannot, because the owner's tunnel has no port. That tasks
+//! reach it and go on is the lab's to test (`tests/lab/cluster/shared.rs`).
+
+use std::{fs, net::TcpListener, thread};
+
+use ec2_fake::InstanceState;
+use serde_json::json;
+
+use crate::{
+    harness::until,
+    nodes::{A, B, C, Cluster, Node, text},
+};
+
+/// A volume that the first node has mounted and that the others try to reach.
+struct Shared {
+    cluster: Cluster,
+    /// On the port of the first node's tunnel.
+    _in_the_way: TcpListener,
+}
+
+/// Mounts in the background, in whatever time that takes, and with whatever end.
+fn begin_mount(node: &Node, id: &str) {
+    let mut connection = node.connect();
+    let body = json!({ "Name": "v", "ID": id }).to_string();
+    thread::spawn(move || connection.post("VolumeDriver.Mount", &body));
+}
+
+fn users(node: &Node) -> Vec<String> {
+    node.whereabouts("v")["users"].as_array().into_iter().flatten().map(text).collect()
+}
+
+/// Why a node says that it does not serve the volume.
+fn failure_on(node: &Node) -> String {
+    let found = node.whereabouts("v");
+    let nodes = found["nodes"].as_array().cloned().unwrap_or_default();
+    let own = nodes.iter().find(|it| it["node"] == *node.name);
+    own.map(|own| text(&own["presence"]["failure"])).unwrap_or_default()
+}
+
+impl Shared {
+    #[track_caller]
+    fn among(count: usize, prepare: impl FnOnce(&mut Cluster)) -> Self {
+        Self::used_by(count - 1, count, prepare)
+    }
+
+    /// By so many of the others.
+    #[track_caller]
+    fn used_by(others: usize, count: usize, prepare: impl FnOnce(&mut Cluster)) -> Self {
+        let mut cluster = Cluster::on_hosts(count);
+        let in_the_way = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = in_the_way.local_addr().unwrap().to_string();
+        cluster[A].set("peer.tunnel_listen", &port);
+        prepare(&mut cluster);
+        cluster.start();
+        let path = cluster[A].mount("name=v,size=1GiB,shared=true", "task-a");
+        fs::write(path.join("file"), "precious").unwrap();
+        fs::File::open(path.join("file")).unwrap().sync_all().unwrap();
+        for node in 1..count {
+            cluster.until_known(node, "v");
+        }
+        (1..=others).for_each(|node| begin_mount(&cluster[node], "task"));
+        until("they are its users", || users(&cluster[A]).len() == others);
+        Self { cluster, _in_the_way: in_the_way }
+    }
+
+    /// The third node is away from the store; so the second one is alone when the first one dies.
+    #[track_caller]
+    fn owner_dies_before_the_second_alone(&mut self) {
+        let cluster = &mut self.cluster;
+        cluster[C].store.cut();
+        until("the third node's session is over", || cluster[B].live_nodes().len() == 2);
+        cluster[A].kill9();
+        cluster.ec2().instance_state(&cluster[A].instance, InstanceState::Terminated);
+    }
+
+    /// What a task on the third node finds; then nothing is left of the volume.
+    #[track_caller]
+    fn the_third_has_it(&self) {
+        let cluster = &self.cluster;
+        let path = cluster[C].mount_at_last("v", "task");
+        assert_eq!(cluster[C].owner_of("v"), "n3");
+        assert_eq!(fs::read_to_string(path.join("file")).unwrap(), "precious");
+        let vol = cluster[C].vol("v");
+        assert_eq!(cluster.instance_with(&vol), Some(cluster[C].instance.clone()));
+    }
+}
+
+#[test]
+fn a_node_in_another_zone_leaves_a_shared_volume_to_one_that_can_attach_it() {
+    let mut shared = Shared::among(3, |cluster| {
+        cluster[B].set("backends.ebs.zone", "us-east-1b");
+    });
+    let epoch = shared.cluster[B].epoch_of("v");
+    shared.owner_dies_before_the_second_alone();
+    let cluster = &shared.cluster;
+    until("it says why it does not take it", || failure_on(&cluster[B]).contains("another zone"));
+    assert_eq!((cluster[B].epoch_of("v"), &*cluster[B].owner_of("v")), (epoch, "n1"));
+    let said = ["it is not served", "node n2 leaves it to others", "another zone"];
+    assert_eq!(cluster[B].logged(said), 1, "once");
+    cluster[C].store.heal();
+    shared.the_third_has_it();
+    assert_eq!(cluster[C].epoch_of("v"), epoch + 1);
+}
+
+#[test]
+fn a_drained_node_leaves_a_shared_volume_alone_until_it_is_taken_back() {
+    let mut shared = Shared::among(3, |_| {});
+    shared.cluster[B].hawser(["node", "drain", "n2"]);
+    let epoch = shared.cluster[B].epoch_of("v");
+    shared.owner_dies_before_the_second_alone();
+    let cluster = &shared.cluster;
+    until("it says why", || failure_on(&cluster[B]).contains("it is drained"));
+    assert_eq!(cluster[B].epoch_of("v"), epoch);
+    cluster[B].hawser(["node", "drain", "n2", "--undo"]);
+    until("it takes it", || cluster[B].owner_of("v") == "n2");
+    cluster[C].store.heal();
+}
+
+#[test]
+fn a_node_that_claimed_a_shared_volume_and_cannot_attach_it_gives_it_to_another() {
+    let mut shared = Shared::among(3, |_| {});
+    let epoch = shared.cluster[B].epoch_of("v");
+    // Those of the node that comes first.
+    shared.cluster.ec2().fail_next("AttachVolume", "UnauthorizedOperation", "You may not", 2);
+    shared.owner_dies_before_the_second_alone();
+    let cluster = &shared.cluster;
+    until("it has claimed it", || cluster[B].epoch_of("v") > epoch);
+    cluster[C].store.heal();
+    until("it gives it up", || {
+        cluster[B].logged(["could not serve it to those who use it", "You may not"]) > 0
+    });
+    shared.the_third_has_it();
+    assert!(cluster[B].mounts().is_empty(), "{:?}", cluster[B].mounts());
+}
+
+#[test]
+fn a_user_whose_machine_is_gone_is_dropped_and_one_whose_machine_runs_is_not() {
+    let mut shared = Shared::among(2, |_| {});
+    let cluster = &mut shared.cluster;
+    cluster[B].kill9();
+    until("its session is over", || cluster[A].live_nodes().len() == 1);
+    let asked = cluster.ec2().count("DescribeInstances");
+    until("the cloud is asked", || cluster.ec2().count("DescribeInstances") > asked);
+    assert_eq!(users(&cluster[A]), ["n2"]);
+    cluster[A].unmount("v", "task-a");
+    let refused = cluster[A].remove_fails("v");
+    assert!(refused.contains("node n2"), "{refused}");
+
+    cluster.ec2().instance_state(&cluster[B].instance, InstanceState::Terminated);
+    until("it is dropped", || users(&cluster[A]).is_empty());
+    cluster[A].remove("v");
+    cluster.until_nothing_is_left();
+}
+
+/// It knows no node, and not knowing is no reason to take the owner for dead.
+#[test]
+fn a_daemon_that_starts_without_its_store_goes_on_reaching_what_a_living_owner_has() {
+    let mut shared = Shared::among(2, |_| {});
+    let cluster = &mut shared.cluster;
+    cluster[B].kill9();
+    cluster[B].store.cut();
+    cluster[B].start();
+    until("it reaches for it", || cluster[B].inspect("v")["doing"] == "reach");
+    assert_eq!(cluster[B].logged(["a step failed", "own"]), 0, "the owner is well");
+    cluster[B].store.heal();
+    cluster.until_all_live();
+    assert_eq!(users(&cluster[A]), ["n2"]);
+    assert_eq!(cluster[A].owner_of("v"), "n1");
+}
+
+/// It cannot be told of the new user; but it serves others already, and the tunnel asks for its epoch alone.
+#[test]
+fn a_volume_whose_owner_is_cut_off_from_the_store_is_reached_through_it_by_nodes_that_come_then() {
+    let shared = Shared::used_by(1, 3, |_| {});
+    let cluster = &shared.cluster;
+    let epoch = cluster[B].epoch_of("v");
+    cluster[A].store.cut();
+    until("its session is over", || cluster[B].live_nodes().len() == 2);
+    begin_mount(&cluster[C], "task");
+    for node in [B, C] {
+        let reaches = || cluster[node].inspect("v")["doing"] == "reach";
+        until("it reaches for it", reaches);
+    }
+    assert_eq!(users(&cluster[B]), ["n2", "n3"]);
+    for node in [B, C] {
+        assert_eq!(cluster[node].logged(["a step failed"]), 0, "it is {node}");
+    }
+    assert_eq!((cluster[B].epoch_of("v"), &*cluster[B].owner_of("v")), (epoch, "n1"));
+
+    // It takes part again, and hears of its new user.
+    cluster[A].store.heal();
+    cluster.until_all_live();
+    until("it knows them", || users(&cluster[A]) == ["n2", "n3"]);
+    assert_eq!(cluster[A].epoch_of("v"), epoch);
+}
+
+#[test]
+fn a_node_whose_host_has_another_nodes_name_does_not_reach_a_volume_and_says_what_to_do() {
+    let cluster = Cluster::started(2);
+    cluster[A].mount("name=v,size=1GiB,shared=true", "task-a");
+    cluster.until_known(B, "v");
+    let refused = cluster[B].mount_fails("v", "task-b");
+    let reason = "this node and node n1 both run on hosts that are called";
+    assert!(refused.contains(reason) && refused.contains("another host name"), "{refused}");
+    until("it is no user of it", || users(&cluster[A]).is_empty());
+    cluster[A].unmount("v", "task-a");
+    cluster[A].remove("v");
+    cluster.until_nothing_is_left();
+}
