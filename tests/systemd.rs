@@ -124,7 +124,9 @@ fn systemd_accepts_the_units() {
     let dir = tempfile::tempdir().unwrap();
     let mut verify = Command::new("systemd-analyze");
     verify.args(["verify", "--man=no", "--recursive-errors=no"]);
-    for name in ["hawser.service", "hawser.socket", "hawser-release.service"] {
+    for name in
+        ["hawser.service", "hawser.socket", "hawser-release.service", "hawser-docker.service"]
+    {
         // The program that they start need not be installed here.
         let text = unit(name).replace("/usr/bin/hawser", "/bin/true");
         fs::write(dir.path().join(name), text).unwrap();
