@@ -49,7 +49,9 @@ pub use neighbours::{
     ReleaseRequest, Released, RemoveRequest,
 };
 pub use recover::{StartError, ext4_online_grow};
-pub use sharing::Sharing;
+pub use sharing::{
+    Carried, CarriedVolume, CarriedWay, Reaches, ServerState, Serves, Sharing, Ways,
+};
 pub use snapshots::{Consistency, Taken};
 pub use view::{State, View};
 

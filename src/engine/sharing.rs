@@ -4,6 +4,8 @@
 //! Decides nothing: `volume::plan` does. What is in force is the tunnel's table, which is on the disk and
 //! outlives the daemon, as servers, tunnel and mounts do; all this finds them again.
 
+mod ways;
+
 use std::{
     collections::HashMap,
     fs, io,
@@ -20,6 +22,8 @@ use tokio::{
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
+
+pub use ways::{Carried, CarriedVolume, CarriedWay, Reaches, ServerState, Serves, Ways};
 
 use super::{
     Engine, Shared,
