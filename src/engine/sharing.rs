@@ -43,6 +43,7 @@ use crate::{
             table::TableError,
         },
     },
+    spec,
     sys::{
         machine,
         mountinfo::{Mount, MountTable},
@@ -237,7 +238,10 @@ impl Sharing {
             volume: *record.id.uuid(),
             data: stage.join(data),
             recovery: stage.join(RECOVERY),
-            squash: Squash::default(),
+            squash: match record.spec.squash {
+                spec::Squash::None => Squash::Nobody,
+                spec::Squash::Root => Squash::Root,
+            },
             access: share::Access::ReadWrite,
             times: Times::default(),
         };

@@ -256,6 +256,7 @@ fn changes(stated: &Stated) -> Result<Changes, ApiError> {
             | Value::Backend(_)
             | Value::Fs(_)
             | Value::Sharing(_)
+            | Value::Squash(_)
             | Value::MkfsOptions(_)
             | Value::Id(_)
             | Value::Mode(_)
