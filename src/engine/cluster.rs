@@ -170,7 +170,7 @@ impl Engine {
         self.release_task(&handle, request.epoch, Users::Stay).await
     }
 
-    async fn release_task(
+    pub(super) async fn release_task(
         &self,
         handle: &Handle,
         epoch: Epoch,

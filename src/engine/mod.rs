@@ -22,6 +22,7 @@ mod removed;
 mod sharing;
 mod slots;
 mod snapshots;
+mod sole_user;
 mod sweep;
 mod task;
 mod view;
@@ -90,6 +91,8 @@ pub struct Settings {
     pub undelete_anonymous: SignedDuration,
     /// How often mounts, file systems and forgotten holders are looked at.
     pub sweep: Duration,
+    /// After how long a shared volume goes to the one other node that uses it; `None` is never.
+    pub move_after: Option<Duration>,
 }
 
 /// What all tasks share.

@@ -91,6 +91,8 @@ pub struct Sharing {
     /// The servers' own files.
     dir: PathBuf,
     helper: Helper,
+    /// What a server that is started from now on waits for.
+    times: Times,
 }
 
 /// Why a volume is not reached.
@@ -127,7 +129,13 @@ impl Sharing {
     /// # Errors
     ///
     /// Without the rights to make a network namespace, for one.
-    pub fn open(tunnel: Tunnel, me: Table, dir: PathBuf, helper: Helper) -> io::Result<Self> {
+    pub fn open(
+        tunnel: Tunnel,
+        me: Table,
+        dir: PathBuf,
+        helper: Helper,
+        times: Times,
+    ) -> io::Result<Self> {
         let namespace = dir.join("netns");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let netns = Arc::new(Netns::ensure(&namespace)?);
@@ -155,6 +163,7 @@ impl Sharing {
             namespace,
             dir,
             helper,
+            times,
         })
     }
 
@@ -243,7 +252,7 @@ impl Sharing {
                 spec::Squash::Root => Squash::Root,
             },
             access: share::Access::ReadWrite,
-            times: Times::default(),
+            times: self.times,
         };
         let server = self.server(record.id, port);
         if !server.is_running()? && self.remote(record.id).is_none() {
