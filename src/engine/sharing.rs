@@ -34,6 +34,7 @@ use super::{
 use crate::{
     backend::{BackendError, ErrorKind},
     cluster::{NodeInfo, Nodes},
+    fault,
     share::{
         self, Export, Server, Squash, Times,
         mount::RemoteMount,
@@ -476,8 +477,9 @@ impl Shared {
         cancel: &CancellationToken,
     ) -> Result<Outcome, Cause> {
         let sharing = self.sharing.as_ref().map_err(|why| NotReached::NotHere(why.clone()))?;
+        fault::point(&format!("{}.before", effect.name()));
         let (stage, reach) = (self.host.stage_path(record.id), self.host.reach_path(record.id));
-        match effect {
+        let done: Result<Outcome, Cause> = match effect {
             Effect::Export => sharing.export(record, &stage, &data_dir(record)).await,
             Effect::Unexport => sharing.unexport(record.id).await,
             Effect::Connect => {
@@ -502,7 +504,9 @@ impl Shared {
                 self.host.remove_reach(record.id).await?;
                 Ok(done)
             }
-        }
+        };
+        fault::point(&format!("{}.after", effect.name()));
+        done
     }
 
     /// Adds what there is of sharing to what was found of a volume.

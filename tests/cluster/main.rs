@@ -39,4 +39,6 @@ mod nodes;
 mod placement;
 mod restored;
 mod scale;
+#[cfg(feature = "fault-points")]
+mod shared;
 mod store;
