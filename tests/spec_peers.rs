@@ -452,6 +452,17 @@ fn other_plugins_options() {
 }
 
 #[test]
+fn reading_only_is_said_where_the_volume_is_used() {
+    check(&[
+        ("name=v,shared=true,ro=true", &[], Refuses("Docker's `:ro`")),
+        ("v", &[("readonly", "true")], Refuses("each task says for itself")),
+        ("v", &[("access", "read-only")], Refuses("Docker's `:ro`")),
+        ("name=v,ro=false", &[], Makes("name=v")),
+        ("v", &[("access", "read-write")], Makes("name=v")),
+    ]);
+}
+
+#[test]
 fn nfs_plugins_options() {
     check(&[
         // Netshare

@@ -100,7 +100,7 @@ fn sharing(config: &Config, cluster: &ClusterConfig) -> std::io::Result<Sharing>
         remotes: Vec::new(),
     };
     let tunnel = Tunnel::of(run, config.log.clone());
-    Sharing::open(tunnel, me, run.join("share"), Helper::itself())
+    Sharing::open(tunnel, me, run.join("share"), Helper::itself(), cluster.times)
 }
 
 fn node_info(

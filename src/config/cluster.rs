@@ -6,7 +6,7 @@ mod values;
 use std::{fmt, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 
 use super::{Mistake, Reader, ebs, path, settings::HIDDEN};
-use crate::{sys::machine, volume::NodeName};
+use crate::{share::Times, sys::machine, volume::NodeName};
 
 /// A node's part in a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct ClusterConfig {
     pub certificate: PathBuf,
     /// The key of that certificate.
     pub key: PathBuf,
+    /// How long the servers of shared volumes wait for their clients.
+    pub times: Times,
 }
 
 /// A user of ZooKeeper's `digest` scheme, with the password. Shown nowhere.
@@ -84,8 +86,10 @@ impl Reader {
         let auth = self.get("cluster.zookeeper_auth", values::auth);
         let session = self.get("cluster.session", values::session);
         let peer = self.peer(state_dir);
+        let times = self.times();
         if ensemble == Some(None) {
-            return (auth.is_some() && session.is_some() && peer.is_some()).then_some(None);
+            let right = auth.is_some() && session.is_some() && peer.is_some() && times.is_some();
+            return right.then_some(None);
         }
         // Both are told where they are missing, and only then is given up.
         let (cluster, node) = (self.cluster_name(), self.node_name());
@@ -105,6 +109,7 @@ impl Reader {
             ca: peer.ca,
             certificate: peer.certificate,
             key: peer.key,
+            times: times?,
         }))
     }
 
@@ -176,6 +181,22 @@ impl Reader {
             certificate: below(certificate?)?,
             key: below(key?)?,
         })
+    }
+
+    fn times(&mut self) -> Option<Times> {
+        let lease = self.get("sharing.lease", values::lease);
+        let grace = self.get("sharing.grace", values::grace);
+        let (lease, grace) = (lease?, grace?);
+        let grace = grace.unwrap_or_else(|| lease.max(Times::default().grace));
+        if grace < lease {
+            self.mistake(
+                "sharing.grace",
+                "must be sharing.lease or longer: a node that has nothing to say comes back only \
+                 when it renews its lease",
+            );
+            return None;
+        }
+        Some(Times { lease, grace })
     }
 
     /// The port after the other one, unless it is said.

@@ -166,6 +166,7 @@ impl Reader {
         let undelete = self.get("volumes.undelete", signed_duration);
         let undelete_anonymous = self.get("volumes.undelete_anonymous", signed_duration);
         let sweep = self.get("volumes.sweep", interval);
+        let move_after = self.get("sharing.move_after", duration);
         Some(Settings {
             defaults: defaults?,
             linger: linger?,
@@ -173,6 +174,7 @@ impl Reader {
             undelete: undelete?,
             undelete_anonymous: undelete_anonymous?,
             sweep: sweep?,
+            move_after: Some(move_after?).filter(|after| !after.is_zero()),
         })
     }
 

@@ -128,7 +128,7 @@ impl Engine {
     async fn presence_on(&self, info: &NodeInfo, id: VolumeId) -> NodePresence {
         let node = info.name.clone();
         if self.shared.store.me().is_some_and(|me| me.node == node) {
-            return NodePresence { node, presence: Some(self.presence(id)), error: None };
+            return NodePresence { node, presence: Some(self.presence(id).await), error: None };
         }
         let answer = match &self.shared.neighbours {
             Some(neighbours) => match timeout(ASK, neighbours.presence(info, id)).await {
@@ -144,8 +144,7 @@ impl Engine {
     }
 
     /// What this node has of a volume.
-    #[must_use]
-    pub fn presence(&self, id: VolumeId) -> Presence {
+    pub async fn presence(&self, id: VolumeId) -> Presence {
         let Some(handle) = self.shared.registry.by_id(id) else { return Presence::default() };
         let view = handle.view();
         let seen = view.observed.clone().unwrap_or_else(Observed::default);
@@ -155,6 +154,7 @@ impl Engine {
             holders: view.record.holders.iter().map(ToString::to_string).collect(),
             doing: view.doing.map(str::to_owned),
             failure: view.failure.clone(),
+            ways: self.ways(&view).await,
         }
     }
 
@@ -170,7 +170,7 @@ impl Engine {
         self.release_task(&handle, request.epoch, Users::Stay).await
     }
 
-    async fn release_task(
+    pub(super) async fn release_task(
         &self,
         handle: &Handle,
         epoch: Epoch,

@@ -24,6 +24,7 @@ mod serving;
 mod sharing;
 mod slots;
 mod snapshots;
+mod sole_user;
 mod sweep;
 mod task;
 mod view;
@@ -51,7 +52,9 @@ pub use neighbours::{
     ReleaseRequest, Released, RemoveRequest,
 };
 pub use recover::{StartError, ext4_online_grow};
-pub use sharing::Sharing;
+pub use sharing::{
+    Carried, CarriedVolume, CarriedWay, Reaches, ServerState, Serves, Sharing, Ways,
+};
 pub use snapshots::{Consistency, Taken};
 pub use view::{State, View};
 
@@ -90,6 +93,8 @@ pub struct Settings {
     pub undelete_anonymous: SignedDuration,
     /// How often mounts, file systems and forgotten holders are looked at.
     pub sweep: Duration,
+    /// After how long a shared volume goes to the one other node that uses it; `None` is never.
+    pub move_after: Option<Duration>,
 }
 
 /// What all tasks share.

@@ -5,7 +5,7 @@ use std::{error::Error, fmt::Debug, time::Duration};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::Removal;
+use super::{Removal, Ways};
 use crate::{
     cluster::NodeInfo,
     spec::VolumeName,
@@ -49,6 +49,9 @@ pub struct Presence {
     pub doing: Option<String>,
     /// Why it cannot be served there.
     pub failure: Option<String>,
+    /// How it is shared there with other nodes. An older hawser does not say.
+    #[serde(default)]
+    pub ways: Ways,
 }
 
 /// How hard a node tries to get a volume.

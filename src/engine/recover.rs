@@ -122,6 +122,9 @@ impl Engine {
             tokio::spawn(engine.clone().follow_nodes_for_ever());
             tokio::spawn(engine.clone().carry_for_ever());
             tokio::spawn(engine.clone().look_for_the_departed_for_ever());
+            if let Some(after) = engine.shared.settings.move_after {
+                tokio::spawn(engine.clone().follow_sole_users_for_ever(after));
+            }
         }
         if let Some(changes) = engine.shared.store.changes() {
             tokio::spawn(engine.clone().follow_for_ever(changes));

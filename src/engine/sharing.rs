@@ -4,6 +4,8 @@
 //! Decides nothing: `volume::plan` does. What is in force is the tunnel's table, which is on the disk and
 //! outlives the daemon, as servers, tunnel and mounts do; all this finds them again.
 
+mod ways;
+
 use std::{
     collections::HashMap,
     fs, io,
@@ -21,6 +23,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use ways::{Carried, CarriedVolume, CarriedWay, Reaches, ServerState, Serves, Ways};
+
 use super::{
     Engine, Shared,
     error::Cause,
@@ -30,6 +34,7 @@ use super::{
 use crate::{
     backend::{BackendError, ErrorKind},
     cluster::{NodeInfo, NodeState, Nodes},
+    fault,
     share::{
         self, Export, Server, Squash, Times,
         mount::{Leaving, RemoteMount},
@@ -39,6 +44,7 @@ use crate::{
             table::TableError,
         },
     },
+    spec,
     sys::{
         machine,
         mountinfo::{Mount, MountTable},
@@ -91,6 +97,8 @@ pub struct Sharing {
     /// The servers' own files.
     dir: PathBuf,
     helper: Helper,
+    /// What a server that is started from now on waits for.
+    times: Times,
 }
 
 /// Why a volume is not reached.
@@ -131,7 +139,13 @@ impl Sharing {
     /// # Errors
     ///
     /// Without the rights to make a network namespace, for one.
-    pub fn open(tunnel: Tunnel, me: Table, dir: PathBuf, helper: Helper) -> io::Result<Self> {
+    pub fn open(
+        tunnel: Tunnel,
+        me: Table,
+        dir: PathBuf,
+        helper: Helper,
+        times: Times,
+    ) -> io::Result<Self> {
         let namespace = dir.join("netns");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let netns = Arc::new(Netns::ensure(&namespace)?);
@@ -159,6 +173,7 @@ impl Sharing {
             namespace,
             dir,
             helper,
+            times,
         })
     }
 
@@ -244,9 +259,12 @@ impl Sharing {
             volume: *record.id.uuid(),
             data: stage.join(data),
             recovery: stage.join(RECOVERY),
-            squash: Squash::default(),
+            squash: match record.spec.squash {
+                spec::Squash::None => Squash::Nobody,
+                spec::Squash::Root => Squash::Root,
+            },
             access: share::Access::ReadWrite,
-            times: Times::default(),
+            times: self.times,
         };
         let server = self.server(record.id, port);
         if !server.is_running()? {
@@ -508,8 +526,9 @@ impl Shared {
         cancel: &CancellationToken,
     ) -> Result<Outcome, Cause> {
         let sharing = self.sharing.as_ref().map_err(|why| NotReached::NotHere(why.clone()))?;
+        fault::point(&format!("{}.before", effect.name()));
         let (stage, reach) = (self.host.stage_path(record.id), self.host.reach_path(record.id));
-        match effect {
+        let done: Result<Outcome, Cause> = match effect {
             Effect::Export => {
                 // What is known of clients counts only before the server starts.
                 let gone = match sharing.serves(record.id) {
@@ -542,7 +561,9 @@ impl Shared {
                 self.host.remove_reach(record.id).await?;
                 Ok(done)
             }
-        }
+        };
+        fault::point(&format!("{}.after", effect.name()));
+        done
     }
 
     /// A node that is no user of the volume any more, or whose volume is gone, is not let to its server.

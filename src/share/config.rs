@@ -49,7 +49,7 @@ pub enum Squash {
     /// For root: a container's root owns its files on every node.
     #[default]
     Nobody,
-    /// For nobody.
+    /// For nobody: uid and gid 65534, as Linux has it, and not Ganesha's -2.
     Root,
 }
 
@@ -176,7 +176,7 @@ impl fmt::Display for Squash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nobody => "No_Root_Squash",
-            Self::Root => "Root_Squash",
+            Self::Root => "Root_Squash;\n    Anonymous_Uid = 65534;\n    Anonymous_Gid = 65534",
         })
     }
 }
@@ -231,6 +231,7 @@ mod tests {
         let other = text(&other, 3001).unwrap();
 
         assert!(plain.contains("Squash = No_Root_Squash;") && plain.contains("Access_Type = RW;"));
+        assert!(other.contains("Anonymous_Uid = 65534;") && !plain.contains("Anonymous"));
         assert!(other.contains("Squash = Root_Squash;") && other.contains("Access_Type = RO;"));
         assert!(other.contains("Lease_Lifetime = 20;") && other.contains("Grace_Period = 30;"));
     }

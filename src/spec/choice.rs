@@ -29,6 +29,18 @@ pub enum Sharing {
     Shared,
 }
 
+/// Whom root is taken for that comes from another node than the owner of a shared volume. Root of the
+/// owner's own tasks is root: they use the file system itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Squash {
+    /// For root.
+    #[default]
+    None,
+    /// For nobody.
+    Root,
+}
+
 /// Whether the volume is protected from removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -144,6 +156,30 @@ impl Choice for Preempt {
             Self::DeadOnly => "dead-only",
             Self::Force => "force",
         }
+    }
+}
+
+impl Choice for Squash {
+    const ALL: &'static [Self] = &[Self::None, Self::Root];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Root => "root",
+        }
+    }
+}
+
+impl Squash {
+    /// For records, which state only what is not the default.
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Squash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
     }
 }
 

@@ -6,7 +6,8 @@
 use std::{collections::BTreeSet, fmt};
 
 use super::{
-    BackendKind, BackendSpec, Bytes, Key, LocalSpec, Spec, Stated, Value, VolumeName, ebs::same_key,
+    BackendKind, BackendSpec, Bytes, Key, LocalSpec, Sharing, Spec, Stated, Value, VolumeName,
+    ebs::same_key,
 };
 
 /// A stated field that disagrees with the volume that exists.
@@ -117,6 +118,7 @@ fn differs(
         Key::Backend
         | Key::Fs
         | Key::Shared
+        | Key::Squash
         | Key::Scale
         | Key::MkfsOptions
         | Key::Uid
@@ -160,6 +162,9 @@ fn present(key: Key, spec: &Spec, present_size: Bytes) -> Option<Value> {
         Key::Backend => Some(Value::Backend(spec.backend.kind())),
         Key::Fs => made.map(|spec| Value::Fs(spec.fs)),
         Key::Shared => Some(Value::Sharing(spec.sharing)),
+        Key::Squash => made
+            .filter(|spec| spec.sharing == Sharing::Shared)
+            .map(|spec| Value::Squash(spec.squash)),
         Key::MountOptions => Some(Value::MountOptions(spec.mount_options.clone())),
         Key::MkfsOptions => made.map(|spec| Value::MkfsOptions(spec.mkfs_options.clone())),
         Key::Uid => spec.owner.uid.map(Value::Id),

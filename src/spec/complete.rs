@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttachPolicy, BackendKind, Bytes, EbsDefaults, EbsSpec, FsType, Key, NfsDefaults, NfsLayout,
-    NfsSpec, OnRemove, Ownership, Preempt, Provision, Scale, Sharing, SpecError, Stated, Sticky,
+    NfsSpec, OnRemove, Ownership, Preempt, Provision, Scale, Sharing, SpecError, Squash, Stated,
+    Sticky,
     error::Shown,
     mount::{self, Mounted},
 };
@@ -21,6 +22,9 @@ pub struct Spec {
     pub fs: FsType,
     /// Whether many nodes may use it at the same time.
     pub sharing: Sharing,
+    /// Whom root is taken for that comes from another node.
+    #[serde(default, skip_serializing_if = "Squash::is_default")]
+    pub squash: Squash,
     /// How many tasks get a volume of their own under this name: it is a group of volumes, then, and has
     /// no storage itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -152,6 +152,7 @@ fn configured(key: Key, request: &Request, defaults: &Defaults) -> Option<String
         (
             Key::Backend
             | Key::Shared
+            | Key::Squash
             | Key::Scale
             | Key::MountOptions
             | Key::MkfsOptions
@@ -255,6 +256,8 @@ fn nfs_notes(request: &Request) -> Vec<String> {
 fn has(key: Key, backend: BackendKind, layout: NfsLayout) -> bool {
     match (backend, layout) {
         (BackendKind::Ebs, _) => true,
+        // Only of what is shared is there anything to say.
+        (_, _) if key == Key::Squash => false,
         (BackendKind::Local | BackendKind::Nfs, _) if key == Key::Preempt => false,
         (BackendKind::Local, _) => true,
         (BackendKind::Nfs, NfsLayout::Directory) => !NO_FILE_SYSTEM.0.contains(&key),

@@ -19,6 +19,8 @@ pub enum Key {
     Fs,
     /// `shared`.
     Shared,
+    /// `squash`.
+    Squash,
     /// `scale`.
     Scale,
     /// `mount_options`.

@@ -36,7 +36,9 @@ mod stated;
 mod value;
 
 pub use bytes::{Bytes, ParseBytesError};
-pub use choice::{BackendKind, OnRemove, Preempt, Provision, Sharing, Sticky, UnknownBackend};
+pub use choice::{
+    BackendKind, OnRemove, Preempt, Provision, Sharing, Squash, Sticky, UnknownBackend,
+};
 pub use compare::Difference;
 pub use complete::{BackendSpec, Defaults, LocalSpec, Spec};
 pub use ebs::{

@@ -140,6 +140,21 @@ pub(super) const PEERS: &[(&[&str], Rule)] = &[
         ],
         Refuse("hawser decides itself how a shared volume reaches other nodes: remove it"),
     ),
+    (
+        &["ro", "readonly", "read_only"],
+        Never(
+            "options are the volume's, and each task says for itself whether it only reads: \
+             Docker's `:ro`, or \"mode\": \"RO\" in Marathon",
+        ),
+    ),
+    (
+        &["access"],
+        Only(
+            &["read-write", "rw"],
+            "options are the volume's, and each task says for itself whether it only reads: \
+             Docker's `:ro`, or \"mode\": \"RO\" in Marathon",
+        ),
+    ),
     (&["ephemeral"], Never("a volume lives until it is removed: remove the option")),
     // Encryption and secrets. Their values are never shown.
     (

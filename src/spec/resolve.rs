@@ -5,7 +5,7 @@
 
 use super::{
     BackendKind, BackendSpec, Bytes, Defaults, EbsSpec, FsType, Key, LocalSpec, NfsSpec, Ownership,
-    Sharing, Spec, SpecError, Stated, VolumeName,
+    Sharing, Spec, SpecError, Squash, Stated, VolumeName,
     ebs::check_tags,
     error::{Shown, Why},
     mkfs, mount,
@@ -55,10 +55,13 @@ impl Stated {
         }
         let mounted = backend.mounted(fs);
         let sharing = if backend.is_directory() { Sharing::Shared } else { Sharing::default() };
+        let sharing = self.sharing().unwrap_or(sharing);
+        let squash = self.resolve_squash(sharing, &backend)?;
         let spec = Spec {
             size,
             fs,
-            sharing: self.sharing().unwrap_or(sharing),
+            sharing,
+            squash,
             scale: self.scale(),
             mount_options: self.checked(Key::MountOptions, self.mount_options(), |options| {
                 mount::check_for(mounted, options)
@@ -105,6 +108,21 @@ impl Stated {
                 Err(SpecError::Backend { key: Shown::new(key), backend })
             }
         }
+    }
+
+    /// It is the owner's NFS server that squashes: there has to be one.
+    fn resolve_squash(&self, sharing: Sharing, backend: &BackendSpec) -> Result<Squash, SpecError> {
+        let Some(squash) = self.squash() else { return Ok(Squash::default()) };
+        let why = if backend.is_directory() {
+            "it is the NFS server that squashes: remove it, and set it in that server's export"
+        } else if sharing == Sharing::Exclusive {
+            "tasks of other nodes do not reach a volume that is not shared: remove it, or write \
+             shared=true"
+        } else {
+            return Ok(squash);
+        };
+        let key = Shown::new(self.written(Key::Squash));
+        Err(SpecError::Refused { key, why: why.into() })
     }
 
     /// Nothing is stated that a directory does not have.

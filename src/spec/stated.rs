@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use super::{
-    BackendKind, Bytes, FsType, Key, Mode, OnRemove, Preempt, Provision, Scale, Sharing, Sticky,
-    Value, VolumeName,
+    BackendKind, Bytes, FsType, Key, Mode, OnRemove, Preempt, Provision, Scale, Sharing, Squash,
+    Sticky, Value, VolumeName,
 };
 
 /// The fields that a user wrote. Equal if the same fields have the same values, however written.
@@ -102,6 +102,13 @@ impl Stated {
             return None;
         };
         Some(*sharing)
+    }
+
+    pub(super) fn squash(&self) -> Option<Squash> {
+        let Some(Value::Squash(squash)) = self.get(Key::Squash) else {
+            return None;
+        };
+        Some(*squash)
     }
 
     /// What was written about a group.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttachPolicy, BackendKind, Bytes, EbsType, FsType, Mode, NfsLayout, OnRemove, ParseBytesError,
-    Preempt, Provision, Sharing, Sticky,
+    Preempt, Provision, Sharing, Squash, Sticky,
     choice::{choose, flag},
     error::Why,
     mkfs, mount,
@@ -23,6 +23,8 @@ pub enum Value {
     Fs(FsType),
     /// `shared`.
     Sharing(Sharing),
+    /// `squash`.
+    Squash(Squash),
     /// `scale`.
     Scale(Scale),
     /// `mount_options`, as `mount -o` takes them.
@@ -94,6 +96,7 @@ impl fmt::Display for Value {
             Self::Backend(kind) => kind.fmt(f),
             Self::Fs(fs) => fs.fmt(f),
             Self::Sharing(sharing) => f.pad(sharing.flag_word()),
+            Self::Squash(squash) => squash.fmt(f),
             Self::Scale(scale) => scale.fmt(f),
             Self::MountOptions(options) => f.pad(&options.join(";")),
             Self::MkfsOptions(arguments) => f.pad(&mkfs::text(arguments)),
@@ -160,6 +163,10 @@ pub(super) fn fs(text: &str) -> Result<Value, Why> {
 
 pub(super) fn shared(text: &str) -> Result<Value, Why> {
     flag(text).map(|shared| Value::Sharing(Sharing::from_flag(shared)))
+}
+
+pub(super) fn squash(text: &str) -> Result<Value, Why> {
+    choose(text).map(Value::Squash)
 }
 
 pub(super) fn scale(text: &str) -> Result<Value, Why> {

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{CallerEpoch, Contents, MountId, Phase, Purge, Record, transition::Event};
 use crate::spec::{
     AttachPolicy, BackendSpec, Bytes, EbsSpec, EbsType, FsType, LocalSpec, NfsLayout, NfsSpec,
-    Ownership, Preempt, Provision, Sharing, Spec, Sticky,
+    Ownership, Preempt, Provision, Sharing, Spec, Squash, Sticky,
 };
 
 /// When the tests begin: 2026-01-02T03:04:05Z.
@@ -22,6 +22,7 @@ pub(crate) fn spec() -> Spec {
         size: Bytes::gib(10),
         fs: FsType::Ext4,
         sharing: Sharing::Exclusive,
+        squash: Squash::default(),
         mount_options: Vec::new(),
         mkfs_options: Vec::new(),
         owner: Ownership::default(),

@@ -39,5 +39,7 @@ mod nodes;
 mod placement;
 mod restored;
 mod scale;
+#[cfg(feature = "fault-points")]
+mod shared;
 mod sharing;
 mod store;

@@ -4,6 +4,7 @@ mod ebs;
 mod host;
 #[allow(dead_code, reason = "until the configuration has exports")]
 mod nfs;
+mod sharing;
 mod volumes;
 
 use std::{path::Path, time::Duration};
@@ -62,6 +63,7 @@ pub(super) async fn run(args: &Args, admin_socket: &Path) -> anyhow::Result<Exit
             let (of_ebs, answers) = ebs::findings(&config).await;
             findings.extend(of_ebs);
             findings.extend(nfs::findings(&config).await);
+            findings.extend(sharing::findings(&config, admin_socket).await);
             reach = answers;
             findings.push(docker_socket(&config).await);
             Some(config)

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::ways;
 use crate::{
     cli::{Client, Exit, output},
     engine::State,
@@ -216,6 +217,9 @@ pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Resul
         "file system grows",
         volume.grows_at_next_mount.then(|| "at the next mount".to_owned()),
     );
+    for (what, how) in volume.sharing.iter().flat_map(ways::told) {
+        optional(what, Some(how));
+    }
     optional("doing", volume.doing);
     optional("failure", volume.failure);
     for holder in &volume.holders {

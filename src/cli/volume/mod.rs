@@ -6,6 +6,7 @@ mod import;
 mod list;
 mod place;
 mod remove;
+mod ways;
 
 use clap::Subcommand;
 

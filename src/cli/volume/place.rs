@@ -1,5 +1,6 @@
 //! `hawser volume where` and `hawser volume move`.
 
+use super::ways;
 use crate::{
     cli::{Client, Exit, output},
     engine::{Effort, NodePresence, Whereabouts},
@@ -44,14 +45,16 @@ pub(super) async fn find(client: &Client, args: WhereArgs) -> anyhow::Result<Exi
         }
         (None, _) => println!("{} is owned by no node (epoch {})", found.name, found.epoch),
     }
-    if !found.users.is_empty() {
-        let users: Vec<_> = found.users.iter().map(NodeName::as_str).collect();
-        println!("It is mounted on {}, for which it needs no owner", users.join(", "));
+    if let Some(line) = users(&found) {
+        println!("{line}");
     }
     if !found.nodes.is_empty() {
         output::table(&["NODE", "REACH", "STATE", "HOLDERS"], found.nodes.iter().map(row));
     }
     for node in &found.nodes {
+        for (what, how) in node.presence.iter().flat_map(|has| ways::told(&has.ways)) {
+            println!("{}: {what} {how}", node.node);
+        }
         let failure = node.presence.as_ref().and_then(|has| has.failure.as_ref());
         if let Some(why) = failure.or(node.error.as_ref()) {
             println!("{}: {why}", node.node);
@@ -60,15 +63,28 @@ pub(super) async fn find(client: &Client, args: WhereArgs) -> anyhow::Result<Exi
     Ok(Exit::Success)
 }
 
+/// The nodes that have it by another way than its owner.
+fn users(found: &Whereabouts) -> Option<String> {
+    let users = found.users.iter().filter(|user| found.owner.as_ref() != Some(*user));
+    let users: Vec<_> = users.map(NodeName::as_str).collect();
+    let users = (!users.is_empty()).then(|| users.join(", "))?;
+    // What has an owner is reached through it; a directory on a server needs none.
+    Some(match &found.owner {
+        Some(owner) => format!("Tasks on {users} reach it through {owner}"),
+        None => format!("It is mounted on {users}, for which it needs no owner"),
+    })
+}
+
 fn row(node: &NodePresence) -> Vec<String> {
     let name = node.node.to_string();
     let Some(has) = &node.presence else {
         return vec![name, "?".to_owned(), "does not answer".to_owned(), "?".to_owned()];
     };
-    let reach = match (has.attached, has.mounted) {
-        (true, _) => "direct",
-        (false, true) => "native",
-        (false, false) => "-",
+    let reach = match (has.attached, &has.ways.reaches, has.mounted) {
+        (true, _, _) => "direct".to_owned(),
+        (false, Some(reaches), _) => format!("remote through {}", reaches.through),
+        (false, None, true) => "native".to_owned(),
+        (false, None, false) => "-".to_owned(),
     };
     let state = match (&has.doing, has.mounted, has.attached) {
         (Some(doing), _, _) => doing.clone(),
@@ -77,7 +93,7 @@ fn row(node: &NodePresence) -> Vec<String> {
         (None, false, false) => "-".to_owned(),
     };
     let holders = if has.holders.is_empty() { "-".to_owned() } else { has.holders.join(", ") };
-    vec![name, reach.to_owned(), state, holders]
+    vec![name, reach, state, holders]
 }
 
 pub(super) async fn move_to(client: &Client, args: MoveArgs) -> anyhow::Result<Exit> {

@@ -47,6 +47,7 @@ fn everything_but_zookeeper_has_a_default() {
             ca: below("ca.pem"),
             certificate: below("node.pem"),
             key: below("node.key"),
+            times: Times::default(),
         }
     );
 }
@@ -96,6 +97,31 @@ fn an_ensemble_is_read_as_zookeeper_and_as_mesos_write_it() {
         let told = of_ensemble(text).unwrap_err();
         assert!(told.contains(why), "{text}: {told}");
     }
+}
+
+#[test]
+fn a_grace_period_follows_the_lease_and_is_never_shorter() {
+    let of = |times: &str| {
+        let more =
+            format!("[cluster]\nzookeeper = \"a\"\n[peer]\naddress = \"n1:1\"\n[sharing]\n{times}");
+        let seconds = |times: Times| (times.lease.as_secs(), times.grace.as_secs());
+        clustered(&more).map(|config| seconds(config.times))
+    };
+    assert_eq!(of("lease = \"4s\""), Ok((4, 10)));
+    assert_eq!(of("lease = \"20s\""), Ok((20, 20)));
+    assert_eq!(of("lease = \"6s\"\ngrace = \"3m\""), Ok((6, 180)));
+    for (wrong, why) in [
+        ("lease = \"3s\"", "sharing.lease: 3s: must be 4s or longer"),
+        ("lease = \"121s\"", "must be 2m or shorter"),
+        ("lease = \"4500ms\"", "must be whole seconds"),
+        ("grace = \"181s\"", "sharing.grace: 181s: must be 3m or shorter"),
+        ("grace = \"9s\"", "sharing.grace: 9s: must be sharing.lease or longer"),
+    ] {
+        let told = of(wrong).unwrap_err();
+        assert!(told.contains(why), "{wrong}: {told}");
+    }
+    // What is in no cluster is read, too.
+    assert!(read("[sharing]\nlease = \"1s\"").unwrap_err().contains("sharing.lease"));
 }
 
 #[test]

@@ -92,6 +92,43 @@ pub(super) fn session(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// What Ganesha takes at most, in `share::text`.
+const LONGEST_LEASE: Duration = Duration::from_secs(120);
+const LONGEST_GRACE: Duration = Duration::from_secs(180);
+/// The shortest that was measured (docs/sharing.md).
+const SHORTEST_LEASE: Duration = Duration::from_secs(4);
+
+pub(super) fn lease(text: &str) -> Result<Duration, String> {
+    match whole_seconds(text)? {
+        lease if lease < SHORTEST_LEASE => Err(format!(
+            "must be {SHORTEST_LEASE:?} or longer: in less, a pause of the network costs a node's locks"
+        )),
+        lease if lease > LONGEST_LEASE => {
+            Err("must be 2m or shorter: NFS-Ganesha takes no more".into())
+        }
+        lease => Ok(lease),
+    }
+}
+
+pub(super) fn grace(text: &str) -> Result<Option<Duration>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match whole_seconds(text)? {
+        grace if grace > LONGEST_GRACE => {
+            Err("must be 3m or shorter: NFS-Ganesha takes no more".into())
+        }
+        grace => Ok(Some(grace)),
+    }
+}
+
+fn whole_seconds(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        time if time.subsec_nanos() == 0 => Ok(time),
+        _ => Err("must be whole seconds, such as 10s".into()),
+    }
+}
+
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     match text.parse::<SocketAddr>() {
         Ok(listen) if listen.port() > 0 => Ok(listen),

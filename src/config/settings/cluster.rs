@@ -58,4 +58,22 @@ pub(super) const TABLE: &[Setting] = &[
         "pki/node.key",
         "The private key of that certificate (PEM). A relative path is below daemon.state_dir.",
     ),
+    setting(
+        "sharing.lease",
+        "HAWSER_SHARING_LEASE",
+        "10s",
+        "A node that reaches a shared volume and is not heard of for so long loses its locks there: 4s to 2m, whole seconds. Half of it is the least that tasks elsewhere wait when a volume gets another owner; docs/sharing.md, The pause, has what was measured, and the price of a short one. Of the volumes that this node owns, so the same on every node. A server that runs goes on with what it was started with.",
+    ),
+    setting(
+        "sharing.grace",
+        "HAWSER_SHARING_GRACE",
+        "",
+        "For so long a volume's new server waits for the nodes that had it, before it gives a lock to anybody else; less where all of them are back. From sharing.lease to 3m, whole seconds. Empty: sharing.lease, and 10s at least.",
+    ),
+    setting(
+        "sharing.move_after",
+        "HAWSER_SHARING_MOVE_AFTER",
+        "0s",
+        "After how long a shared volume of this node, which has no task of it, goes to the one other node that has; 0s is never. The tasks there pause for it, and go on by NFS; the next ones use the file system itself.",
+    ),
 ];

@@ -10,10 +10,12 @@
 //! | `GET /imports`, `POST /imports` | takes over storage that has no record |
 //! | `POST /removed/{name or id}/{undelete,purge}` | decides about a removed one |
 //! | `GET /volumes/{name}/where`, `POST /volumes/{name}/move` | on which node a volume is |
+//! | `GET /metrics` | figures for Prometheus |
 //! | `GET /nodes`, `POST /nodes/{node}/drain`, `DELETE /nodes/{node}?force=&local=` | the cluster's nodes |
 
 mod cluster;
 mod imports;
+mod metrics;
 mod snapshots;
 pub mod wire;
 
@@ -29,7 +31,7 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
-    engine::{Checked, Engine, EngineError, Removal, View},
+    engine::{Checked, Engine, EngineError, Removal, View, Ways},
     spec::{self, Asked, Bytes, Stated, Value, VolumeName},
     sys::format::Repair,
     volume::transition::Changes,
@@ -57,6 +59,7 @@ pub fn router(engine: Engine) -> Router {
         .merge(snapshots::router())
         .merge(imports::router())
         .merge(cluster::router())
+        .route("/metrics", get(metrics::page))
         .with_state(engine)
 }
 
@@ -67,6 +70,8 @@ enum ApiError {
     Engine(#[from] EngineError),
     #[error("{0}")]
     Request(String),
+    #[error("cannot write the metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
 }
 
 impl IntoResponse for ApiError {
@@ -95,7 +100,8 @@ impl IntoResponse for ApiError {
                 | EngineError::Backend { .. }
                 | EngineError::Deadline { .. }
                 | EngineError::Gone { .. },
-            ) => StatusCode::INTERNAL_SERVER_ERROR,
+            )
+            | Self::Metrics(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         tracing::info!(error = %self, "a command was refused");
         (status, Json(ErrorResponse { error: self.to_string() })).into_response()
@@ -135,7 +141,9 @@ async fn list(State(engine): State<Engine>) -> Json<Vec<VolumeInfo>> {
 async fn inspect(State(engine): State<Engine>, Path(name): Path<String>) -> Answer<VolumeInfo> {
     let view = engine.get(&volume_name(&name)?)?;
     let members = if view.record.is_group() { engine.members_of(&view) } else { Vec::new() };
+    let ways = engine.ways(&view).await;
     let mut volume = info(&engine, view).await;
+    volume.sharing = (ways != Ways::default()).then_some(ways);
     for member in members {
         volume.members.push(info(&engine, member).await);
     }
@@ -248,6 +256,7 @@ fn changes(stated: &Stated) -> Result<Changes, ApiError> {
             | Value::Backend(_)
             | Value::Fs(_)
             | Value::Sharing(_)
+            | Value::Squash(_)
             | Value::MkfsOptions(_)
             | Value::Id(_)
             | Value::Mode(_)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     backend::Snapshot,
-    engine::{Consistency, Effort, Grown, State, View},
+    engine::{Consistency, Effort, Grown, State, View, Ways},
     spec::Spec,
     volume::{Contents, Holder, Membership, Phase, Purge, VolumeId},
 };
@@ -67,6 +67,9 @@ pub struct VolumeInfo {
     pub doing: Option<String>,
     /// Why it cannot be served, or why the last step failed.
     pub failure: Option<String>,
+    /// How this node shares it with others, where it does and was asked for it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Ways>,
     /// The size that a grow is on its way to, in bytes.
     pub growing_to_bytes: Option<u64>,
     /// The file system takes up its new size at the next mount.
@@ -112,6 +115,7 @@ impl VolumeInfo {
             holders: record.holders,
             doing: view.doing.map(str::to_owned),
             failure: view.failure.clone(),
+            sharing: None,
             removed_at,
             deleted_at,
         }

@@ -87,7 +87,7 @@ async fn get(
         name,
         mountpoint: shown(view.path.as_ref()),
         created_at: view.record.created_at,
-        status: status::of(&engine, &view),
+        status: status::of(&engine, &view).await,
     };
     Ok(PluginJson(GetResponse { volume, err: "" }))
 }

@@ -3,12 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    engine::{Engine, View},
+    engine::{Engine, View, Ways},
     volume::Holder,
 };
 
 /// What is worth knowing of a volume, for a person.
-pub(super) fn of(engine: &Engine, view: &View) -> Map<String, Value> {
+pub(super) async fn of(engine: &Engine, view: &View) -> Map<String, Value> {
     let record = &view.record;
     let mut status = Map::new();
     let mut put = |key: &str, value: Value| status.insert(key.to_owned(), value);
@@ -34,7 +34,23 @@ pub(super) fn of(engine: &Engine, view: &View) -> Map<String, Value> {
     if let Some(doing) = view.doing {
         put("doing", json!(doing));
     }
+    let ways = engine.ways(view).await;
+    if ways != Ways::default() {
+        put("reach", json!(reach(view, &ways)));
+        put("sharing", json!(ways));
+    }
     status
+}
+
+/// By which way this node gets at a volume that is shared.
+fn reach(view: &View, ways: &Ways) -> String {
+    match &ways.reaches {
+        Some(reaches) if view.observed.as_ref().is_some_and(|seen| seen.remote.published) => {
+            format!("remote through {}", reaches.through)
+        }
+        Some(_) | None if view.path.is_some() => "direct".to_owned(),
+        Some(_) | None => "not mounted".to_owned(),
+    }
 }
 
 fn member(view: &View) -> Value {

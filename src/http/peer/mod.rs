@@ -82,7 +82,7 @@ async fn presence(
     State(engine): State<Engine>,
     Json(request): Json<PresenceRequest>,
 ) -> Json<Presence> {
-    Json(engine.presence(request.volume))
+    Json(engine.presence(request.volume).await)
 }
 
 async fn take(State(engine): State<Engine>, Json(request): Json<MoveRequest>) -> Answer<()> {

@@ -113,6 +113,7 @@ impl EbsSpec {
             | Key::Backend
             | Key::Fs
             | Key::Shared
+            | Key::Squash
             | Key::Scale
             | Key::MountOptions
             | Key::MkfsOptions

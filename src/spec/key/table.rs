@@ -7,7 +7,7 @@ const EBS: Option<BackendKind> = Some(BackendKind::Ebs);
 const NFS: Option<BackendKind> = Some(BackendKind::Nfs);
 
 /// Every key, in the order of [`Key`].
-pub(in crate::spec) const KEYS: [Row; 26] = [
+pub(in crate::spec) const KEYS: [Row; 27] = [
     Row {
         key: Key::Size,
         name: "size",
@@ -46,6 +46,16 @@ pub(in crate::spec) const KEYS: [Row; 26] = [
         values: "true|false",
         default: "false",
         meaning: "many tasks read and write one volume",
+        backend: None,
+    },
+    Row {
+        key: Key::Squash,
+        name: "squash",
+        aliases: &[],
+        parse: value::squash,
+        values: "none|root",
+        default: "none",
+        meaning: "with shared=true: whether root of tasks on other nodes than the owner is nobody; root of the owner's own tasks stays root",
         backend: None,
     },
     Row {

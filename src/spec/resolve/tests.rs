@@ -49,6 +49,41 @@ fn every_stated_field_arrives_in_the_spec() {
 }
 
 #[test]
+fn root_is_squashed_by_the_owner_of_a_shared_volume_and_by_nobody_else() {
+    assert_eq!(resolved("name=a,shared=true").unwrap().squash, Squash::None);
+    assert_eq!(resolved("name=a,shared=true,squash=root").unwrap().squash, Squash::Root);
+    for (text, why) in [
+        ("name=a,squash=root", "`squash` is refused: tasks of other nodes do not reach"),
+        ("name=a,shared=false,squash=none", "write shared=true"),
+        ("name=a,scale=2,squash=root", "`squash` is refused"),
+        ("name=a,shared=true,squash=all", "`squash=all`: use none or root"),
+    ] {
+        let told = match parse(text, []) {
+            Ok(_) => resolved(text).unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(told.contains(why), "{text}: {told}");
+    }
+    let request = request("name=a,backend=nfs,shared=true,squash=root");
+    let refused = request.stated.resolve(&request.name, &Defaults::with_nfs()).unwrap_err();
+    assert!(refused.to_string().contains("in that server's export"), "{refused}");
+}
+
+#[test]
+fn a_volume_that_exists_is_squashed_as_it_was_made() {
+    let spec = resolved("name=a,shared=true,squash=root").unwrap();
+    let differs = |text: &str| {
+        let request = request(text);
+        let found = request.stated.first_difference(&request.name, &spec, spec.size);
+        found.map(|difference| difference.to_string())
+    };
+    assert_eq!(differs("name=a,squash=root"), None);
+    assert_eq!(differs("name=a,shared=true"), None);
+    let told = differs("name=a,squash=none").unwrap();
+    assert!(told.contains("exists with squash=root, and squash=none is asked"), "{told}");
+}
+
+#[test]
 fn what_is_done_about_a_silent_node_is_said_of_what_can_be_taken_from_one() {
     let on = |defaults: &Defaults, text: &str| {
         let request = request(text);

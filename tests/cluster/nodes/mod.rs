@@ -69,6 +69,7 @@ impl Cluster {
                 instance: instance.id,
                 peers: Link::to(&listen),
                 store: Link::to(&zookeeper.address()),
+                tunnel: free_port(Ipv4Addr::LOCALHOST).to_string(),
                 listen,
                 world,
             });

@@ -16,6 +16,8 @@ pub(crate) struct Node {
     pub(crate) instance: String,
     /// Where its peer port is, behind the link.
     pub(super) listen: String,
+    /// Where its tunnel's port is. Not the one after: that may be another node's.
+    pub(super) tunnel: String,
     /// The other nodes' way to it.
     pub(crate) peers: Link,
     /// Its way to ZooKeeper.
@@ -46,6 +48,7 @@ impl Node {
             ("cluster.session", format!("{}s", SESSION.as_secs())),
             ("peer.listen", self.listen.clone()),
             ("peer.address", self.peers.address()),
+            ("peer.tunnel_listen", self.tunnel.clone()),
             ("peer.ca", pki("ca.pem")),
             ("peer.certificate", pki(&format!("{}.pem", self.name))),
             ("peer.key", pki(&format!("{}.key", self.name))),

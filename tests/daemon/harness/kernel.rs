@@ -2,6 +2,8 @@
 
 use std::{
     fs::{self, File},
+    io::{self, Write},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -9,6 +11,7 @@ use std::{
 use rustix::{
     fs::{IFlags, ioctl_getflags, ioctl_setflags},
     mount::{UnmountFlags, unmount},
+    process::{Pid, Signal, kill_process},
 };
 
 use super::World;
@@ -100,6 +103,7 @@ fn undo_mounts(dir: &Path) {
 
 /// Unmounts, detaches and deletes all there is under the directory.
 pub(super) fn undo_everything(dir: &Path) {
+    end_sharing(dir);
     undo_mounts(dir);
     for published in entries(&dir.join("mnt/volumes")) {
         if let Ok(handle) = File::open(&published)
@@ -114,6 +118,30 @@ pub(super) fn undo_everything(dir: &Path) {
         std::thread::panicking() || deleted.is_ok() && loops.is_empty(),
         "left behind: {deleted:?} {loops:?}"
     );
+}
+
+/// Ends what outlives a daemon that shared volumes: its tunnel, its NFS servers.
+fn end_sharing(dir: &Path) {
+    let mut pids: Vec<_> = entries(&dir.join("share"))
+        .iter()
+        .filter_map(|server| fs::read_to_string(server.join("pid")).ok()?.trim().parse().ok())
+        .collect();
+    pids.extend(tunnel_pid(dir));
+    for pid in pids.into_iter().filter_map(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::KILL);
+        // Of a zombie there is none either.
+        let program = format!("/proc/{}/exe", pid.as_raw_pid());
+        super::until("what shared volumes has ended", || fs::read_link(&program).is_err());
+    }
+}
+
+fn tunnel_pid(dir: &Path) -> Option<i32> {
+    let mut socket = UnixStream::connect(dir.join("tunnel.sock")).ok()?;
+    socket.write_all(b"GET /status HTTP/1.1\r\nHost: hawser\r\nConnection: close\r\n\r\n").ok()?;
+    let answer = io::read_to_string(socket).ok()?;
+    let (_, status) = answer.split_once("\r\n\r\n")?;
+    let status: serde_json::Value = serde_json::from_str(status).ok()?;
+    status["pid"].as_i64()?.try_into().ok()
 }
 
 impl World {

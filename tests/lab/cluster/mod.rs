@@ -5,6 +5,7 @@
 //! another one goes on elsewhere. In the end the image itself is looked at: nothing acknowledged is
 //! missing, and there is no stamp of the former task after the first one of the next.
 
+mod chosen;
 mod container;
 mod cuts;
 mod directory;
