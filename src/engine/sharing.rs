@@ -201,15 +201,14 @@ impl Sharing {
         published: &Path,
         mounts: &MountTable,
     ) -> (Option<Epoch>, Remote) {
-        let export = |table: &Table| {
-            let export = table.exports.iter().find(|export| export.volume == record.id)?;
-            Some(export.epoch)
-        };
-        // Half of it is to be mended or ended, too: a server that nobody is let to, and a way to none. It
-        // is of nobody's epoch.
-        let exported = match (export(&self.table.borrow()), self.serves(record.id)) {
-            (Some(epoch), true) => Some(epoch),
-            (Some(_), false) | (None, true) => Some(Epoch::FIRST),
+        let find =
+            |table: &Table| table.exports.iter().find(|export| export.volume == record.id).cloned();
+        let port = self.ports().get(&record.id).copied();
+        // Half of it is to be mended or ended, too: a server that nobody is let to, and a way to none, or to
+        // where it is not. It is of nobody's epoch.
+        let exported = match (find(&self.table.borrow()), self.serves(record.id)) {
+            (Some(export), true) if port == Some(export.port) => Some(export.epoch),
+            (Some(_), _) | (None, true) => Some(Epoch::FIRST),
             (None, false) => None,
         };
         let connected = self.remote(record.id).map(|remote| remote.epoch);
@@ -296,10 +295,12 @@ impl Sharing {
 
     /// Whether there is anything of the volume: a way to its owner, a way for others to this node, a server.
     pub(super) fn knows(&self, volume: VolumeId) -> bool {
-        let table = self.table.borrow();
-        table.exports.iter().any(|export| export.volume == volume)
-            || table.remotes.iter().any(|remote| remote.volume == volume)
-            || self.ports().contains_key(&volume)
+        let is_carried = |table: &Table| {
+            table.exports.iter().any(|export| export.volume == volume)
+                || table.remotes.iter().any(|remote| remote.volume == volume)
+        };
+        let carried = is_carried(&self.table.borrow());
+        carried || self.ports().contains_key(&volume)
     }
 
     /// Ends what is left of volumes that are no more: nobody looks after those. `reach` is where a
@@ -461,11 +462,17 @@ impl Sharing {
     }
 
     fn server_port(&self, volume: VolumeId) -> Result<u16, NotReached> {
+        // The tunnel still leads there for another volume, also where its server could not be started again.
+        let led_to = |table: &Table| -> Vec<_> {
+            let others = table.exports.iter().filter(|export| export.volume != volume);
+            others.map(|export| export.port).collect()
+        };
+        let led_to = led_to(&self.table.borrow());
         let mut servers = self.ports();
         if let Some(port) = servers.get(&volume) {
             return Ok(*port);
         }
-        let taken = |port: &u16| servers.values().any(|other| other == port);
+        let taken = |port: &u16| servers.values().chain(&led_to).any(|other| other == port);
         let free =
             self.netns.run(|| SERVERS.clone().find(|port| !taken(port) && !is_in_use(*port)));
         let port = free.ok().flatten().ok_or(NotReached::NoPort(SERVERS))?;
@@ -628,3 +635,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
