@@ -54,3 +54,32 @@ pub(super) fn make_recovery(record: &Record, stage: &Path) -> Result<(), PathErr
     let recovery = stage.join(RECOVERY);
     share::make_recovery(&recovery).map_err(path_error("make", &recovery))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{spec::Sharing, volume::testing::used_record};
+
+    #[test]
+    fn what_is_shared_is_made_and_mounted_for_it_and_the_rest_as_ever() {
+        let stage = tempfile::tempdir().unwrap();
+        let own = used_record();
+        assert!(mkfs_options(&own).is_empty());
+        assert!(mount_options(&own, Standing::Owner).is_empty());
+        make_recovery(&own, stage.path()).unwrap();
+        assert!(!stage.path().join(RECOVERY).exists());
+
+        let mut shared = own;
+        shared.spec.sharing = Sharing::Shared;
+        assert_eq!(mkfs_options(&shared), ["-m", "0.009765625"]);
+        let options = mount_options(&shared, Standing::Owner);
+        assert_eq!(options, ["dirsync", "resuid=1751217011", "resgid=1751217011"]);
+        assert!(mount_options(&shared, Standing::Alone).is_empty(), "no other node knows it");
+        make_recovery(&shared, stage.path()).unwrap();
+        assert!(stage.path().join(RECOVERY).join("v4recov/node0").is_dir());
+
+        // What came with a file system has root's reserve, which its tasks may have used already.
+        shared.file_system_uuid = Some(uuid::Uuid::nil());
+        assert_eq!(mount_options(&shared, Standing::Owner), ["dirsync"]);
+    }
+}
