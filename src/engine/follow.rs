@@ -42,8 +42,20 @@ impl Engine {
                         self.shared.tell_missing(id, past);
                     }
                     self.clone().has_joined_soon();
+                    tokio::spawn(self.clone().end_what_is_no_more());
                 }
             }
+        }
+    }
+
+    /// What this node shared of volumes that were deleted while it was away has no task that would end it.
+    async fn end_what_is_no_more(self) {
+        let Ok(sharing) = &self.shared.sharing else { return };
+        let is_known = |id| self.shared.registry.by_id(id).is_some();
+        if let Err(error) =
+            sharing.forget_unknown(is_known, |id| self.shared.host.reach_path(id)).await
+        {
+            tracing::warn!(%error, "what was shared of volumes that are no more is not ended yet");
         }
     }
 

@@ -13,6 +13,9 @@
 
 mod observe;
 mod paths;
+mod shared;
+
+pub(super) use shared::{RECOVERY, names_are_durable};
 
 use std::{
     collections::HashMap,
@@ -344,11 +347,16 @@ impl Host {
         let spec = &record.spec;
         // File systems allow 12 (xfs) or 16 (ext4) bytes of label: enough to recognise it by.
         let label: String = record.name.as_str().chars().take(12).collect();
-        format::format(&device.path, spec.fs, &spec.mkfs_options, &label, record.id.uuid()).await?;
+        let options = shared::mkfs_options(record);
+        format::format(&device.path, spec.fs, &options, &label, record.id.uuid()).await?;
         fault::point("format.made");
         let stage = self.mount_stage(subject, device).await?;
-        let ownership = spec.owner;
-        spawn_blocking(move || make_data_directory(&stage, &ownership)).await??;
+        let record = record.clone();
+        let make = move || {
+            shared::make_recovery(&record, &stage)?;
+            make_data_directory(&stage, &record.spec.owner)
+        };
+        spawn_blocking(make).await??;
         Ok(())
     }
 
@@ -376,11 +384,7 @@ impl Host {
             // The volume that the snapshot was made of may be mounted here, too.
             options.push("nouuid".to_owned());
         }
-        if record.is_served() && subject.standing == Standing::Owner {
-            // What tasks of other nodes were told is done must survive this node; a remount does not
-            // bring it (docs/sharing.md).
-            options.push(names_are_durable(fs).to_owned());
-        }
+        options.extend(shared::mount_options(record, subject.standing));
         spawn_blocking(move || {
             ensure_dir(&target, 0o711)?;
             mount::mount_fs(&source, &target, fs, &options)
@@ -553,14 +557,6 @@ async fn refuse_other_volume(record: &Record, device: &Device) -> Result<(), Cau
         return Ok(());
     }
     Err(PathError::OtherVolume { device: device.path.clone(), found }.into())
-}
-
-/// The mount option with which what is created, renamed or deleted is on the disk before it is answered.
-pub(super) const fn names_are_durable(fs: FsType) -> &'static str {
-    match fs {
-        FsType::Ext4 => "dirsync",
-        FsType::Xfs => "wsync",
-    }
 }
 
 /// The directory of the file system that tasks see.

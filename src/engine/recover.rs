@@ -216,6 +216,7 @@ fn needs_attention(
         || attached.contains(&record.id)
         || mounts.at(&shared.host.stage_path(record.id)).is_some()
         || mounts.at(&shared.host.reach_path(record.id)).is_some()
+        || shared.sharing.as_ref().is_ok_and(|sharing| sharing.knows(record.id))
         || mounts.at(&shared.host.published_path(&record.name)).is_some();
     if Standing::of(shared.store.me(), record) == Standing::Other {
         // Another node looks after it; a removed one's date is waited for all the same.

@@ -7,8 +7,9 @@
 mod ways;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
     ops::Range,
     os::unix::fs::DirBuilderExt,
     path::{Component, Path, PathBuf},
@@ -28,7 +29,7 @@ pub use ways::{Carried, CarriedVolume, CarriedWay, Reaches, ServerState, Serves,
 use super::{
     Engine, Shared,
     error::Cause,
-    host::{Subject, data_dir, names_are_durable},
+    host::{RECOVERY, Subject, data_dir, names_are_durable},
     message::Message,
 };
 use crate::{
@@ -78,8 +79,6 @@ const MOUNT: Duration = Duration::from_secs(20);
 const CLOSE: Duration = Duration::from_secs(3);
 /// How long one attempt to write back what is dirty may take, before the volume's other work has its turn.
 const WRITE_BACK: Duration = Duration::from_secs(20);
-/// What the owner keeps on the volume for its clients' reclaims: beside what tasks see.
-const RECOVERY: &str = ".hawser";
 
 /// What shares volumes on this node.
 #[derive(Debug)]
@@ -162,8 +161,10 @@ impl Sharing {
             remotes: left.remotes,
             ..me
         };
-        let servers: HashMap<_, _> =
+        let mut servers: HashMap<_, _> =
             table.exports.iter().map(|export| (export.volume, export.port)).collect();
+        // The table may have been written before they were started, or be another one than it was.
+        servers.extend(share::running(&dir)?);
         Ok(Self {
             tunnel,
             telling: Mutex::default(),
@@ -224,15 +225,19 @@ impl Sharing {
         published: &Path,
         mounts: &MountTable,
     ) -> (Option<Epoch>, Remote) {
-        let export = |table: &Table| {
-            let export = table.exports.iter().find(|export| export.volume == record.id)?;
-            Some(export.epoch)
+        let find =
+            |table: &Table| table.exports.iter().find(|export| export.volume == record.id).cloned();
+        let port = self.ports().get(&record.id).copied();
+        // Half of it is to be mended or ended, too: a server that nobody is let to, and a way to none, or to
+        // where it is not. It is of nobody's epoch.
+        let exported = match (find(&self.table.borrow()), self.serves(record.id)) {
+            (Some(export), true) if port == Some(export.port) => Some(export.epoch),
+            (Some(_), _) | (None, true) => Some(Epoch::FIRST),
+            (None, false) => None,
         };
-        // A server that nobody is let to is to be ended, too.
-        let epoch = export(&self.table.borrow()).unwrap_or(Epoch::FIRST);
         let connected = self.remote(record.id).map(|remote| remote.epoch);
         let remote = Remote { connected, ..reached(reach, published, mounts) };
-        (self.serves(record.id).then_some(epoch), remote)
+        (exported, remote)
     }
 
     /// Serves what is mounted at the stage, as only a cluster's node mounts it. A server that is started does
@@ -242,7 +247,7 @@ impl Sharing {
         record: &Record,
         stage: &Path,
         data: &Path,
-        mut gone: Vec<String>,
+        gone: Vec<String>,
     ) -> Result<Outcome, Cause> {
         if data.components().all(|part| !matches!(part, Component::Normal(_))) {
             return Err(NotReached::NoRoom.into());
@@ -255,6 +260,31 @@ impl Sharing {
             return Err(NotReached::NotDurable(durable).into());
         }
         let port = self.server_port(record.id)?;
+        let served = self.serve(record, stage, data, port, gone).await;
+        if served.is_err() && !self.serves(record.id) {
+            // Whatever was wrong with it: another one may do.
+            self.ports().remove(&record.id);
+        }
+        served?;
+        let (volume, epoch) = (record.id, record.lease.epoch);
+        let export = tunnel::Export { volume, epoch, port, access: tunnel::Access::Any };
+        self.change(|table| {
+            table.exports.retain(|export| export.volume != volume);
+            table.exports.push(export);
+            Ok(())
+        })
+        .await?;
+        Ok(Outcome::Exported(epoch))
+    }
+
+    async fn serve(
+        &self,
+        record: &Record,
+        stage: &Path,
+        data: &Path,
+        port: u16,
+        mut gone: Vec<String>,
+    ) -> Result<(), Cause> {
         let export = Export {
             volume: *record.id.uuid(),
             data: stage.join(data),
@@ -279,16 +309,7 @@ impl Sharing {
             };
             spawn_blocking(forget).await??;
         }
-        server.ensure(&export, START).await?;
-        let (volume, epoch) = (record.id, record.lease.epoch);
-        let export = tunnel::Export { volume, epoch, port, access: tunnel::Access::Any };
-        self.change(|table| {
-            table.exports.retain(|export| export.volume != volume);
-            table.exports.push(export);
-            Ok(())
-        })
-        .await?;
-        Ok(Outcome::Exported(epoch))
+        Ok(server.ensure(&export, START).await?)
     }
 
     /// Lets nobody to it any more. What other nodes have under way waits for the next owner: no error of this
@@ -312,9 +333,48 @@ impl Sharing {
             Ok(())
         })
         .await?;
-        self.server(volume, 0).stop(STOP).await?;
+        let server = self.server(volume, 0);
+        server.stop(STOP).await?;
         self.ports().remove(&volume);
+        if let Err(error) = server.forget() {
+            tracing::warn!(%volume, %error, "the files of its NFS server stay");
+        }
         Ok(Outcome::Done)
+    }
+
+    /// Whether there is anything of the volume: a way to its owner, a way for others to this node, a server.
+    pub(super) fn knows(&self, volume: VolumeId) -> bool {
+        let is_carried = |table: &Table| {
+            table.exports.iter().any(|export| export.volume == volume)
+                || table.remotes.iter().any(|remote| remote.volume == volume)
+        };
+        let carried = is_carried(&self.table.borrow());
+        carried || self.ports().contains_key(&volume)
+    }
+
+    /// Ends what is left of volumes that are no more: nobody looks after those. `reach` is where a
+    /// volume of another node is mounted: what is still mounted keeps its way.
+    pub(super) async fn forget_unknown(
+        &self,
+        is_known: impl Fn(VolumeId) -> bool,
+        reach: impl Fn(VolumeId) -> PathBuf,
+    ) -> Result<(), Cause> {
+        let (table, ports) = (self.table.borrow().clone(), self.ports().clone());
+        let exports = table.exports.iter().map(|export| export.volume).chain(ports.into_keys());
+        let exports: HashSet<_> = exports.filter(|volume| !is_known(*volume)).collect();
+        for volume in exports {
+            tracing::warn!(%volume, "it is no more: ending its NFS server");
+            self.unexport(volume).await?;
+        }
+        let mounts = spawn_blocking(MountTable::read).await??;
+        let gone = |remote: &tunnel::Remote| {
+            !is_known(remote.volume) && mounts.at(&reach(remote.volume)).is_none()
+        };
+        self.change(|table| {
+            table.remotes.retain(|remote| !gone(remote));
+            Ok(())
+        })
+        .await
     }
 
     /// Leads the volume's connections to its owner.
@@ -465,13 +525,20 @@ impl Sharing {
     }
 
     fn server_port(&self, volume: VolumeId) -> Result<u16, NotReached> {
+        // The tunnel still leads there for another volume, also where its server could not be started again.
+        let led_to = |table: &Table| -> Vec<_> {
+            let others = table.exports.iter().filter(|export| export.volume != volume);
+            others.map(|export| export.port).collect()
+        };
+        let led_to = led_to(&self.table.borrow());
         let mut servers = self.ports();
         if let Some(port) = servers.get(&volume) {
             return Ok(*port);
         }
-        let taken = |port: &u16| servers.values().any(|other| other == port);
-        let free = SERVERS.clone().find(|port| !taken(port));
-        let port = free.ok_or(NotReached::NoPort(SERVERS))?;
+        let taken = |port: &u16| servers.values().chain(&led_to).any(|other| other == port);
+        let free =
+            self.netns.run(|| SERVERS.clone().find(|port| !taken(port) && !is_in_use(*port)));
+        let port = free.ok().flatten().ok_or(NotReached::NoPort(SERVERS))?;
         servers.insert(volume, port);
         Ok(port)
     }
@@ -484,6 +551,15 @@ impl Sharing {
             port,
         }
     }
+}
+
+/// Whether something listens there, in the network of this thread: what is not known here, too.
+fn is_in_use(port: u16) -> bool {
+    let taken = |address| {
+        TcpListener::bind((address, port))
+            .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    };
+    taken(IpAddr::from(Ipv6Addr::UNSPECIFIED)) || taken(IpAddr::from(Ipv4Addr::UNSPECIFIED))
 }
 
 /// A port for a volume's listener: the same one the next time, where that can be. What was left of a mount
@@ -659,3 +735,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ use crate::{
         mountinfo::{Mount, MountTable},
         namespaces::{self, OutsideHolder},
     },
-    volume::VolumeId,
+    volume::{Epoch, VolumeId},
 };
 
 /// A file system that has not answered for this long is reported.
@@ -97,8 +97,9 @@ impl Engine {
     /// Asks what serves the volume to other nodes whether it does.
     fn ask_server(&self, handle: &Handle) {
         let view = handle.view();
-        let exported = view.observed.as_ref().is_some_and(|seen| seen.exported.is_some());
-        if !exported || view.doing.is_some() {
+        // One that is known not to be served right is being mended.
+        let exported = view.observed.as_ref().and_then(|seen| seen.exported);
+        if exported.is_none_or(|epoch| epoch == Epoch::FIRST) || view.doing.is_some() {
             return;
         }
         if let Ok(sharing) = &self.shared.sharing

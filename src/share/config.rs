@@ -157,6 +157,12 @@ LOG {{ Default_Log_Level = EVENT; Components {{ DBUS = FATAL; NFS_CB = FATAL; }}
     ))
 }
 
+/// The port in what [`text`] wrote.
+pub(super) fn port_of(text: &str) -> Option<u16> {
+    let port = text.lines().find_map(|line| line.trim().strip_prefix("NFS_Port = "))?;
+    port.strip_suffix(';')?.parse().ok()
+}
+
 /// From 1 to 65535: 0 is the export of the root that Ganesha makes itself.
 fn export_id(volume: &Uuid) -> u16 {
     let [first, second, ..] = *volume.as_bytes();
@@ -209,6 +215,7 @@ mod tests {
     fn what_clients_know_the_server_by_is_the_volume_s() {
         let text = text(&export(), 3001).unwrap();
 
+        assert_eq!(port_of(&text), Some(3001));
         for line in [
             "NFS_Port = 3001;",
             "Server_Scope = \"hawser-00010203-0405-0607-0809-0a0b0c0d0e0f\";",

@@ -8,6 +8,7 @@
 //!         config  what it is told (pure)
 //!         answers whether it does
 //!         recovery  for whom the next server waits
+//!         reserve  room for that on a full volume (pure)
 //!  tunnel carries NFS between nodes, in a process of its own
 //! ```
 //! [`tunnel`] is a process of its own, and so is each server: both go on when hawser ends.
@@ -20,9 +21,10 @@ mod config;
 pub mod mount;
 mod process;
 mod recovery;
+pub mod reserve;
 mod server;
 pub mod tunnel;
 
 pub use config::{Access, ConfigError, Export, Squash, Times, pseudo_path, text};
-pub use recovery::forget_client;
-pub use server::{Server, ServerError, is_installed};
+pub use recovery::{forget_client, make as make_recovery};
+pub use server::{Server, ServerError, is_installed, running};

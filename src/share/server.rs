@@ -12,21 +12,29 @@
 //! An orderly stop ends the connections and lets go of the file system, which can then be unmounted. It
 //! does not forget the clients: they are in the recovery directory, and the next server, here or on
 //! another node, waits for them.
+//!
+//! A port is nobody's by itself: what answers on it is this server only if its own process listens there.
+
+mod found;
+mod log;
 
 use std::{
-    fs,
-    io::{self, Read, Seek, SeekFrom},
-    path::{Path, PathBuf},
+    fs, io,
+    os::unix::fs::DirBuilderExt,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
 
+pub use found::running;
+
 use super::{
     answers,
     config::{self, ConfigError, Export},
     process::Process,
+    recovery, reserve,
 };
 use crate::sys::{
     durable, errno,
@@ -40,10 +48,6 @@ const ANSWER: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 /// A killed process is gone as soon as the kernel has ended its calls.
 const KILLED: Duration = Duration::from_secs(10);
-/// The log is put aside at this length: there are two of it at most.
-const LOG_LIMIT: u64 = 4 << 20;
-/// How much of the log's end is looked through for the reason of a failed start.
-const LOG_END: u64 = 16 << 10;
 
 /// Whether this node has the program.
 #[must_use]
@@ -189,20 +193,22 @@ impl Server {
         Err(ServerError::Stuck { directory: self.directory.clone(), pid: process.pid() })
     }
 
-    /// Puts the log aside where it has grown long; the one put aside before is gone then. Ganesha opens
-    /// it anew for each line, so it need not be told.
+    /// Puts the log aside where it has grown long.
     ///
     /// # Errors
     /// When the file system refuses it.
     pub fn bound_log(&self) -> io::Result<()> {
-        let log = self.file("log");
-        match fs::metadata(&log) {
-            Ok(found) if found.len() > LOG_LIMIT => {
-                fs::rename(&log, self.file("log.old")).map_err(errno::on("put aside", &log))
-            }
-            Ok(_) => Ok(()),
+        log::bound(&self.file("log"), &self.file("log.old"))
+    }
+
+    /// Deletes its files. None may run.
+    ///
+    /// # Errors
+    /// With the path. None is success.
+    pub fn forget(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(errno::on("look at", &log)(error)),
+            removed => removed.map_err(errno::on("delete", &self.directory)),
         }
     }
 
@@ -226,9 +232,12 @@ impl Server {
     }
 
     fn prepare(&self, export: &Export, text: &str) -> io::Result<()> {
-        for (path, mode) in [(&self.directory, 0o700), (&export.recovery, 0o700)] {
-            make_directory(path, mode)?;
-        }
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.directory)
+            .map_err(errno::on("create", &self.directory))?;
+        recovery::make(&export.recovery)?;
         self.bound_log()?;
         let path = self.file("ganesha.conf");
         durable::replace(&path, text.as_bytes(), 0o600).map_err(errno::on("write", &path))
@@ -239,9 +248,9 @@ impl Server {
         let path = |name: &str| self.file(name).display().to_string();
         let (conf, log, pid) = (path("ganesha.conf"), path("log"), path("pid"));
         let args = ["-F", "-f", &conf, "-L", &log, "-p", &pid];
-        let since = fs::metadata(self.file("log")).map_or(0, |log| log.len());
+        let since = log::end(&self.file("log"));
         let started = GANESHA
-            .start_detached(&args, &self.netns, &self.file("output"))
+            .start_detached(&args, &self.netns, reserve::GROUP, &self.file("output"))
             .map_err(|source| ServerError::Tool { volume: export.volume, source })?;
         tracing::info!(volume = %export.volume, pid = started, port = self.port, "NFS server started");
         let runs = || i32::try_from(started).is_ok_and(is_running);
@@ -265,11 +274,13 @@ impl Server {
         deadline: Instant,
         limit: Duration,
     ) -> Result<(), ServerError> {
-        let since =
-            fs::metadata(self.file("log")).map_or(0, |log| log.len().saturating_sub(LOG_END));
+        let since = log::last_lines(&self.file("log"));
+        let is_its =
+            || process.listens_on(self.port).map_err(|source| self.failed("look for", source));
         loop {
             let alive = process.is_alive();
-            if self.answers().await {
+            // Another volume's server may have the port, and this one not have found that out yet.
+            if self.answers().await && is_its()? {
                 return Ok(());
             }
             if !alive {
@@ -286,10 +297,7 @@ impl Server {
 
     fn ended(&self, export: &Export, since: u64) -> ServerError {
         let log = self.file("log");
-        let said = read_from(&log, since).ok().and_then(|text| weighty(&text));
-        // What the dynamic linker says, for one, comes before there is a log.
-        let printed = || fs::read_to_string(self.file("output")).ok().and_then(|text| last(&text));
-        let said = said.or_else(printed).unwrap_or_else(|| "it said nothing".to_owned());
+        let said = log::reason(&log, since, &self.file("output"));
         ServerError::Ended { volume: export.volume, said, log }
     }
 
@@ -305,40 +313,6 @@ impl Server {
 fn is_running(pid: i32) -> bool {
     use crate::sys::boot;
     boot::process_start_time(pid).is_some_and(|start| boot::process_alive(pid, start))
-}
-
-fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    match fs::DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made.map_err(errno::on("create", path)),
-    }
-}
-
-fn read_from(path: &Path, offset: u64) -> io::Result<String> {
-    let mut file = fs::File::open(path)?;
-    file.seek(SeekFrom::Start(offset))?;
-    let mut text = Vec::new();
-    file.take(LOG_END).read_to_end(&mut text)?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
-/// The last two lines that are no small talk, without what comes before their messages: the last one
-/// alone often is "cannot continue".
-fn weighty(log: &str) -> Option<String> {
-    // `date : epoch … : host : nfs-ganesha-PID[thread] function :COMPONENT :LEVEL :message`
-    let message = |line: &str| {
-        let (_, message) =
-            [":FATAL :", ":MAJ :", ":CRIT :"].iter().find_map(|level| line.split_once(level))?;
-        Some(message.trim().to_owned())
-    };
-    let messages: Vec<_> = log.lines().filter_map(message).collect();
-    let end = &messages[messages.len().saturating_sub(2)..];
-    (!end.is_empty()).then(|| end.join("; "))
-}
-
-fn last(text: &str) -> Option<String> {
-    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
 
 #[cfg(test)]

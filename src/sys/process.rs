@@ -5,6 +5,7 @@
 //! one, and a process group of its own. When its time is up, or when the caller stops waiting, the whole group is killed, so
 //! that no grandchild goes on writing to a device behind our back.
 
+mod closed;
 mod detached;
 
 use std::{

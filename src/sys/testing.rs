@@ -181,6 +181,24 @@ fn command(program: &str) -> Command {
     command
 }
 
+/// Does some work where everything is mounted as it is here, and `/run` is empty and its own.
+pub(crate) fn with_own_run<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    use rustix::{
+        mount::{MountFlags, MountPropagationFlags, mount, mount_change},
+        thread::UnshareFlags,
+    };
+    let inside = || {
+        #[expect(unsafe_code, reason = "unshare")]
+        // SAFETY: unsafe is the sharing of descriptors, and only the mounts are asked for.
+        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }.unwrap();
+        let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+        mount_change("/", slave).unwrap();
+        mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None).unwrap();
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(inside).join().unwrap())
+}
+
 /// Polls until the condition holds, for at most ten seconds.
 #[track_caller]
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {

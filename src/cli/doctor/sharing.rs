@@ -29,7 +29,7 @@ pub(super) async fn findings(config: &Config, admin_socket: &Path) -> Vec<Findin
     }
     let mut findings = vec![server(GANESHA.find().is_some()), client(look().await)];
     findings.extend((!caps::has_sys_resource()).then(unprotected));
-    let tunnel = Tunnel::of(&config.state_dir, config.run_dir(), String::new());
+    let tunnel = Tunnel::of(config.run_dir(), String::new());
     if let Ok(Ok(status)) = timeout(SOON, tunnel.status()).await {
         findings.extend(of_tunnel(&status));
     }

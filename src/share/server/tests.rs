@@ -1,12 +1,21 @@
 //! With a real NFS-Ganesha, on a real ext4, in a real network namespace.
 
+mod client;
+mod strangers;
+mod volume;
+
 use std::os::unix::fs::PermissionsExt;
+
+use client::Client;
 
 use super::*;
 use crate::{
     share::{Access, Squash, Times},
-    spec::FsType,
-    sys::testing::{Disk, Unmount, World},
+    spec::{Bytes, FsType},
+    sys::{
+        format,
+        testing::{Disk, Unmount, World},
+    },
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -19,19 +28,25 @@ struct Lab {
     mounted: Option<Unmount>,
     _disk: Disk,
     netns: PathBuf,
-    _world: World,
+    world: World,
 }
 
 impl Lab {
     async fn new() -> Self {
+        Self::on(64, &[], &["dirsync".to_owned()]).await
+    }
+
+    /// On an ext4 of this many MiB, made and mounted with these options.
+    async fn on(mib: u64, mkfs: &[String], mount: &[String]) -> Self {
         assert!(
             GANESHA.find().is_some(),
             "this test needs ganesha.nfsd: run scripts/install-deps.sh, or install the packages \
              nfs-ganesha and nfs-ganesha-vfs"
         );
         let world = World::alone();
-        let disk = world.formatted(FsType::Ext4, 64).await;
-        let mounted = world.mount(&disk, FsType::Ext4, &["dirsync".into()]);
+        let (disk, uuid) = (world.disk(mib), uuid::Uuid::new_v4());
+        format::format(disk.path(), FsType::Ext4, mkfs, "test", &uuid).await.unwrap();
+        let mounted = world.mount(&disk, FsType::Ext4, mount);
         let top = mounted.path().to_owned();
         fs::create_dir(top.join("data")).unwrap();
         let netns = world.path("netns");
@@ -49,7 +64,7 @@ impl Lab {
             netns: Arc::new(Netns::ensure(&netns).unwrap()),
             port: PORT,
         };
-        Self { server, export, mounted: Some(mounted), _disk: disk, netns, _world: world }
+        Self { server, export, mounted: Some(mounted), _disk: disk, netns, world }
     }
 
     fn log(&self) -> String {
@@ -59,12 +74,16 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if let Ok(Some(process)) = self.server.find() {
-            let _ = process.signal(Signal::KILL);
-            crate::sys::testing::until("the server has ended", || !process.is_alive());
-        }
+        kill(&self.server);
         self.mounted = None;
         let _ = Netns::forget(&self.netns);
+    }
+}
+
+fn kill(server: &Server) {
+    if let Ok(Some(process)) = server.find() {
+        let _ = process.signal(Signal::KILL);
+        crate::sys::testing::until("the server has ended", || !process.is_alive());
     }
 }
 
@@ -174,29 +193,14 @@ async fn one_that_stands_still_is_killed_when_its_time_is_up() {
 async fn a_long_log_is_put_aside_under_a_running_server() {
     let lab = Lab::new().await;
     lab.server.ensure(&lab.export, LIMIT).await.unwrap();
-    let log = lab.server.file("log");
+    let path = lab.server.file("log");
     lab.server.bound_log().unwrap();
     assert!(!lab.server.file("log.old").exists(), "a short one was put aside");
 
-    fs::File::options().write(true).open(&log).unwrap().set_len(LOG_LIMIT + 1).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_len(log::LIMIT + 1).unwrap();
     lab.server.bound_log().unwrap();
 
-    assert!(!log.exists());
+    assert!(!path.exists());
     lab.server.stop(LIMIT).await.unwrap();
     assert!(lab.log().contains("NFS EXIT"), "it does not log anew: {}", lab.log());
-}
-
-#[test]
-fn the_reason_is_the_weightiest_thing_that_the_log_says() {
-    let log = "\
-21/11/2026 12:31:14 : epoch 6b : vm : nfs-ganesha-1[main] main :MAIN :EVENT :Starting
-21/11/2026 12:31:14 : epoch 6b : vm : nfs-ganesha-1[main] bind :DISP :FATAL :Cannot bind NFS tcp6 socket, error 98 (Address already in use)
-21/11/2026 12:31:14 : epoch 6b : vm : nfs-ganesha-1[main] main :MAIN :CRIT :Error while parsing
-";
-
-    assert_eq!(
-        weighty(log).unwrap(),
-        "Cannot bind NFS tcp6 socket, error 98 (Address already in use); Error while parsing"
-    );
-    assert_eq!(weighty("nothing"), None);
 }

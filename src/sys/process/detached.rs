@@ -8,17 +8,20 @@
 
 use std::{ffi::OsStr, fs::File, io, path::Path, process::Stdio};
 
-use rustix::process::{configure_io_flusher_behavior, setsid};
+use rustix::{
+    process::{Gid, configure_io_flusher_behavior, setsid},
+    thread::set_thread_groups,
+};
 
-use super::{PATH, Tool, ToolError, package_of, shown};
+use super::{PATH, Tool, ToolError, closed, package_of, shown};
 use crate::sys::netns::Netns;
 
 /// What the out-of-memory killer is told, from -1000 (never) to 1000: others go first.
 const OOM_SCORE: &str = "-900";
 
 impl Tool {
-    /// Starts it in a namespace, and does not wait. What it prints goes to a file, which is emptied
-    /// before. The answer is its pid; it is reaped by the runtime if it ends before hawser does.
+    /// Starts it in a namespace, in this group beside its own, without unix sockets (see
+    /// `closed`), and does not wait. What it prints goes to a file, which is emptied before. The answer is its pid; it is reaped by the runtime if it ends before hawser does.
     ///
     /// # Errors
     /// `Missing` and `Spawn` of [`ToolError`].
@@ -26,6 +29,7 @@ impl Tool {
         &self,
         args: &[&str],
         netns: &Netns,
+        group: u32,
         output: &Path,
     ) -> Result<u32, ToolError> {
         let args: Vec<_> = args.iter().map(Into::into).collect();
@@ -47,6 +51,7 @@ impl Tool {
                 .stderr(output);
             netns.hold(command.as_std_mut())?;
             stand_alone(&mut command);
+            confine(&mut command, group)?;
             Ok(command.spawn()?.id().unwrap_or_default())
         };
         let pid = spawn().map_err(|source| ToolError::Spawn { argv, source })?;
@@ -90,6 +95,20 @@ fn stand_alone(command: &mut tokio::process::Command) {
     }
 }
 
+fn confine(command: &mut tokio::process::Command, group: u32) -> io::Result<()> {
+    let filter = closed::filter()?;
+    #[expect(unsafe_code, reason = "a child gives rights up between fork and exec")]
+    // SAFETY: between fork and exec only what is safe in a signal handler may be called: these are
+    // three system calls, and neither allocates nor locks.
+    unsafe {
+        command.pre_exec(move || {
+            set_thread_groups(&[Gid::from_raw(group)])?;
+            closed::apply(&filter)
+        });
+    }
+    Ok(())
+}
+
 fn protect(tool: &str, pid: u32) {
     let set = File::options()
         .write(true)
@@ -118,9 +137,11 @@ mod tests {
         let netns = Netns::ensure(&path).unwrap();
         let output = world.path("output");
         let script = "ps -o sid= -p $$; readlink /proc/self/ns/net; cat /proc/self/oom_score_adj; \
-                      echo last >&2; exec sleep 1000";
+                      grep ^Groups: /proc/self/status; \
+                      python3 -c 'import socket; socket.socket(); socket.socket(socket.AF_UNIX)' 2>&1 \
+                      | tail -n 1; echo last >&2; exec sleep 1000";
 
-        let pid = Tool::new("sh").start_detached(&["-c", script], &netns, &output).unwrap();
+        let pid = Tool::new("sh").start_detached(&["-c", script], &netns, 4711, &output).unwrap();
 
         let read = || std::fs::read_to_string(&output).unwrap();
         testing::until("it has printed", || read().ends_with("last\n"));
@@ -129,6 +150,8 @@ mod tests {
         let inside = netns.run(|| std::fs::read_link("/proc/thread-self/ns/net")).unwrap();
         assert_eq!(lines[0], pid.to_string(), "its session is not its own");
         assert_eq!(Path::new(lines[1]), inside.unwrap());
+        assert_eq!(lines[3].split_whitespace().last(), Some("4711"));
+        assert!(lines[4].ends_with("Address family not supported by protocol"), "{printed}");
         // It may print before it is protected.
         let score = std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
         assert_eq!(score.trim() == OOM_SCORE, caps::has_sys_resource(), "{score}");

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     spec::Sharing,
-    volume::{Lease, NodeName},
+    volume::{Epoch, Lease, NodeName},
 };
 
 struct Node {
@@ -431,6 +431,20 @@ fn an_owner_that_was_replaced_ends_what_it_served_and_reaches_the_next_one() {
     }
     use Effect::{ShutDown, Unexport, Unpublish, Unstage};
     assert_eq!(order, [ShutDown, Unpublish, Unexport, Unstage]);
+}
+
+#[test]
+fn half_of_an_export_which_is_of_nobody_s_epoch_is_mended_by_the_owner() {
+    let mut world = World::new();
+    world.mount(A);
+    world.mount(B);
+    let before = world.did(A, Effect::Export);
+    world.nodes[A].seen.exported = Some(Epoch::FIRST);
+
+    world.settle();
+
+    assert_eq!(world.did(A, Effect::Export), before + 1);
+    assert_eq!(world.nodes[A].seen.exported, Some(world.record.lease.epoch));
 }
 
 #[test]
