@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod doctor;
 mod images;
+mod marathon;
 mod mount_helper;
 mod node;
 mod output;
@@ -96,6 +97,9 @@ enum Command {
     Node(node::Command),
     /// Explain what a name or an inline spec means
     Spec(spec::Args),
+    /// Check apps of Marathon, and convert those of REX-Ray and Portworx
+    #[command(subcommand)]
+    Marathon(marathon::Command),
     /// Look for what is wrong on this host, and say what to do
     Doctor(doctor::Args),
     /// Check the configuration, or print a sample
@@ -131,6 +135,7 @@ impl Command {
             | Self::Snapshot(_)
             | Self::Node(_)
             | Self::Spec(_)
+            | Self::Marathon(_)
             | Self::Doctor(_)
             | Self::Config(_)
             | Self::Completions(_) => true,
@@ -175,6 +180,7 @@ fn carry_out(command: Command, admin_socket: &Path) -> anyhow::Result<Exit> {
         Command::Snapshot(command) => in_runtime(snapshot::run(&client, command)),
         Command::Node(command) => in_runtime(node::run(&client, command)),
         Command::Spec(args) => spec::run(&args),
+        Command::Marathon(command) => marathon::run(command),
         Command::Doctor(args) => in_runtime(doctor::run(&args, admin_socket)),
         Command::Config(command) => config::run(command),
         Command::Pki(command) => pki::run(&command),
