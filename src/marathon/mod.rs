@@ -22,6 +22,3 @@ pub use convert::{ConvertError, Converted, convert};
 pub use document::NotApps;
 pub use finding::{Finding, Level, Report};
 pub use rules::{RULES, Rule};
-
-#[cfg(test)]
-mod tests;

@@ -36,12 +36,16 @@ fn an_error_in_any_file_makes_the_exit_code_1() {
     let right = "right/docker-one.json";
     let output = marathon(&["check", right], "");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(text(&output.stdout), format!("{right}: apps: 1, errors: 0, warnings: 0, advice: 0\n"));
+    assert_eq!(
+        text(&output.stdout),
+        format!("{right}: apps: 1, errors: 0, warnings: 0, advice: 0\n")
+    );
 
     let output = marathon(&["check", "wrong/several-on-one.json", right], "");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = text(&output.stdout);
-    for part in ["error: /a: container.docker.parameters[1].value: 2 instances", "why:", "instead:"] {
+    for part in ["error: /a: container.docker.parameters[1].value: 2 instances", "why:", "instead:"]
+    {
         assert!(said.contains(part), "{said}");
     }
     let output = marathon(&["check", "wrong/unreachable.json"], "");
