@@ -259,7 +259,7 @@ fn a_mount_that_is_refused_says_why_and_can_be_cleaned_up() {
     }
     Client::Ours.unmount(&world, "v").unwrap();
     // The original asks for the volume first, and ends there.
-    assert!(Client::Emc.unmount(&world, "v").unwrap_err().contains("no such volume"));
+    assert!(Client::Emc.unmount(&world, "v").unwrap_err().contains("no volume `v`"));
     world.finish();
 }
 
