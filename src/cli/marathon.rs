@@ -104,15 +104,15 @@ fn convert(file: &Path, driver: &str) -> anyhow::Result<Exit> {
     for note in &converted.notes {
         eprintln!("{note}");
     }
-    if converted.volumes == 0 {
-        eprintln!("{name}: nothing of REX-Ray or Portworx was found that can be converted");
+    if converted.volumes + converted.left == 0 {
+        eprintln!("{name}: there is no volume of REX-Ray or Portworx in it");
     }
     let context = Context { driver: driver.to_owned(), defaults: None };
     let report = marathon::check(&converted.text, &context)?;
     for finding in &report.findings {
         eprint!("{finding}");
     }
-    Ok(Exit::Success)
+    Ok(if converted.left > 0 { Exit::Failure } else { Exit::Success })
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {

@@ -13,7 +13,7 @@ pub enum NotApps {
     Json(#[from] serde_json::Error),
     /// It is JSON of something else.
     #[error(
-        "not an app of Marathon, and neither a list of apps nor a group: an app is an object with an `id`"
+        "there is no app of Marathon in it: an app is an object with an `id`, alone, in a list or in a group"
     )]
     Form,
 }
@@ -42,27 +42,34 @@ pub(super) fn items(document: &Value) -> Result<Vec<Item<'_>>, NotApps> {
     let mut found = Vec::new();
     if root.value.is_array() {
         root.items().into_iter().for_each(|at| read(at, "", &mut found));
+    } else if root.is("containers") {
+        found.push(pod(root, ""));
     } else {
         read(root, "", &mut found);
     }
-    let apps = found.iter().all(|item| item.at.value.is_object());
-    if apps && !found.is_empty() { Ok(found) } else { Err(NotApps::Form) }
+    let objects = found.iter().all(|item| item.at.value.is_object());
+    if objects && !found.is_empty() { Ok(found) } else { Err(NotApps::Form) }
 }
 
+/// Reads an app or a group. What is neither becomes an app, too: the caller sees that it is no object.
 fn read<'a>(at: At<'a>, group: &str, found: &mut Vec<Item<'a>>) {
     let id = join(group, at.text_of("id").unwrap_or_default());
-    let members = ["apps", "pods", "groups"];
-    if members.iter().any(|key| at.is(key)) {
-        for member in members.iter().flat_map(|key| at.list(key)) {
+    let is_group = ["apps", "pods", "groups"].iter().any(|key| at.is(key));
+    if is_group {
+        for member in ["apps", "groups"].iter().flat_map(|key| at.list(key)) {
             read(member, &id, found);
         }
-    } else if at.is("id") || at.is("container") {
-        let kind = if at.is("containers") { Kind::Pod } else { Kind::App };
-        found.push(Item { kind, id, at });
-    } else if !at.value.is_object() {
-        // Reported by the caller: there is something else where an app should be.
+        found.extend(at.list("pods").into_iter().map(|at| pod(at, &id)));
+    } else if at.is("id") || at.is("container") || !at.value.is_object() {
         found.push(Item { kind: Kind::App, id, at });
     }
+}
+
+/// A pod, or its status, as `GET /v2/groups` answers, with the pod in it.
+fn pod<'a>(at: At<'a>, group: &str) -> Item<'a> {
+    let id = join(group, at.text_of("id").unwrap_or_default());
+    let at = at.get("spec").unwrap_or(at);
+    Item { kind: Kind::Pod, id, at }
 }
 
 /// An id is absolute, or its group's id comes before it.

@@ -161,6 +161,26 @@ fn containers_mount_a_volume_each_and_the_last_one_unmounts_it_once() {
 }
 
 #[test]
+fn containers_of_mesos_and_of_docker_use_one_volume_and_neither_ends_the_others_mount() {
+    let mut world = World::started();
+    plugin_directory(&world);
+    let path = Client::Ours.mount(&world, "v", &["size=64MiB"]).unwrap();
+    assert_eq!(world.mount("v", "container"), path);
+
+    Client::Ours.unmount(&world, "v").unwrap();
+    assert_eq!(world.holders("v"), [("container".into(), 1)]);
+    fs::write(path.join("file"), "x").unwrap();
+    Client::Ours.mount(&world, "v", &[]).unwrap();
+    world.unmount("v", "container");
+
+    assert_eq!(world.holders("v"), [(String::new(), 1)]);
+    assert_eq!(fs::read_to_string(path.join("file")).unwrap(), "x");
+    Client::Ours.unmount(&world, "v").unwrap();
+    world.remove("v");
+    world.finish();
+}
+
+#[test]
 fn an_inline_spec_as_the_name_is_handed_on_untouched() {
     for client in BOTH {
         let mut world = World::started();

@@ -96,6 +96,13 @@ fn convert_prints_the_app_and_on_stderr_the_difference_the_notes_and_what_is_lef
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }
+    let nameless = r#"{"id": "/a", "container": {"docker": {"image": "x", "parameters": [
+        {"key": "volume-driver", "value": "pxd"}, {"key": "volume", "value": "size=5:/a"}]}}}"#;
+    let output = marathon(&["convert", "-"], nameless);
+    assert_eq!(output.status.code(), Some(1), "a volume was left: {output:?}");
     let output = marathon(&["convert", "--driver", "disk", "right/docker-one.json"], "");
-    assert!(text(&output.stderr).contains("nothing of REX-Ray or Portworx"), "{output:?}");
+    assert!(
+        text(&output.stderr).contains("there is no volume of REX-Ray or Portworx"),
+        "{output:?}"
+    );
 }

@@ -9,6 +9,7 @@ mod check;
 mod command;
 mod convert;
 mod examples;
+mod odd;
 
 use std::{
     fs,

@@ -42,6 +42,8 @@ pub struct Converted {
     pub text: String,
     /// How many volumes were changed.
     pub volumes: usize,
+    /// How many were left as they are, since hawser has nothing of the kind; the notes say why.
+    pub left: usize,
     /// What became of things that are not simply the same.
     pub notes: Vec<String>,
 }
@@ -55,7 +57,8 @@ pub fn convert(text: &str, driver: &str) -> Result<Converted, ConvertError> {
     // Whatever serde_json takes is JSON, which this reads, too.
     let root = CstRootNode::parse(text, &jsonc_parser::ParseOptions::default());
     let root = root.map_err(|_| ConvertError::NotApps(NotApps::Form))?;
-    let mut work = Work { root, driver, volumes: 0, notes: Vec::new(), expected: Vec::new() };
+    let mut work =
+        Work { root, driver, volumes: 0, left: 0, notes: Vec::new(), expected: Vec::new() };
     for Item { id, at, .. } in items(&document)?.into_iter().filter(|item| item.kind == Kind::App) {
         work.app(&App::new(id, at));
     }
@@ -67,6 +70,7 @@ struct Work<'a> {
     root: CstRootNode,
     driver: &'a str,
     volumes: usize,
+    left: usize,
     notes: Vec<String>,
     /// The app, the volume as it is to be read again, and how people know it.
     expected: Vec<(String, String, String)>,
@@ -101,6 +105,7 @@ impl Work<'_> {
             Ok(translated) => translated,
             Err(why) => {
                 self.notes.push(format!("{place}: left as it is: {why}"));
+                self.left += 1;
                 return;
             }
         };
@@ -150,6 +155,6 @@ impl Work<'_> {
                 None => return Err(ConvertError::NotWritten { app, volume }),
             }
         }
-        Ok(Converted { text, volumes: self.volumes, notes: self.notes })
+        Ok(Converted { text, volumes: self.volumes, left: self.left, notes: self.notes })
     }
 }
