@@ -83,8 +83,8 @@ impl<'a> Volume<'a> {
     fn of_mount(at: &At<'a>, text: &str) -> Option<Self> {
         let fields = csv(text);
         let of = |names: &[&str]| {
-            let values = fields.iter().filter_map(|field| field.split_once('='));
-            values.filter(|(key, _)| names.contains(key)).map(|(_, value)| value.to_owned()).last()
+            let mut values = fields.iter().rev().filter_map(|field| field.split_once('='));
+            values.find(|(key, _)| names.contains(key)).map(|(_, value)| value.to_owned())
         };
         if of(&["type"]).is_some_and(|kind| kind != "volume") {
             return None;
@@ -160,9 +160,9 @@ pub(super) fn is_shared(request: &Request, defaults: Option<&Defaults>) -> bool 
 /// Whether it is a directory on an NFS server, which every node mounts for itself.
 fn is_directory(request: &Request, defaults: Option<&Defaults>) -> bool {
     let stated = &request.stated;
-    let kinds = stated.iter().filter_map(|(key, value)| match value {
-        Value::Backend(kind) => Some(*kind),
-        _ => key.backend(),
+    let kinds = stated.iter().filter_map(|(key, value)| {
+        let stated = if let Value::Backend(kind) = value { Some(*kind) } else { None };
+        stated.or(key.backend())
     });
     let kind = kinds.last().or(defaults.map(|defaults| defaults.backend));
     let image = matches!(stated.get(Key::Layout), Some(Value::Text(layout)) if layout == "image");

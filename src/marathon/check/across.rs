@@ -62,7 +62,7 @@ fn differing(
 fn external_names(uses: &[Use<'_>], findings: &mut Findings) {
     let external: Vec<_> =
         uses.iter().filter(|(_, volume)| volume.route == Route::External).collect();
-    let flag = |volume: &Volume<'_>| volume.at.get("shared").is_some_and(|at| at.value == &true);
+    let flag = |volume: &Volume<'_>| volume.at.get("shared").is_some_and(|at| *at.value == true);
     for (app, volume) in &external {
         let mut others =
             external.iter().filter(|(other, v)| other.id != app.id && v.name == volume.name);

@@ -43,7 +43,7 @@ fn runs_something(app: &App<'_>, findings: &mut Findings) {
         app.at.get(key).is_some_and(|at| match at.value {
             Value::String(text) => !text.is_empty(),
             Value::Array(items) => !items.is_empty(),
-            _ => false,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
         })
     };
     let what = match (filled("cmd"), filled("args")) {
@@ -114,7 +114,7 @@ fn unreachable_strategy(app: &App<'_>, findings: &mut Findings) {
             (Some(inactive), Some(expunge)) => 0 <= inactive && inactive <= expunge,
             _ => false,
         },
-        _ => false,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => false,
     };
     if !right {
         let what = "it is neither \"disabled\" nor two times in order";

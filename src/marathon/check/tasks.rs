@@ -87,7 +87,7 @@ fn group(app: &App<'_>, volume: &Volume<'_>, scale: u64, findings: &mut Findings
 
 /// Marathon's `shared` and hawser's are two things.
 fn shared_flag(volume: &Volume<'_>, request: &Request, findings: &mut Findings) {
-    let flag = volume.at.get("shared").filter(|flag| flag.value == &true);
+    let flag = volume.at.get("shared").filter(|flag| *flag.value == true);
     let said = request.stated.get(Key::Shared);
     let shared = matches!(said, Some(Value::Sharing(Sharing::Shared)));
     if let Some(flag) = flag

@@ -73,7 +73,7 @@ pub(super) fn mesos(root: &CstRootNode, volume: &Volume<'_>, request: &Request, 
 
 /// Marathon's `size` is a number of GiB; any other size is an option.
 fn set_size(external: &CstObject, size: Bytes, wanted: &mut Vec<(String, String)>) {
-    if size.get() % GIB != 0 {
+    if !size.get().is_multiple_of(GIB) {
         external.get("size").into_iter().for_each(|size| size.remove());
         wanted.push(("size".to_owned(), size.to_string()));
         return;
