@@ -25,6 +25,7 @@ const PATH_ID: &str = "Marathon 1.11, PathId.scala";
 const APP: &str = "Marathon 1.11, AppValidation.scala";
 const SCHEDULING: &str = "Marathon 1.11, SchedulingValidation.scala";
 const DVDI: &str = "Marathon 1.11, DVDIProvider.scala";
+const OPTIONS: &str = "Marathon 1.11, DVDIProvider.scala and OptionSupport.scala";
 const UNIQUE: &str = "Marathon 1.11, ProviderValidationHelpers.scala";
 const UPGRADE: &str = "Marathon 1.11, UpgradeStrategy.scala and TaskReplaceActor.scala";
 const UNREACHABLE: &str = "Marathon 1.11, UnreachableStrategy.scala and unreachable.md";
@@ -105,6 +106,12 @@ pub(super) static DVDI_DRIVER: Rule = Rule {
 };
 pub(super) static OPTION_KEY: Rule =
     Rule { name: "option-key", level: Error, why: "Marathon refuses the volume", source: APP };
+pub(super) static REXRAY_OPTION: Rule = Rule {
+    name: "rexray-option",
+    level: Error,
+    why: "of the driver `rexray` Marathon knows some options, and refuses other values of them",
+    source: OPTIONS,
+};
 pub(super) static DVDI_INSTANCES: Rule = Rule {
     name: "dvdi-instances",
     level: Error,
@@ -287,7 +294,7 @@ pub(super) static OTHER_DRIVER: Rule = Rule {
 };
 
 /// Every rule.
-pub static RULES: [&Rule; 44] = [
+pub static RULES: [&Rule; 45] = [
     &JSON_TYPE,
     &APP_ID,
     &NO_TASK,
@@ -302,6 +309,7 @@ pub static RULES: [&Rule; 44] = [
     &EXTERNAL_SIZE,
     &DVDI_DRIVER,
     &OPTION_KEY,
+    &REXRAY_OPTION,
     &DVDI_INSTANCES,
     &DVDI_READ_ONLY,
     &DVDI_DOCKER_OPTIONS,

@@ -107,6 +107,9 @@ fn options(external: &At<'_>, findings: &mut Findings) {
         }
     }
     let driver = entries.iter().find(|(key, _)| *key == DRIVER).and_then(|(_, at)| at.text());
+    if driver == Some("rexray") {
+        entries.iter().for_each(|(key, at)| of_rexray(key, at, findings));
+    }
     if !driver.is_some_and(is_label) {
         let at = given.unwrap_or_else(|| external.clone());
         let what = match driver {
@@ -115,6 +118,22 @@ fn options(external: &At<'_>, findings: &mut Findings) {
         };
         let path = at.place(DRIVER);
         findings.add(&rules::DVDI_DRIVER, path, what, "write \"dvdi/driver\": \"hawser\"");
+    }
+}
+
+/// What Marathon says of `rexray`'s options, also where hawser has that name.
+fn of_rexray(key: &str, at: &At<'_>, findings: &mut Findings) {
+    let Some(text) = at.text() else { return };
+    let (right, instead) = match key {
+        "dvdi/volumetype" | "dvdi/newfstype" => (is_label(text), "write a-z, 0-9 and `-`"),
+        "dvdi/iops" => (text.parse().is_ok_and(|n: u64| n > 0), "write a whole number above 0"),
+        // OptionSupport.scala takes the value itself for the answer, and so refuses `false`.
+        "dvdi/overwritefs" => (text.eq_ignore_ascii_case("true"), "remove it: it is false anyway"),
+        _ => return,
+    };
+    if !right {
+        let what = format!("`{key}` is `{text}`");
+        findings.add(&rules::REXRAY_OPTION, at.path.clone(), what, instead);
     }
 }
 
