@@ -11,6 +11,7 @@
 //! - [`cluster`]: records, kept durably
 //! - [`backend`]: what volumes are stored on, behind one trait with one conformance suite
 //! - [`volume`]: records, holders and the decisions about them, pure
+//! - [`marathon`]: Marathon's app definitions: checked and converted, pure
 //! - [`spec`]: what a user writes, pure
 //! - [`sys`]: what Linux does: mounts, loop devices, mkfs, child processes
 //! - [`config`]: settings, from file, environment and command line
@@ -24,6 +25,7 @@ pub mod config;
 pub mod engine;
 pub mod fault;
 pub mod http;
+pub mod marathon;
 pub mod peer;
 pub mod share;
 pub mod spec;

@@ -57,6 +57,7 @@ fn the_documented_commands_exist() {
         "docs/operations.md",
         "docs/cluster.md",
         "docs/ebs.md",
+        "docs/marathon.md",
         "docs/nfs.md",
         "docs/security.md",
     ] {
@@ -85,6 +86,7 @@ fn every_link_between_the_documents_leads_somewhere() {
         "docs/cluster.md",
         "docs/ebs.md",
         "docs/faults.md",
+        "docs/marathon.md",
         "docs/nfs.md",
         "docs/operations.md",
         "docs/limitations.md",

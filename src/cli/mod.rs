@@ -8,7 +8,9 @@ mod cluster;
 mod completions;
 mod config;
 mod doctor;
+mod dvdcli;
 mod images;
+mod marathon;
 mod mount_helper;
 mod node;
 mod output;
@@ -43,6 +45,8 @@ pub enum Exit {
     Failure,
     /// The command line or the configuration is wrong (`EX_USAGE`).
     Usage,
+    /// As [`Exit::Usage`], of `dvdcli`, whose callers know it so.
+    Dvdcli,
 }
 
 impl Exit {
@@ -50,7 +54,7 @@ impl Exit {
     const fn worse(self, other: Self) -> Self {
         match self {
             Self::Success => other,
-            Self::Failure | Self::Usage => self,
+            Self::Failure | Self::Usage | Self::Dvdcli => self,
         }
     }
 
@@ -61,6 +65,7 @@ impl Exit {
             Self::Success => 0,
             Self::Failure => 1,
             Self::Usage => 64,
+            Self::Dvdcli => 2,
         }
     }
 }
@@ -97,6 +102,11 @@ enum Command {
     Node(node::Command),
     /// Explain what a name or an inline spec means
     Spec(spec::Args),
+    /// Check apps of Marathon, and convert those of REX-Ray and Portworx
+    #[command(subcommand)]
+    Marathon(marathon::Command),
+    /// Mount volumes for the Mesos agent, as EMC's dvdcli does; also as a link named `dvdcli`
+    Dvdcli(dvdcli::Args),
     /// Look for what is wrong on this host, and say what to do
     Doctor(doctor::Args),
     /// Check the configuration, or print a sample
@@ -135,6 +145,7 @@ impl Command {
             | Self::Snapshot(_)
             | Self::Node(_)
             | Self::Spec(_)
+            | Self::Marathon(_)
             | Self::Doctor(_)
             | Self::Config(_)
             | Self::Completions(_) => true,
@@ -145,6 +156,7 @@ impl Command {
             | Self::Store(_)
             | Self::Release(_)
             | Self::Agent(_)
+            | Self::Dvdcli(_)
             | Self::MountHelper
             | Self::Tunnel(_) => false,
         }
@@ -153,7 +165,7 @@ impl Command {
 
 /// Reads the command line and runs the command.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(with_verb(arguments)) {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
@@ -172,6 +184,16 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
     })
 }
 
+/// The command line, as if `dvdcli …` had been called `hawser dvdcli …`.
+fn with_verb(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    let mut arguments = arguments.peekable();
+    let name = arguments.peek().map(Path::new).and_then(Path::file_name);
+    let dvdcli = name.is_some_and(|name| name == "dvdcli");
+    let verb = dvdcli.then(|| OsString::from("dvdcli"));
+    let first = arguments.next();
+    first.into_iter().chain(verb).chain(arguments)
+}
+
 fn carry_out(command: Command, admin_socket: &Path) -> anyhow::Result<Exit> {
     let client = Client::new(admin_socket.to_owned());
     match command {
@@ -180,6 +202,8 @@ fn carry_out(command: Command, admin_socket: &Path) -> anyhow::Result<Exit> {
         Command::Snapshot(command) => in_runtime(snapshot::run(&client, command)),
         Command::Node(command) => in_runtime(node::run(&client, command)),
         Command::Spec(args) => spec::run(&args),
+        Command::Marathon(command) => marathon::run(command),
+        Command::Dvdcli(args) => in_runtime(dvdcli::run(args)),
         Command::Doctor(args) => in_runtime(doctor::run(&args, admin_socket)),
         Command::Config(command) => config::run(command),
         Command::Pki(command) => pki::run(&command),

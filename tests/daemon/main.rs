@@ -18,6 +18,7 @@ mod groups;
 mod harness;
 mod holders;
 mod meetings;
+mod mesos;
 mod names;
 mod nfs;
 mod pki;

@@ -1,0 +1,91 @@
+//! The apps in `examples/marathon` and `docs/marathon.md` are right, and what they ask for can be had.
+
+use std::{collections::BTreeSet, fs};
+
+use hawser::{
+    marathon::{Context, Level, RULES, check, convert},
+    spec::{
+        AttachPolicy, BackendKind, Bytes, Defaults, EbsDefaults, EbsType, FsType, NfsDefaults,
+        Provision,
+    },
+};
+
+use crate::{apps, context, directory};
+
+/// A node with every backend.
+fn everything() -> Context {
+    let defaults = Defaults {
+        backend: BackendKind::Ebs,
+        size: Bytes::gib(10),
+        anonymous_size: Bytes::gib(1),
+        fs: FsType::Ext4,
+        provision: Provision::Thick,
+        ebs: Some(EbsDefaults {
+            volume_type: EbsType::Gp3,
+            encrypted: None,
+            kms_key: None,
+            zone: None,
+            attach: AttachPolicy::Stay,
+        }),
+        nfs: Some(NfsDefaults { exports: vec!["fast".into()], export: None }),
+    };
+    Context { defaults: Some(defaults), ..context() }
+}
+
+#[test]
+fn the_examples_of_apps_are_right() {
+    let examples = apps("examples/marathon");
+    let names: BTreeSet<_> = examples.iter().map(|(name, _)| name.as_str()).collect();
+    for (name, app) in &examples {
+        let report = check(app, &everything()).unwrap();
+        let before = *name == "rexray-before.json";
+        let allowed = |rule: &str| before && rule == "other-driver";
+        let wrong: Vec<_> =
+            report.findings.iter().filter(|finding| !allowed(finding.rule)).collect();
+        assert!(wrong.is_empty(), "{name}: {wrong:#?}");
+    }
+    for name in
+        ["postgres", "nginx-shared", "consul-scale", "mesos-redis", "rexray-before", "rexray-after"]
+    {
+        assert!(names.contains(format!("{name}.json").as_str()), "{name}: {names:?}");
+    }
+}
+
+#[test]
+fn the_app_after_rexray_is_what_convert_makes_of_the_one_before() {
+    let read = |name: &str| fs::read_to_string(directory("examples/marathon").join(name)).unwrap();
+    let converted = convert(&read("rexray-before.json"), "hawser").unwrap();
+    assert_eq!(converted.text, read("rexray-after.json"));
+}
+
+/// Each with its level.
+#[test]
+fn the_page_about_marathon_has_every_rule_and_no_other() {
+    let page = fs::read_to_string(directory("docs/marathon.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let listed: BTreeSet<_> = rows
+        .filter_map(|row| {
+            let mut cells = row.split('|').map(str::trim);
+            Some((cells.next()?.trim_end_matches('`').to_owned(), cells.next()?.to_owned()))
+        })
+        .filter(|(_, level)| ["error", "warning", "advice"].contains(&level.as_str()))
+        .collect();
+    let rules = RULES.iter().map(|rule| (rule.name.to_owned(), rule.level.to_string()));
+    assert_eq!(listed, rules.collect());
+}
+
+#[test]
+fn the_apps_on_the_page_about_marathon_are_right() {
+    let page = fs::read_to_string(directory("docs/marathon.md")).unwrap();
+    let mut checked = 0;
+    for block in page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+        // Only the container is shown.
+        let app = format!(
+            r#"{{"id": "/shown", "cmd": "x", "upgradeStrategy": {{"minimumHealthCapacity": 0, "maximumOverCapacity": 0}}, {block}}}"#
+        );
+        let report = check(&app, &everything()).unwrap();
+        assert_eq!(report.count(Level::Error) + report.count(Level::Warning), 0, "{report:#?}");
+        checked += 1;
+    }
+    assert!(checked >= 3, "{checked}");
+}
