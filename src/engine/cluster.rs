@@ -163,11 +163,16 @@ impl Engine {
     /// # Errors
     ///
     /// Where it is not known in time whether it could let go.
-    pub async fn release(&self, request: &ReleaseRequest) -> Result<Released, EngineError> {
+    pub async fn release(
+        &self,
+        request: &ReleaseRequest,
+        asker: NodeName,
+    ) -> Result<Released, EngineError> {
         let Some(handle) = self.shared.registry.by_id(request.volume) else {
             return Ok(Released::Busy("it does not know the volume yet".to_owned()));
         };
-        self.release_task(&handle, request.epoch, Users::Stay).await
+        let asker = request.remotely.then_some(asker);
+        self.release_task(&handle, request.epoch, Users::Stay, asker).await
     }
 
     async fn release_task(
@@ -175,9 +180,10 @@ impl Engine {
         handle: &Handle,
         epoch: Epoch,
         users: Users,
+        asker: Option<NodeName>,
     ) -> Result<Released, EngineError> {
         let name = handle.view().record.name.clone();
-        let ask = |reply| Message::Release { epoch, users, reply };
+        let ask = |reply| Message::Release { epoch, users, asker, reply };
         Self::ask(handle, "release", &name, SHORT, ask).await
     }
 
@@ -303,8 +309,8 @@ impl Engine {
                 result.local.push(name);
                 continue;
             }
-            match self.release_task(&handle, view.record.lease.epoch, Users::Pause).await {
-                Ok(Released::Released) => result.released.push(name),
+            match self.release_task(&handle, view.record.lease.epoch, Users::Pause, None).await {
+                Ok(Released::Released | Released::Joined) => result.released.push(name),
                 Ok(Released::Held(why) | Released::Busy(why)) => result.held.push((name, why)),
                 Err(error) => result.held.push((name, error.to_string())),
             }

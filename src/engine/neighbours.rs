@@ -22,6 +22,9 @@ pub struct ReleaseRequest {
     pub volume: VolumeId,
     /// The epoch that the asker knows: of another one it speaks of something else.
     pub epoch: Epoch,
+    /// Whether the asker can reach it where it is, too. Older nodes do not say so, and have it moved.
+    #[serde(default)]
+    pub remotely: bool,
 }
 
 /// What the owner answers.
@@ -30,6 +33,8 @@ pub struct ReleaseRequest {
 pub enum Released {
     /// It let go, or has nothing to let go of.
     Released,
+    /// It stays there, and the asker has the writer claim: only where it said that it can use that.
+    Joined,
     /// Somebody uses it there.
     Held(String),
     /// It cannot now.

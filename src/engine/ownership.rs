@@ -19,7 +19,7 @@ use crate::{
     cluster::StoreError,
     spec::{BackendKind, BackendSpec},
     volume::{
-        Owner, Record,
+        NodeName, Owner, Record,
         effect::{Effect, Outcome},
         lease::{Answer, Decision, Facts, Machine, Mobility, Obstacle, Preempt, Session, decide},
     },
@@ -35,6 +35,15 @@ const CLOUD: Duration = Duration::from_secs(10);
 /// The pause before everything is asked again; it grows to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Whether a volume that another node has would do where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remotely {
+    /// It would: a task here is to use it.
+    Welcome,
+    /// It is to come to this node.
+    No,
+}
 
 /// Why a volume is not to be had on this node.
 #[derive(Debug, thiserror::Error)]
@@ -59,10 +68,11 @@ impl Shared {
         &self,
         record: &Record,
         preempt: Preempt,
+        remotely: Remotely,
         cancel: &CancellationToken,
     ) -> Result<Outcome, Cause> {
         tokio::select! {
-            outcome = self.ask_for(record, preempt) => outcome,
+            outcome = self.ask_for(record, preempt, remotely) => outcome,
             () = cancel.cancelled() => Err(Box::new(BackendError {
                 kind: ErrorKind::Cancelled,
                 op: "own",
@@ -72,9 +82,18 @@ impl Shared {
         }
     }
 
-    async fn ask_for(&self, known: &Record, preempt: Preempt) -> Result<Outcome, Cause> {
+    async fn ask_for(
+        &self,
+        known: &Record,
+        preempt: Preempt,
+        remotely: Remotely,
+    ) -> Result<Outcome, Cause> {
         // Only a node of a cluster comes here.
         let Some(me) = self.store.me() else { return Ok(Outcome::Outdated) };
+        let remotely = match remotely {
+            Remotely::Welcome if self.can_reach().await => Remotely::Welcome,
+            Remotely::Welcome | Remotely::No => Remotely::No,
+        };
         let mobility = self.mobility(known);
         let deadline = Instant::now() + PATIENCE;
         let mut pause = FIRST_PAUSE;
@@ -92,12 +111,16 @@ impl Shared {
                 return Ok(Outcome::Outdated);
             }
             let seen = facts.take().unwrap_or_else(|| Facts::of(self.session_of(&record)));
+            if let Some(writer) = self.heir(&record) {
+                let holders = "tasks that reach it through its owner".to_owned();
+                return Err(NotHad(Obstacle::Held { node: writer, holders }).into());
+            }
             let reach = self.store.reach();
             let obstacle = match decide(&record.lease, me, reach, mobility, preempt, &seen) {
                 Decision::Mine => return Ok(Outcome::Outdated),
                 Decision::Claim(lease) => return Ok(Outcome::Claimable(lease)),
                 Decision::AskOwner => {
-                    let answer = self.ask_owner(&record, deadline).await;
+                    let answer = self.ask_owner(&record, remotely, deadline).await;
                     facts = Some(Facts { answer, session: self.session_of(&record), ..seen });
                     continue;
                 }
@@ -157,7 +180,15 @@ impl Shared {
         }
     }
 
-    async fn ask_owner(&self, record: &Record, deadline: Instant) -> Answer {
+    /// Another node that writes to it, where nobody living owns it: that node goes on with it.
+    fn heir(&self, record: &Record) -> Option<NodeName> {
+        let others = |writer: &&NodeName| self.store.me().is_none_or(|me| me.node != **writer);
+        let writer = record.writer().filter(others)?;
+        let orphaned = self.session_of(record) == Session::Over;
+        (orphaned && self.store.session(writer) == Session::Lives).then(|| writer.clone())
+    }
+
+    async fn ask_owner(&self, record: &Record, remotely: Remotely, deadline: Instant) -> Answer {
         let Some(owner) = &record.lease.owner else { return Answer::Released };
         if self.is_another_machine(owner) {
             return Answer::Silent;
@@ -166,10 +197,12 @@ impl Shared {
         let (Some(neighbours), Some(node)) = (&self.neighbours, nodes.get(&owner.node)) else {
             return Answer::Silent;
         };
-        let ask = ReleaseRequest { volume: record.id, epoch: record.lease.epoch };
+        let remotely = remotely == Remotely::Welcome;
+        let ask = ReleaseRequest { volume: record.id, epoch: record.lease.epoch, remotely };
         let limit = RELEASE.min(deadline.saturating_duration_since(Instant::now()));
         match neighbours.release(&node.info, &ask, limit).await {
-            Ok(Released::Released) => Answer::Released,
+            // The record says which of the two.
+            Ok(Released::Released | Released::Joined) => Answer::Released,
             Ok(Released::Held(holders)) => Answer::Held(holders),
             Ok(Released::Busy(why)) => Answer::Busy(why),
             Err(error) => {

@@ -4,6 +4,8 @@
 //! Decides nothing: `volume::plan` does. What is in force is the tunnel's table, which is on the disk and
 //! outlives the daemon, as servers, tunnel and mounts do; all this finds them again.
 
+mod writer;
+
 use std::{
     collections::HashMap,
     fs, io,
@@ -62,6 +64,8 @@ const START: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(10);
 /// How long an owner may take to serve a volume, which it may have to attach first.
 const SERVED: Duration = Duration::from_secs(90);
+/// The same of one that is not shared: it has it attached, and afterwards there must be time to move it.
+const LENT: Duration = Duration::from_secs(40);
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often the servers' logs are looked at.
 const LOGS: Duration = Duration::from_secs(600);
@@ -99,9 +103,9 @@ pub(super) enum NotReached {
     NoTunnel(NodeName),
     #[error(
         "node {owner}, which has it, does not serve it within {} s{}: look at hawser there, and whether {address} is reached from this node",
-        SERVED.as_secs(), .why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default()
+        .after.as_secs(), .why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default()
     )]
-    Unserved { owner: NodeName, address: String, why: Option<String> },
+    Unserved { owner: NodeName, address: String, why: Option<String>, after: Duration },
     #[error("no port of the {0:?} that sharing uses is free")]
     NoPort(Range<u16>),
     #[error(
@@ -114,6 +118,12 @@ pub(super) enum NotReached {
     NoRoom,
     #[error("nobody has it: it is looked at again")]
     NoOwner,
+    #[error("no other node writes to it any more: it is looked at again")]
+    NoWriter,
+    #[error(
+        "the kernel still has what a former task here had of it, which must never be written now: end that task; if there is none, restart the machine"
+    )]
+    Left,
 }
 
 impl Sharing {
@@ -208,7 +218,10 @@ impl Sharing {
         let epoch = export(&self.table.borrow()).unwrap_or(Epoch::FIRST);
         let connected = self.remote(record.id).map(|remote| remote.epoch);
         let remote = Remote { connected, ..reached(reach, published, mounts) };
-        (self.serves(record.id).then_some(epoch), remote)
+        // Nobody is to write to it from elsewhere, and the tunnel would still let somebody in.
+        let lets_in = record.has_one_writer() && record.writer().is_none();
+        let lets_in = lets_in && export(&self.table.borrow()).is_some();
+        ((lets_in || self.serves(record.id)).then_some(epoch), remote)
     }
 
     /// Serves what is mounted at the stage, as only a cluster's node mounts it.
@@ -247,7 +260,12 @@ impl Sharing {
         }
         server.ensure(&export, START).await?;
         let (volume, epoch) = (record.id, record.lease.epoch);
-        let export = tunnel::Export { volume, epoch, port, access: tunnel::Access::Any };
+        let access = match record.writer() {
+            Some(writer) => tunnel::Access::Only(writer.clone()),
+            None if record.has_one_writer() => return Err(NotReached::NoWriter.into()),
+            None => tunnel::Access::Any,
+        };
+        let export = tunnel::Export { volume, epoch, port, access };
         self.change(|table| {
             table.exports.retain(|export| export.volume != volume);
             table.exports.push(export);
@@ -258,7 +276,8 @@ impl Sharing {
     }
 
     /// Ends that: nobody is let to it any more, and then its server ends.
-    pub(super) async fn unexport(&self, volume: VolumeId) -> Result<Outcome, Cause> {
+    pub(super) async fn unexport(&self, record: &Record, stage: &Path) -> Result<Outcome, Cause> {
+        let volume = record.id;
         self.change(|table| {
             table.exports.retain(|export| export.volume != volume);
             Ok(())
@@ -266,6 +285,11 @@ impl Sharing {
         .await?;
         self.server(volume, 0).stop(STOP).await?;
         self.ports().remove(&volume);
+        if record.has_one_writer() && record.writer().is_none() {
+            // The next one to write has never been here, and need not wait for one that was.
+            let recovery = stage.join(RECOVERY);
+            spawn_blocking(move || share::forget_clients(&recovery)).await??;
+        }
         Ok(Outcome::Done)
     }
 
@@ -301,7 +325,8 @@ impl Sharing {
         let Some(remote) = self.remote(record.id) else {
             return Err(NotReached::NoOwner.into());
         };
-        self.until_served(&remote).await?;
+        let limit = if record.has_one_writer() { LENT } else { SERVED };
+        self.until_served(&remote, limit).await?;
         let mount = RemoteMount {
             volume: *record.id.uuid(),
             netns: self.namespace.clone(),
@@ -313,15 +338,15 @@ impl Sharing {
         Ok(Outcome::Done)
     }
 
-    async fn until_served(&self, remote: &tunnel::Remote) -> Result<(), Cause> {
+    async fn until_served(&self, remote: &tunnel::Remote, limit: Duration) -> Result<(), Cause> {
         let through = self.server(remote.volume, remote.port);
         let start = Instant::now();
         while !through.answers().await {
-            if start.elapsed() > SERVED {
+            if start.elapsed() > limit {
                 let status = self.tunnel.status().await.ok();
                 let why = status.and_then(|status| why_not(&status, remote.volume));
                 let (owner, address) = (remote.owner.clone(), remote.address.clone());
-                return Err(NotReached::Unserved { owner, address, why }.into());
+                return Err(NotReached::Unserved { owner, address, why, after: limit }.into());
             }
             sleep(PAUSE).await;
         }
@@ -329,7 +354,8 @@ impl Sharing {
     }
 
     /// Takes that mount away, and the way.
-    pub(super) async fn unreach(&self, volume: VolumeId, target: &Path) -> Result<Outcome, Cause> {
+    pub(super) async fn unreach(&self, record: &Record, target: &Path) -> Result<Outcome, Cause> {
+        let volume = record.id;
         let mounts = spawn_blocking(MountTable::read).await??;
         if let Some(device) = mounts.at(target).map(|mount| mount.device) {
             // A container has a mount of its own, which would wait for ever once the way is gone.
@@ -350,6 +376,14 @@ impl Sharing {
                 "its owner does not answer: what tasks here had not yet synced to it may be lost"
             ),
         }
+        if record.has_one_writer() {
+            self.refuse_leftovers(volume).await?;
+        }
+        self.forget_way(volume).await
+    }
+
+    /// The tunnel leads there no more.
+    async fn forget_way(&self, volume: VolumeId) -> Result<Outcome, Cause> {
         self.change(|table| {
             table.remotes.retain(|remote| remote.volume != volume);
             Ok(())
@@ -462,7 +496,7 @@ impl Shared {
         let (stage, reach) = (self.host.stage_path(record.id), self.host.reach_path(record.id));
         match effect {
             Effect::Export => sharing.export(record, &stage, &data_dir(record)).await,
-            Effect::Unexport => sharing.unexport(record.id).await,
+            Effect::Unexport => sharing.unexport(record, &stage).await,
             Effect::Connect => {
                 let nodes = self.store.nodes();
                 let owner = record.lease.owner.as_ref().and_then(|owner| nodes.get(&owner.node));
@@ -481,7 +515,10 @@ impl Shared {
                 }
             }
             _ => {
-                let done = sharing.unreach(record.id, &reach).await?;
+                let done = match self.has_lost_claim(record) {
+                    true => sharing.cut_off(record.id, &reach).await?,
+                    false => sharing.unreach(record, &reach).await?,
+                };
                 self.host.remove_reach(record.id).await?;
                 Ok(done)
             }
@@ -495,7 +532,8 @@ impl Shared {
         seen: &mut Observed,
     ) -> Result<(), Cause> {
         let record = &subject.record;
-        if !record.is_served() || self.store.me().is_none() {
+        // Also of what nobody reaches by the record: somebody may have until now.
+        if record.spec.backend.is_directory() || self.store.me().is_none() {
             return Ok(());
         }
         let mounts = subject.mounts().await?;

@@ -24,5 +24,5 @@ mod server;
 pub mod tunnel;
 
 pub use config::{Access, ConfigError, Export, Squash, Times, pseudo_path, text};
-pub use recovery::forget_client;
+pub use recovery::{forget_client, forget_clients};
 pub use server::{Server, ServerError};

@@ -17,7 +17,7 @@ use crate::{
         Owner, Record, VolumeId,
         effect::{Effect, Outcome},
         lease::Session,
-        plan::{self, Here, Standing},
+        plan::{self, Here, Lending, Standing},
     },
 };
 
@@ -181,6 +181,8 @@ async fn foreseen(
         turn: SignedDuration::ZERO,
         // Nobody is asked here: an owner is taken to be well.
         owner: Session::Lives,
+        // And so is who writes by way of one.
+        lending: Lending { writer: Session::Lives, ..Lending::NONE },
     };
     Ok(plan::foresee(record, seen, &here))
 }

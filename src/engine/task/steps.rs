@@ -88,13 +88,14 @@ impl VolumeTask {
             reached: self.observed.as_ref().is_some_and(|seen| seen.remote.mounted),
         };
         let preempt = self.preempt();
+        let remotely = self.asks_remotely();
         let cancel = subject.cancel.clone();
         let shared = Arc::clone(&self.shared);
         let span = tracing::info_span!("step", volume = %self.record.name, step = effect.name());
         let work = async move {
             let in_cluster = |source| StepError::Step { step: effect.name(), source };
             if effect == Effect::Own {
-                let owned = shared.own(&subject.record, preempt, &subject.cancel).await;
+                let owned = shared.own(&subject.record, preempt, remotely, &subject.cancel).await;
                 return owned.map_err(in_cluster);
             }
             shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;
@@ -239,6 +240,9 @@ impl VolumeTask {
         self.observed = None;
         if error.is(ErrorKind::Cancelled) {
             tracing::info!(volume = %self.record.name, step = effect.name(), "called off");
+            return;
+        }
+        if self.gives_up_the_way(effect, &error) {
             return;
         }
         let can_mount = self.record.phase == Phase::Ready

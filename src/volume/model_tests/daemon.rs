@@ -7,7 +7,7 @@ use crate::volume::{
     CallerEpoch, Contents, MountId, Observed, Phase, Purge, Record,
     effect::{self, Effect},
     lease::Session,
-    plan::{self, Here, Step, Want},
+    plan::{self, Here, Lending, Step, Want},
     transition::{self, Event},
 };
 
@@ -205,6 +205,7 @@ impl Daemon {
                 now,
                 turn: SignedDuration::ZERO,
                 owner: Session::Over,
+                lending: Lending::NONE,
             };
             match plan::next(&self.record, seen, self.want(), &here) {
                 Step::Record(event) => {

@@ -5,7 +5,7 @@
 //! system itself published.
 
 use super::{
-    Effect, Here, Observed, Record, Session, Step, Want, contents, join_as_user, leave, mount,
+    Effect, Here, Observed, Record, Session, Step, Want, Way, contents, join_as_user, leave, mount,
     storage,
 };
 use crate::volume::Phase;
@@ -17,7 +17,12 @@ pub(super) fn from_another_node(
     want: Want,
     here: &Here<'_>,
 ) -> Option<Step> {
-    if !record.is_served() || record.phase != Phase::Ready || want != Want::Mounted {
+    let open = here.me.is_some_and(|me| record.is_open_to(&me.node));
+    if !open || record.phase != Phase::Ready || want != Want::Mounted {
+        return None;
+    }
+    if record.has_one_writer() && here.lending.way == Way::Closed && !seen.remote.published {
+        // It comes here, then.
         return None;
     }
     if record.lease.owner.is_none() || here.owner == Session::Over {
@@ -51,6 +56,8 @@ pub(super) fn as_its_server(
     if !record.is_served() || want == Want::Detached || !(used || reached) {
         return None;
     }
+    // Another node writes: the owner's own tasks wait.
+    let want = if used && record.has_one_writer() { Want::Released } else { want };
     let epoch = record.lease.epoch;
     let leads_here = !seen.remote.mounted || seen.remote.connected == Some(epoch);
     storage(record, seen)

@@ -23,7 +23,14 @@ fn next(
     ext4: Ext4OnlineGrow,
     now: Timestamp,
 ) -> Step {
-    let here = Here { me: None, ext4, now, turn: SignedDuration::ZERO, owner: Session::Over };
+    let here = Here {
+        me: None,
+        ext4,
+        now,
+        turn: SignedDuration::ZERO,
+        owner: Session::Over,
+        lending: Lending::NONE,
+    };
     super::next(record, observed, want, &here)
 }
 

@@ -16,6 +16,7 @@ fn on_a(record: &Record, seen: &Observed, want: Want, now: Timestamp) -> Step {
         now,
         turn: SignedDuration::from_secs(5),
         owner: Session::Over,
+        lending: Lending::NONE,
     };
     super::super::next(record, Some(seen), want, &here)
 }

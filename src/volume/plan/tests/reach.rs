@@ -255,6 +255,7 @@ fn an_owner_that_was_replaced_ends_what_it_served_and_reaches_the_next_one() {
         now: START,
         turn: SignedDuration::ZERO,
         owner: Session::Lives,
+        lending: Lending::NONE,
     };
     let first = super::super::next(&world.record, Some(seen), Want::Released, &here);
     assert_eq!(first, Step::Do(Effect::ShutDown), "nothing comes before that");

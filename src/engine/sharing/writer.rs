@@ -1,0 +1,61 @@
+//! Sharing's part of the writer claim: whether this node could give it or use it, and how a way is cut off
+//! whose claim was lost.
+//!
+//! The kernel writes back what tasks left behind whenever it can. So the way of a lost claim stays in the
+//! tunnel's table, at its port, until the kernel has nothing more that would go there: until then the volume
+//! cannot be reached from this node again.
+
+use std::{path::Path, sync::Arc};
+
+use tokio::task::spawn_blocking;
+
+use super::{NotReached, Sharing, data_dir};
+use crate::{
+    engine::{Shared, error::Cause},
+    share::{self, Server},
+    sys::nfs::{self, Client, Unmounted},
+    volume::{Record, VolumeId, effect::Outcome},
+};
+
+impl Sharing {
+    /// Takes a mount away whose owner takes nothing from this node any more: calls under way fail.
+    pub(super) async fn cut_off(&self, volume: VolumeId, target: &Path) -> Result<Outcome, Cause> {
+        match share::mount::unmount(target, nfs::Server::Lost, &self.helper).await? {
+            Unmounted::Clean => {}
+            how @ (Unmounted::Forced | Unmounted::Lazy) => tracing::warn!(
+                %volume, ?how,
+                "another node writes to it now: what tasks here had not yet synced to it is lost"
+            ),
+        }
+        self.refuse_leftovers(volume).await?;
+        self.forget_way(volume).await
+    }
+
+    /// Nothing that was written here may go the way of a later claim.
+    pub(super) async fn refuse_leftovers(&self, volume: VolumeId) -> Result<(), Cause> {
+        let Some(remote) = self.remote(volume) else { return Ok(()) };
+        let netns = Arc::clone(&self.netns);
+        let look = move || netns.run(|| nfs::is_left(remote.port));
+        if spawn_blocking(look).await??? { Err(NotReached::Left.into()) } else { Ok(()) }
+    }
+}
+
+impl Shared {
+    /// Whether this node could reach what another one has: it can mount NFS, in its own network.
+    pub(in crate::engine) async fn can_reach(&self) -> bool {
+        self.sharing.is_ok() && nfs::look().await != Client::Absent
+    }
+
+    /// Whether other nodes could reach that volume through this one.
+    pub(in crate::engine) fn can_serve(&self, record: &Record) -> bool {
+        let drained = self.drained.load(std::sync::atomic::Ordering::SeqCst);
+        let room = data_dir(record).file_name().is_some();
+        self.sharing.is_ok() && Server::is_installed() && room && !drained
+    }
+
+    /// This node reached it, and may not write to it any more.
+    pub(super) fn has_lost_claim(&self, record: &Record) -> bool {
+        let user = self.store.me().is_some_and(|me| record.users.contains(&me.node));
+        record.has_one_writer() && !user
+    }
+}
