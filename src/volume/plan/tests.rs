@@ -1,5 +1,6 @@
 //! The plan for each state, and what it must never ask for.
 
+mod claim;
 mod cluster;
 mod groups;
 mod reach;

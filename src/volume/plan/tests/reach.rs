@@ -70,6 +70,7 @@ impl World {
             now: START,
             turn: SignedDuration::ZERO,
             owner: self.session(),
+            lending: Lending::NONE,
         };
         let event = match super::super::next(&self.record, Some(&seen), self.want(node), &here) {
             Step::Record(event) => Some(event),
