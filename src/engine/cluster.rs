@@ -47,6 +47,9 @@ pub struct Whereabouts {
     /// that.
     #[serde(default)]
     pub users: BTreeSet<NodeName>,
+    /// Of a volume that is not shared, the one of them: its tasks write by way of the owner.
+    #[serde(default)]
+    pub writer: Option<NodeName>,
     /// What each node has of it: only those that have something, or that do not say.
     pub nodes: Vec<NodePresence>,
 }
@@ -121,6 +124,7 @@ impl Engine {
             epoch: record.lease.epoch,
             fencing: record.lease.from.as_ref().map(|owner| owner.node.clone()),
             users: record.users.clone(),
+            writer: record.writer().cloned(),
             nodes,
         })
     }
@@ -152,6 +156,7 @@ impl Engine {
         Presence {
             attached: seen.device.is_some(),
             mounted: view.path.is_some(),
+            reached: view.path.is_some() && seen.remote.published,
             holders: view.record.holders.iter().map(ToString::to_string).collect(),
             doing: view.doing.map(str::to_owned),
             failure: view.failure.clone(),

@@ -48,6 +48,9 @@ pub struct Presence {
     pub attached: bool,
     /// It is mounted there.
     pub mounted: bool,
+    /// By way of its owner.
+    #[serde(default)]
+    pub reached: bool,
     /// Who uses it there.
     pub holders: Vec<String>,
     /// What is being done with it there.

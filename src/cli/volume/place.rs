@@ -44,7 +44,12 @@ pub(super) async fn find(client: &Client, args: WhereArgs) -> anyhow::Result<Exi
         }
         (None, _) => println!("{} is owned by no node (epoch {})", found.name, found.epoch),
     }
-    if !found.users.is_empty() {
+    let owners = |writer: &NodeName| found.owner.as_ref() == Some(writer);
+    if let Some(writer) = found.writer.as_ref().filter(|writer| !owners(writer)) {
+        println!(
+            "Its tasks are on {writer}, and write by way of the owner, over the network (with attach=follow it would come to them)"
+        );
+    } else if !found.users.is_empty() && found.writer.is_none() {
         let users: Vec<_> = found.users.iter().map(NodeName::as_str).collect();
         println!("It is mounted on {}, for which it needs no owner", users.join(", "));
     }
@@ -65,10 +70,11 @@ fn row(node: &NodePresence) -> Vec<String> {
     let Some(has) = &node.presence else {
         return vec![name, "?".to_owned(), "does not answer".to_owned(), "?".to_owned()];
     };
-    let reach = match (has.attached, has.mounted) {
-        (true, _) => "direct",
-        (false, true) => "native",
-        (false, false) => "-",
+    let reach = match (has.reached, has.attached, has.mounted) {
+        (true, _, _) => "remote",
+        (false, true, _) => "direct",
+        (false, false, true) => "native",
+        (false, false, false) => "-",
     };
     let state = match (&has.doing, has.mounted, has.attached) {
         (Some(doing), _, _) => doing.clone(),

@@ -13,7 +13,7 @@ use crate::{
         ownership::Remotely,
     },
     volume::{
-        NodeName, Record,
+        NodeName, Observed, Record,
         effect::Effect,
         lease::Session,
         plan::{self, Lending, Standing, Want, Way},
@@ -91,6 +91,17 @@ impl VolumeTask {
             );
         }
         lost
+    }
+
+    /// What is not shared and yet used over the network is never hidden.
+    pub(super) fn say_way(&self, step: Effect, seen: &Observed) {
+        let remote = step == Effect::Publish && seen.remote.published;
+        if let Some(owner) = self.record.lease.owner.as_ref().filter(|_| remote) {
+            tracing::info!(
+                volume = %self.record.name, owner = %owner.node, shared = !self.record.has_one_writer(),
+                "mounted by way of its owner, over the network"
+            );
+        }
     }
 
     /// Tells the nodes that asked for the claim.

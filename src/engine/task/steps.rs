@@ -298,6 +298,7 @@ impl VolumeTask {
         if let Some(event) = event {
             self.store_event(event).await?;
         }
+        self.say_way(effect, &seen);
         self.settled |= effect == Effect::Own;
         // What other owners did meanwhile is found out by looking.
         self.observed = (effect != Effect::Own).then_some(seen);

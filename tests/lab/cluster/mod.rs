@@ -13,6 +13,7 @@ mod held_up;
 mod killed;
 mod moves;
 mod postgres;
+mod remote;
 mod shared;
 mod store;
 
