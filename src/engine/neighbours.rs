@@ -152,3 +152,31 @@ pub trait Neighbours: Send + Sync + Debug {
         request: DrainRequest,
     ) -> Result<Drained, NeighbourError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_node_asks_is_to_come_to_it_and_it_understands_the_answer() {
+        let volume = VolumeId::random();
+        let asked = serde_json::json!({"volume": volume, "epoch": 3});
+        let request: ReleaseRequest = serde_json::from_value(asked).unwrap();
+        assert_eq!(request, ReleaseRequest { volume, epoch: 3.into(), remotely: false });
+        let said = serde_json::to_value(Released::Released).unwrap();
+        assert_eq!(said, serde_json::json!({"answer": "released"}));
+    }
+
+    #[test]
+    fn an_older_node_reads_what_a_newer_one_asks_as_far_as_it_knows_it() {
+        #[derive(Deserialize)]
+        struct Older {
+            volume: VolumeId,
+            epoch: Epoch,
+        }
+        let volume = VolumeId::random();
+        let request = ReleaseRequest { volume, epoch: 3.into(), remotely: true };
+        let read: Older = serde_json::from_value(serde_json::to_value(request).unwrap()).unwrap();
+        assert_eq!((read.volume, read.epoch), (volume, 3.into()));
+    }
+}

@@ -210,18 +210,16 @@ impl Sharing {
         published: &Path,
         mounts: &MountTable,
     ) -> (Option<Epoch>, Remote) {
-        let export = |table: &Table| {
-            let export = table.exports.iter().find(|export| export.volume == record.id)?;
-            Some(export.epoch)
-        };
-        // A server that nobody is let to is to be ended, too.
-        let epoch = export(&self.table.borrow()).unwrap_or(Epoch::FIRST);
+        let export = self.table.borrow().exports.iter().find(|it| it.volume == record.id).cloned();
+        // A server that nobody is let to is to be ended, too, and what another one is let to is not served.
+        let lets_in =
+            export.as_ref().filter(|it| writer::access_of(record).is_none_or(|to| it.access == to));
+        let epoch = lets_in.map_or(Epoch::FIRST, |export| export.epoch);
         let connected = self.remote(record.id).map(|remote| remote.epoch);
         let remote = Remote { connected, ..reached(reach, published, mounts) };
         // Nobody is to write to it from elsewhere, and the tunnel would still let somebody in.
-        let lets_in = record.has_one_writer() && record.writer().is_none();
-        let lets_in = lets_in && export(&self.table.borrow()).is_some();
-        ((lets_in || self.serves(record.id)).then_some(epoch), remote)
+        let open = writer::access_of(record).is_none() && export.is_some();
+        ((open || self.serves(record.id)).then_some(epoch), remote)
     }
 
     /// Serves what is mounted at the stage, as only a cluster's node mounts it.
@@ -260,11 +258,7 @@ impl Sharing {
         }
         server.ensure(&export, START).await?;
         let (volume, epoch) = (record.id, record.lease.epoch);
-        let access = match record.writer() {
-            Some(writer) => tunnel::Access::Only(writer.clone()),
-            None if record.has_one_writer() => return Err(NotReached::NoWriter.into()),
-            None => tunnel::Access::Any,
-        };
+        let access = writer::access_of(record).ok_or(NotReached::NoWriter)?;
         let export = tunnel::Export { volume, epoch, port, access };
         self.change(|table| {
             table.exports.retain(|export| export.volume != volume);

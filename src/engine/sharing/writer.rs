@@ -12,10 +12,19 @@ use tokio::task::spawn_blocking;
 use super::{NotReached, Sharing, data_dir};
 use crate::{
     engine::{Shared, error::Cause},
-    share::{self, Server},
+    share::{self, Server, tunnel::Access},
     sys::nfs::{self, Client, Unmounted},
     volume::{Record, VolumeId, effect::Outcome},
 };
+
+/// Whom the tunnel is to let to a volume that this node serves: nobody, where it is not shared and no node
+/// has the writer claim.
+pub(super) fn access_of(record: &Record) -> Option<Access> {
+    if !record.has_one_writer() {
+        return Some(Access::Any);
+    }
+    record.writer().map(|writer| Access::Only(writer.clone()))
+}
 
 impl Sharing {
     /// Takes a mount away whose owner takes nothing from this node any more: calls under way fail.

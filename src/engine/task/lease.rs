@@ -150,7 +150,8 @@ impl VolumeTask {
         let same = before.lease == self.record.lease
             && before.phase == self.record.phase
             && before.contents == self.record.contents
-            && before.handle == self.record.handle;
+            && before.handle == self.record.handle
+            && before.writer() == self.record.writer();
         if !same && self.running.is_none() {
             let known = self.observed.take();
             self.look |= was != Standing::Other || known.is_some_and(|seen| !seen.is_released());

@@ -34,12 +34,7 @@ pub(super) fn changes(
 }
 
 /// The claim goes to the node that asks for it, once nothing of the volume is in use here.
-pub(super) fn lent(
-    record: &Record,
-    seen: &Observed,
-    want: Want,
-    here: &Here<'_>,
-) -> Option<Step> {
+pub(super) fn lent(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> Option<Step> {
     let asker = here.lending.asker?;
     let free = want == Want::Released && unmount(seen).is_none() && record.users.is_empty();
     let lendable = can_be_lent(record) && seen.device.is_some();

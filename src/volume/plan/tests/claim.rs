@@ -218,7 +218,9 @@ impl World {
     /// Its connections come through to the owner's server.
     fn is_let_in(&self, node: usize) -> bool {
         let me = &self.nodes[node].me.node;
-        self.nodes.iter().any(|owner| owner.life != Life::Dead && owner.lets_in.as_ref() == Some(me))
+        self.nodes
+            .iter()
+            .any(|owner| owner.life != Life::Dead && owner.lets_in.as_ref() == Some(me))
     }
 
     /// What may never be.
