@@ -125,7 +125,7 @@ fn an_owner_serves_a_free_volume_to_the_one_node_that_has_the_claim_and_to_nobod
     assert!(stage_options(&cluster[A]).contains("dirsync"), "{}", stage_options(&cluster[A]));
     let found = cluster[A].whereabouts("v");
     assert_eq!((&found["owner"], &found["writer"]), (&"n1".into(), &"n2".into()), "{found}");
-    assert_eq!(cluster[A].inspect("v")["Status"]["written_from"], "n2");
+    assert_eq!(cluster[A].get("v")["Status"]["written_from"], "n2");
 
     let error = cluster[A].mount_fails("v", "task-1");
     assert!(error.contains("it is mounted on node n2"), "{error}");
