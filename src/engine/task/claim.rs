@@ -70,8 +70,8 @@ impl VolumeTask {
         if task && stays && self.way() == Way::Open { Remotely::Welcome } else { Remotely::No }
     }
 
-    /// What this node owns and another one writes to is not for tasks of this one. A writer whose session
-    /// is over is no obstacle: it is shut out first.
+    /// What another node writes to is not trimmed or moved. A writer whose session is over is no obstacle: it
+    /// is shut out first.
     pub(super) fn refuse_lent(&self, op: &'static str) -> Result<(), EngineError> {
         let owned = self.standing() == Standing::Owner && !self.is_writer_gone();
         let Some(writer) = self.other_writer().filter(|_| owned) else { return Ok(()) };
@@ -102,6 +102,11 @@ impl VolumeTask {
                 "mounted by way of its owner, over the network"
             );
         }
+    }
+
+    /// This node has the claim, and is not the owner.
+    pub(super) fn is_writer(&self) -> bool {
+        self.standing() == Standing::Other && self.record.has_one_writer() && self.is_user()
     }
 
     /// Tells the nodes that asked for the claim.

@@ -234,6 +234,8 @@ impl VolumeTask {
             return tell(reply, Ok(Released::Held(format!("tasks on {nodes}"))));
         }
         let answer = match self.standing() {
+            // What another node's task wants is not kept for the linger.
+            Standing::Other if self.is_writer() => self.users_here().await.map(Released::Held),
             Standing::Other => Some(Released::Released),
             Standing::Owner if self.record.lease.epoch != epoch => Some(Released::Released),
             Standing::Fencing => Some(Released::Busy("it is just taking it over".into())),
@@ -318,11 +320,13 @@ impl VolumeTask {
     pub(super) fn settle_handover(&mut self) {
         self.settle_askers();
         let answer = match self.standing() {
-            Standing::Other => Released::Released,
-            Standing::Alone | Standing::Owner | Standing::Fencing if self.is_wanted() => {
+            Standing::Other if !self.is_writer() => Released::Released,
+            Standing::Other | Standing::Alone | Standing::Owner | Standing::Fencing
+                if self.is_wanted() =>
+            {
                 Released::Busy("it is just being mounted there".into())
             }
-            Standing::Alone | Standing::Owner | Standing::Fencing => return,
+            Standing::Other | Standing::Alone | Standing::Owner | Standing::Fencing => return,
         };
         for reply in self.handover.drain(..) {
             tell(reply, Ok(answer.clone()));

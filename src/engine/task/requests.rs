@@ -210,7 +210,6 @@ impl VolumeTask {
     ) -> Result<(), EngineError> {
         let before = self.record.clone();
         let accepted = self.agree(stated).and_then(|()| self.healthy());
-        let accepted = accepted.and_then(|()| self.refuse_lent("mount"));
         let accepted = match accepted.and_then(|()| self.within_its_size()) {
             Ok(()) => self.request("mount", event).await,
             Err(error) => Err(error),

@@ -98,6 +98,9 @@ impl VolumeTask {
                 let owned = shared.own(&subject.record, preempt, remotely, &subject.cancel).await;
                 return owned.map_err(in_cluster);
             }
+            if effect == Effect::Recall {
+                return shared.recall(&subject.record, &subject.cancel).await.map_err(in_cluster);
+            }
             shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;
             if effect == Effect::Fence {
                 return shared.fence(&subject.record).await.map_err(in_cluster);
@@ -141,7 +144,7 @@ impl VolumeTask {
         // A removed volume is owned to be deleted, which nobody asks for any more.
         let orphaned = || self.shared.session_of(&self.record) == Session::Over;
         let elsewhere = |lease: &Lease| *lease != self.record.lease || orphaned();
-        let unwanted = *effect == Effect::Attach && want != Want::Mounted
+        let unwanted = matches!(effect, Effect::Attach | Effect::Recall) && want != Want::Mounted
             || *effect == Effect::Reach && (want != Want::Mounted || elsewhere(lease))
             || *effect == Effect::Own
                 && !self.record.is_removed()

@@ -29,8 +29,14 @@ pub(super) fn changes(
         return seen.exported.is_some().then_some(Step::Do(Effect::Unexport));
     };
     let wanted = want == Want::Mounted || here.lending.asker.is_some_and(|asker| asker != writer);
-    let dropped = writer != me && wanted && here.lending.writer == Session::Over;
-    dropped.then(|| Step::Record(Event::Left { node: writer.clone() }))
+    if writer == me || !wanted {
+        return None;
+    }
+    match here.lending.writer {
+        Session::Over => Some(Step::Record(Event::Left { node: writer.clone() })),
+        // It may have no task with it any more.
+        Session::Lives => (want == Want::Mounted).then_some(Step::Do(Effect::Recall)),
+    }
 }
 
 /// The claim goes to the node that asks for it, once nothing of the volume is in use here.

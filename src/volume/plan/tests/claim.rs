@@ -109,6 +109,11 @@ impl World {
         let event = match super::super::next(&self.record, Some(&seen), self.want(node), &here) {
             Step::Record(event) => Some(event),
             Step::Do(Effect::Own) => return self.own(node),
+            // Its writer has a task with it; or leaves by itself.
+            Step::Do(Effect::Recall) if self.nodes[self.writer().unwrap()].wanted => {
+                return self.refuse(node);
+            }
+            Step::Do(Effect::Recall) => return false,
             Step::Do(Effect::Reach) if !self.is_let_in(node) => return false,
             Step::Do(effect) => self.carry_out(node, effect),
             Step::Idle | Step::Wait(_) => return false,
@@ -147,7 +152,10 @@ impl World {
         let owner = self.owner();
         let heir = self.writer().filter(|writer| *writer != node);
         match owner.map(|owner| self.nodes[owner].life) {
-            None | Some(Life::Dead) if self.session(heir) == Session::Lives => self.refuse(node),
+            None | Some(Life::Dead) if self.session(heir) == Session::Lives => {
+                let written = heir.is_some_and(|writer| self.nodes[writer].wanted);
+                written && self.refuse(node)
+            }
             None | Some(Life::Dead) => {
                 // Its machine is gone, which is as good as the fence.
                 let lease = self.record.lease.claimed_by(me).fenced();
@@ -158,9 +166,14 @@ impl World {
             Some(Life::Lives) => {
                 let owner = owner.unwrap();
                 let used = self.nodes[owner].wanted;
-                let written = self.session(heir) == Session::Lives;
+                let lives = self.session(heir) == Session::Lives;
+                let written = lives && heir.is_some_and(|writer| self.nodes[writer].wanted);
                 if used || written {
                     return self.refuse(node);
+                }
+                if lives {
+                    // It is asked first, and leaves.
+                    return false;
                 }
                 let news = self.asker != Some(node);
                 if self.nodes[node].way == Way::Closed {
@@ -255,12 +268,10 @@ impl World {
         panic!("it never ends: {:?}", self.done);
     }
 
-    /// A task comes. Its mount is refused where another node's task has the volume.
+    /// A task comes.
     fn asks(&mut self, node: usize) {
-        let owned = self.owner() == Some(node);
-        let other = self.writer().filter(|writer| *writer != node);
-        self.nodes[node].wanted |= !(owned && self.session(other) == Session::Lives);
-        if owned {
+        self.nodes[node].wanted = true;
+        if self.owner() == Some(node) {
             // Whoever asks for it is told so.
             self.asker = None;
         }
