@@ -130,14 +130,13 @@ impl World {
 
     fn carry_out(&mut self, node: usize, effect: Effect) -> Option<Event> {
         self.done.push((node, effect));
-        match effect {
-            Effect::Export => {
-                assert!(self.record.writer().is_some(), "nobody to let in");
-                self.nodes[node].lets_in = self.record.writer().cloned();
-            }
-            Effect::Unexport => self.nodes[node].lets_in = None,
-            Effect::Reach => self.nodes[node].mounted_under = self.claims,
-            _ => {}
+        if effect == Effect::Export {
+            assert!(self.record.writer().is_some(), "nobody to let in");
+            self.nodes[node].lets_in = self.record.writer().cloned();
+        } else if effect == Effect::Unexport {
+            self.nodes[node].lets_in = None;
+        } else if effect == Effect::Reach {
+            self.nodes[node].mounted_under = self.claims;
         }
         let seen = self.nodes[node].seen.clone();
         let outcome = effect::Outcome::foreseen(effect, &self.record);
