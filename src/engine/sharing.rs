@@ -363,14 +363,17 @@ impl Sharing {
             None => false,
         };
         let owner = if answers { nfs::Server::Answers } else { nfs::Server::Silent };
-        match share::mount::unmount(target, owner, &self.helper).await? {
+        let how = share::mount::unmount(target, owner, &self.helper).await?;
+        match how {
             Unmounted::Clean => {}
-            how @ (Unmounted::Forced | Unmounted::Lazy) => tracing::warn!(
+            Unmounted::Forced | Unmounted::Lazy => tracing::warn!(
                 %volume, ?how,
                 "its owner does not answer: what tasks here had not yet synced to it may be lost"
             ),
         }
-        if record.has_one_writer() {
+        // What went in order left nothing; of an attempt before this one it is not known.
+        let in_order = how == Unmounted::Clean && mounts.at(target).is_some();
+        if record.has_one_writer() && !in_order {
             self.refuse_leftovers(volume).await?;
         }
         self.forget_way(volume).await

@@ -374,6 +374,10 @@ pub fn foresee(mut record: Record, mut seen: Observed, here: &Here<'_>) -> Vec<S
             Step::Record(event) => Some(event),
             Step::Do(effect) => {
                 steps.push(effect.name().to_owned());
+                if effect == Effect::Recall {
+                    // It is the other node's answer that decides.
+                    break;
+                }
                 let (after, event) =
                     effect::absorb(seen, effect, effect::Outcome::foreseen(effect, &record));
                 seen = after;

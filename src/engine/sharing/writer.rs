@@ -7,15 +7,18 @@
 
 use std::{path::Path, sync::Arc};
 
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{NotReached, Sharing, data_dir};
+use super::{NotReached, PAUSE, Sharing, data_dir};
 use crate::{
     engine::{Shared, error::Cause},
     share::{self, Server, tunnel::Access},
     sys::nfs::{self, Client, Unmounted},
     volume::{Record, VolumeId, effect::Outcome},
 };
+
+/// A task whose calls have just failed takes a moment to end.
+const LOOKS: u32 = 20;
 
 /// Whom the tunnel is to let to a volume that this node serves: nobody, where it is not shared and no node
 /// has the writer claim.
@@ -43,9 +46,15 @@ impl Sharing {
     /// Nothing that was written here may go the way of a later claim.
     pub(super) async fn refuse_leftovers(&self, volume: VolumeId) -> Result<(), Cause> {
         let Some(remote) = self.remote(volume) else { return Ok(()) };
-        let netns = Arc::clone(&self.netns);
-        let look = move || netns.run(|| nfs::is_left(remote.port));
-        if spawn_blocking(look).await??? { Err(NotReached::Left.into()) } else { Ok(()) }
+        for _ in 0..LOOKS {
+            let netns = Arc::clone(&self.netns);
+            let look = move || netns.run(|| nfs::is_left(remote.port));
+            if !spawn_blocking(look).await??? {
+                return Ok(());
+            }
+            sleep(PAUSE).await;
+        }
+        Err(NotReached::Left.into())
     }
 }
 
