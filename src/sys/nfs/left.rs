@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn a_file_system_is_known_by_its_servers_port() {
-        // Of a Linux 6.1.
+        // As fs/nfs/client.c writes them.
         let listed = "NV SERVER   PORT DEV          FSID                              FSC\n\
             v4 7f000001 2afb 0:41         0:0                               no \n\
             v4 7f000001  801 0:42         9a8f3c52ddbd1e5f:0                no \n";
