@@ -47,6 +47,9 @@ pub struct Whereabouts {
     /// that.
     #[serde(default)]
     pub users: BTreeSet<NodeName>,
+    /// Of a volume that is not shared, the one of them: its tasks write by way of the owner.
+    #[serde(default)]
+    pub writer: Option<NodeName>,
     /// What each node has of it: only those that have something, or that do not say.
     pub nodes: Vec<NodePresence>,
 }
@@ -121,6 +124,7 @@ impl Engine {
             epoch: record.lease.epoch,
             fencing: record.lease.from.as_ref().map(|owner| owner.node.clone()),
             users: record.users.clone(),
+            writer: record.writer().cloned(),
             nodes,
         })
     }
@@ -151,6 +155,7 @@ impl Engine {
         Presence {
             attached: seen.device.is_some(),
             mounted: view.path.is_some(),
+            reached: view.path.is_some() && seen.remote.published,
             holders: view.record.holders.iter().map(ToString::to_string).collect(),
             doing: view.doing.map(str::to_owned),
             failure: view.failure.clone(),
@@ -163,11 +168,16 @@ impl Engine {
     /// # Errors
     ///
     /// Where it is not known in time whether it could let go.
-    pub async fn release(&self, request: &ReleaseRequest) -> Result<Released, EngineError> {
+    pub async fn release(
+        &self,
+        request: &ReleaseRequest,
+        asker: NodeName,
+    ) -> Result<Released, EngineError> {
         let Some(handle) = self.shared.registry.by_id(request.volume) else {
             return Ok(Released::Busy("it does not know the volume yet".to_owned()));
         };
-        self.release_task(&handle, request.epoch, Users::Stay).await
+        let asker = request.remotely.then_some(asker);
+        self.release_task(&handle, request.epoch, Users::Stay, asker).await
     }
 
     pub(super) async fn release_task(
@@ -175,9 +185,10 @@ impl Engine {
         handle: &Handle,
         epoch: Epoch,
         users: Users,
+        asker: Option<NodeName>,
     ) -> Result<Released, EngineError> {
         let name = handle.view().record.name.clone();
-        let ask = |reply| Message::Release { epoch, users, reply };
+        let ask = |reply| Message::Release { epoch, users, asker, reply };
         Self::ask(handle, "release", &name, SHORT, ask).await
     }
 
@@ -307,8 +318,8 @@ impl Engine {
                 result.local.push(name);
                 continue;
             }
-            match self.release_task(&handle, view.record.lease.epoch, Users::Pause).await {
-                Ok(Released::Released) => result.released.push(name),
+            match self.release_task(&handle, view.record.lease.epoch, Users::Pause, None).await {
+                Ok(Released::Released | Released::Joined) => result.released.push(name),
                 Ok(Released::Held(why) | Released::Busy(why)) => result.held.push((name, why)),
                 Err(error) => result.held.push((name, error.to_string())),
             }

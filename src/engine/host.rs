@@ -277,6 +277,7 @@ impl Host {
             Effect::ShutDown => self.shut_down(record).await?,
             // The engine's own: it has the store and the other nodes.
             Effect::Own
+            | Effect::Recall
             | Effect::Fence
             | Effect::Export
             | Effect::Unexport
@@ -332,6 +333,7 @@ impl Host {
             | Effect::Detach => return Err(PathError::NoDevice.into()),
             Effect::Observe
             | Effect::Own
+            | Effect::Recall
             | Effect::Fence
             | Effect::ShutDown
             | Effect::Provision

@@ -51,7 +51,13 @@ pub(super) enum Message {
     /// Do something that needs the volume to be unmounted.
     Exclusive(Exclusive),
     /// Another node asks for it.
-    Release { epoch: Epoch, users: Users, reply: Reply<Released> },
+    Release {
+        epoch: Epoch,
+        users: Users,
+        /// The node, where it could reach it remotely.
+        asker: Option<NodeName>,
+        reply: Reply<Released>,
+    },
     /// Get it to this node, and mount it once.
     Take { effort: Effort, reply: Reply<()> },
     /// That node is gone for good.

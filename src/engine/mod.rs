@@ -17,6 +17,7 @@ mod imports;
 mod message;
 mod neighbours;
 mod ownership;
+mod recall;
 mod recover;
 mod registry;
 mod removed;

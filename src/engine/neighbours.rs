@@ -22,6 +22,9 @@ pub struct ReleaseRequest {
     pub volume: VolumeId,
     /// The epoch that the asker knows: of another one it speaks of something else.
     pub epoch: Epoch,
+    /// Whether the asker can reach it where it is, too. Older nodes do not say so, and have it moved.
+    #[serde(default)]
+    pub remotely: bool,
 }
 
 /// What the owner answers.
@@ -30,6 +33,8 @@ pub struct ReleaseRequest {
 pub enum Released {
     /// It let go, or has nothing to let go of.
     Released,
+    /// It stays there, and the asker has the writer claim: only where it said that it can use that.
+    Joined,
     /// Somebody uses it there.
     Held(String),
     /// It cannot now.
@@ -43,6 +48,9 @@ pub struct Presence {
     pub attached: bool,
     /// It is mounted there.
     pub mounted: bool,
+    /// By way of its owner.
+    #[serde(default)]
+    pub reached: bool,
     /// Who uses it there.
     pub holders: Vec<String>,
     /// What is being done with it there.
@@ -146,4 +154,32 @@ pub trait Neighbours: Send + Sync + Debug {
         node: &NodeInfo,
         request: DrainRequest,
     ) -> Result<Drained, NeighbourError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_node_asks_is_to_come_to_it_and_it_understands_the_answer() {
+        let volume = VolumeId::random();
+        let asked = serde_json::json!({"volume": volume, "epoch": 3});
+        let request: ReleaseRequest = serde_json::from_value(asked).unwrap();
+        assert_eq!(request, ReleaseRequest { volume, epoch: 3.into(), remotely: false });
+        let said = serde_json::to_value(Released::Released).unwrap();
+        assert_eq!(said, serde_json::json!({"answer": "released"}));
+    }
+
+    #[test]
+    fn an_older_node_reads_what_a_newer_one_asks_as_far_as_it_knows_it() {
+        #[derive(Deserialize)]
+        struct Older {
+            volume: VolumeId,
+            epoch: Epoch,
+        }
+        let volume = VolumeId::random();
+        let request = ReleaseRequest { volume, epoch: 3.into(), remotely: true };
+        let read: Older = serde_json::from_value(serde_json::to_value(request).unwrap()).unwrap();
+        assert_eq!((read.volume, read.epoch), (volume, 3.into()));
+    }
 }

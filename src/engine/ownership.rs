@@ -19,7 +19,7 @@ use crate::{
     cluster::StoreError,
     spec::{BackendKind, BackendSpec},
     volume::{
-        Owner, Record,
+        NodeName, Owner, Record,
         effect::{Effect, Outcome},
         lease::{Answer, Decision, Facts, Machine, Mobility, Obstacle, Preempt, Session, decide},
     },
@@ -27,14 +27,23 @@ use crate::{
 
 /// How long an owner's death, or its release, is waited for: below the engine's own deadline, so that
 /// the caller hears the reason.
-const PATIENCE: Duration = Duration::from_secs(95);
+pub(super) const PATIENCE: Duration = Duration::from_secs(95);
 /// How long an owner may take to let go of an idle volume (an EBS detach takes seconds).
 const RELEASE: Duration = Duration::from_secs(60);
 /// How long the cloud may take to say whether a machine runs.
 const CLOUD: Duration = Duration::from_secs(10);
 /// The pause before everything is asked again; it grows to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Whether a volume that another node has would do where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remotely {
+    /// It would: a task here is to use it.
+    Welcome,
+    /// It is to come to this node.
+    No,
+}
 
 /// What is done about an owner that answers and is cut off from the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +57,7 @@ pub(super) enum CutOff {
 /// Why a volume is not to be had on this node.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub(super) struct NotHad(#[from] Obstacle);
+pub(super) struct NotHad(#[from] pub(super) Obstacle);
 
 /// A destructive step that was decided under a lease that is not this node's any more.
 #[derive(Debug, thiserror::Error)]
@@ -69,10 +78,11 @@ impl Shared {
         record: &Record,
         preempt: Preempt,
         cut_off: CutOff,
+        remotely: Remotely,
         cancel: &CancellationToken,
     ) -> Result<Outcome, Cause> {
         tokio::select! {
-            outcome = self.ask_for(record, preempt, cut_off) => outcome,
+            outcome = self.ask_for(record, preempt, cut_off, remotely) => outcome,
             () = cancel.cancelled() => Err(Box::new(BackendError {
                 kind: ErrorKind::Cancelled,
                 op: "own",
@@ -87,9 +97,14 @@ impl Shared {
         known: &Record,
         preempt: Preempt,
         cut_off: CutOff,
+        remotely: Remotely,
     ) -> Result<Outcome, Cause> {
         // Only a node of a cluster comes here.
         let Some(me) = self.store.me() else { return Ok(Outcome::Outdated) };
+        let remotely = match remotely {
+            Remotely::Welcome if self.can_reach().await => Remotely::Welcome,
+            Remotely::Welcome | Remotely::No => Remotely::No,
+        };
         let mobility = self.mobility(known);
         let deadline = Instant::now() + PATIENCE;
         let mut pause = FIRST_PAUSE;
@@ -108,11 +123,15 @@ impl Shared {
             }
             let seen = facts.take().unwrap_or_else(|| Facts::of(self.session_of(&record)));
             let reach = self.store.reach();
-            let obstacle = match decide(&record.lease, me, reach, mobility, preempt, &seen) {
+            let decision = match self.living_writer(&record) {
+                Some(writer) => Decision::Wait(self.ask_writer(&record, &writer, deadline).await?),
+                None => decide(&record.lease, me, reach, mobility, preempt, &seen),
+            };
+            let obstacle = match decision {
                 Decision::Mine => return Ok(Outcome::Outdated),
                 Decision::Claim(lease) => return Ok(Outcome::Claimable(lease)),
                 Decision::AskOwner => {
-                    let answer = self.ask_owner(&record, deadline).await;
+                    let answer = self.ask_owner(&record, remotely, deadline).await;
                     facts = Some(Facts { answer, session: self.session_of(&record), ..seen });
                     continue;
                 }
@@ -175,23 +194,36 @@ impl Shared {
         }
     }
 
-    async fn ask_owner(&self, record: &Record, deadline: Instant) -> Answer {
+    async fn ask_owner(&self, record: &Record, remotely: Remotely, deadline: Instant) -> Answer {
         let Some(owner) = &record.lease.owner else { return Answer::Released };
         if self.is_another_machine(owner) {
             return Answer::Silent;
         }
+        self.ask(record, &owner.node, remotely, deadline).await
+    }
+
+    /// Asks a node to let go of a volume.
+    pub(super) async fn ask(
+        &self,
+        record: &Record,
+        node: &NodeName,
+        remotely: Remotely,
+        deadline: Instant,
+    ) -> Answer {
         let nodes = self.store.nodes();
-        let (Some(neighbours), Some(node)) = (&self.neighbours, nodes.get(&owner.node)) else {
+        let (Some(neighbours), Some(state)) = (&self.neighbours, nodes.get(node)) else {
             return Answer::Silent;
         };
-        let ask = ReleaseRequest { volume: record.id, epoch: record.lease.epoch };
+        let remotely = remotely == Remotely::Welcome;
+        let ask = ReleaseRequest { volume: record.id, epoch: record.lease.epoch, remotely };
         let limit = RELEASE.min(deadline.saturating_duration_since(Instant::now()));
-        match neighbours.release(&node.info, &ask, limit).await {
-            Ok(Released::Released) => Answer::Released,
+        match neighbours.release(&state.info, &ask, limit).await {
+            // The record says which of the two.
+            Ok(Released::Released | Released::Joined) => Answer::Released,
             Ok(Released::Held(holders)) => Answer::Held(holders),
             Ok(Released::Busy(why)) => Answer::Busy(why),
             Err(error) => {
-                tracing::debug!(volume = %record.name, node = %owner.node, %error, "no answer");
+                tracing::debug!(volume = %record.name, %node, %error, "no answer");
                 Answer::Silent
             }
         }

@@ -5,6 +5,7 @@
 //! outlives the daemon, as servers, tunnel and mounts do; all this finds them again.
 
 mod ways;
+mod writer;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -70,6 +71,8 @@ const START: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(10);
 /// How long an owner may take to serve a volume, which it may have to attach first.
 const SERVED: Duration = Duration::from_secs(90);
+/// The same of one that is not shared: it has it attached, and afterwards there must be time to move it.
+const LENT: Duration = Duration::from_secs(40);
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often the servers' logs are looked at.
 const LOGS: Duration = Duration::from_secs(600);
@@ -111,9 +114,9 @@ pub(super) enum NotReached {
     NoTunnel(NodeName),
     #[error(
         "node {owner}, which has it, does not serve it within {} s{}: look at hawser there, and whether {address} is reached from this node",
-        SERVED.as_secs(), .why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default()
+        .after.as_secs(), .why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default()
     )]
-    Unserved { owner: NodeName, address: String, why: Option<String> },
+    Unserved { owner: NodeName, address: String, why: Option<String>, after: Duration },
     #[error("no port of the {0:?} that sharing uses is free")]
     NoPort(Range<u16>),
     #[error(
@@ -130,6 +133,12 @@ pub(super) enum NotReached {
         "this node and node {other} both run on hosts that are called `{host}`, and NFS knows its clients by that name: one would lose its locks to the other; give one of them another host name (hostnamectl set-hostname) and start hawser there again"
     )]
     SameHost { other: NodeName, host: String },
+    #[error("no other node writes to it any more: it is looked at again")]
+    NoWriter,
+    #[error(
+        "the kernel still has what a former task here had of it, which must never be written now: end that task; if there is none, restart the machine"
+    )]
+    Left,
 }
 
 impl Sharing {
@@ -230,8 +239,14 @@ impl Sharing {
         let port = self.ports().get(&record.id).copied();
         // Half of it is to be mended or ended, too: a server that nobody is let to, and a way to none, or to
         // where it is not. It is of nobody's epoch.
+        // What another one is let to than who is to be is not served.
+        let lets_in = |export: &tunnel::Export| {
+            writer::access_of(record).is_none_or(|access| export.access == access)
+        };
         let exported = match (find(&self.table.borrow()), self.serves(record.id)) {
-            (Some(export), true) if port == Some(export.port) => Some(export.epoch),
+            (Some(export), true) if port == Some(export.port) && lets_in(&export) => {
+                Some(export.epoch)
+            }
             (Some(_), _) | (None, true) => Some(Epoch::FIRST),
             (None, false) => None,
         };
@@ -267,7 +282,8 @@ impl Sharing {
         }
         served?;
         let (volume, epoch) = (record.id, record.lease.epoch);
-        let export = tunnel::Export { volume, epoch, port, access: tunnel::Access::Any };
+        let access = writer::access_of(record).ok_or(NotReached::NoWriter)?;
+        let export = tunnel::Export { volume, epoch, port, access };
         self.change(|table| {
             table.exports.retain(|export| export.volume != volume);
             table.exports.push(export);
@@ -327,7 +343,17 @@ impl Sharing {
     }
 
     /// Ends that: nobody is let to it any more, and then its server ends.
-    pub(super) async fn unexport(&self, volume: VolumeId) -> Result<Outcome, Cause> {
+    pub(super) async fn unexport(&self, record: &Record, stage: &Path) -> Result<Outcome, Cause> {
+        self.end_server(record.id).await?;
+        if record.has_one_writer() && record.writer().is_none() {
+            // The next one to write has never been here, and need not wait for one that was.
+            let recovery = stage.join(RECOVERY);
+            spawn_blocking(move || share::forget_clients(&recovery)).await??;
+        }
+        Ok(Outcome::Done)
+    }
+
+    async fn end_server(&self, volume: VolumeId) -> Result<(), Cause> {
         self.change(|table| {
             table.exports.retain(|export| export.volume != volume);
             Ok(())
@@ -339,7 +365,7 @@ impl Sharing {
         if let Err(error) = server.forget() {
             tracing::warn!(%volume, %error, "the files of its NFS server stay");
         }
-        Ok(Outcome::Done)
+        Ok(())
     }
 
     /// Whether there is anything of the volume: a way to its owner, a way for others to this node, a server.
@@ -364,7 +390,7 @@ impl Sharing {
         let exports: HashSet<_> = exports.filter(|volume| !is_known(*volume)).collect();
         for volume in exports {
             tracing::warn!(%volume, "it is no more: ending its NFS server");
-            self.unexport(volume).await?;
+            self.end_server(volume).await?;
         }
         let mounts = spawn_blocking(MountTable::read).await??;
         let gone = |remote: &tunnel::Remote| {
@@ -409,7 +435,8 @@ impl Sharing {
         let Some(remote) = self.remote(record.id) else {
             return Err(NotReached::NoOwner.into());
         };
-        self.until_served(&remote).await?;
+        let limit = if record.has_one_writer() { LENT } else { SERVED };
+        self.until_served(&remote, limit).await?;
         let mount = RemoteMount {
             volume: *record.id.uuid(),
             netns: self.namespace.clone(),
@@ -421,15 +448,15 @@ impl Sharing {
         Ok(Outcome::Done)
     }
 
-    async fn until_served(&self, remote: &tunnel::Remote) -> Result<(), Cause> {
+    async fn until_served(&self, remote: &tunnel::Remote, limit: Duration) -> Result<(), Cause> {
         let through = self.server(remote.volume, remote.port);
         let start = Instant::now();
         while !through.answers().await {
-            if start.elapsed() > SERVED {
+            if start.elapsed() > limit {
                 let status = self.tunnel.status().await.ok();
                 let why = status.and_then(|status| why_not(&status, remote.volume));
                 let (owner, address) = (remote.owner.clone(), remote.address.clone());
-                return Err(NotReached::Unserved { owner, address, why }.into());
+                return Err(NotReached::Unserved { owner, address, why, after: limit }.into());
             }
             sleep(PAUSE).await;
         }
@@ -439,10 +466,12 @@ impl Sharing {
     /// Takes that mount away, and the way.
     pub(super) async fn unreach(
         &self,
-        volume: VolumeId,
+        record: &Record,
         target: &Path,
         leaving: Leaving,
     ) -> Result<Outcome, Cause> {
+        let volume = record.id;
+        let mut in_order = false;
         // One upon the other, where this daemon was killed just when it had mounted it.
         while let Some(device) = mounted_at(target).await? {
             // A container has a mount of its own, which would wait for ever once the way is gone.
@@ -456,7 +485,9 @@ impl Sharing {
             };
             let owner = if answers { nfs::Server::Answers } else { nfs::Server::Silent };
             let left = share::mount::leave(target, owner, leaving, WRITE_BACK, &self.helper);
-            match left.await? {
+            let how = left.await?;
+            in_order = how == Unmounted::Clean;
+            match how {
                 Unmounted::Clean => {}
                 how @ (Unmounted::Forced | Unmounted::Lazy) => tracing::warn!(
                     %volume, ?how,
@@ -464,6 +495,15 @@ impl Sharing {
                 ),
             }
         }
+        // What went in order left nothing; of an attempt before this one it is not known.
+        if record.has_one_writer() && !in_order {
+            self.refuse_leftovers(volume).await?;
+        }
+        self.forget_way(volume).await
+    }
+
+    /// The tunnel leads there no more.
+    async fn forget_way(&self, volume: VolumeId) -> Result<Outcome, Cause> {
         self.change(|table| {
             table.remotes.retain(|remote| remote.volume != volume);
             Ok(())
@@ -613,7 +653,7 @@ impl Shared {
                 };
                 sharing.export(record, &stage, &data_dir(record), gone).await
             }
-            Effect::Unexport => sharing.unexport(record.id).await,
+            Effect::Unexport => sharing.unexport(record, &stage).await,
             Effect::Connect => {
                 let nodes = self.store.nodes();
                 let owner = record.lease.owner.as_ref().and_then(|owner| nodes.get(&owner.node));
@@ -633,7 +673,10 @@ impl Shared {
                 }
             }
             _ => {
-                let done = sharing.unreach(record.id, &reach, self.leaving(record)).await?;
+                let done = match self.has_lost_claim(record) {
+                    true => sharing.cut_off(record.id, &reach).await?,
+                    false => sharing.unreach(record, &reach, self.leaving(record)).await?,
+                };
                 self.host.remove_reach(record.id).await?;
                 Ok(done)
             }
@@ -670,7 +713,8 @@ impl Shared {
         seen: &mut Observed,
     ) -> Result<(), Cause> {
         let record = &subject.record;
-        if !record.is_served() || self.store.me().is_none() {
+        // Also of what nobody reaches by the record: somebody may have until now.
+        if record.spec.backend.is_directory() || self.store.me().is_none() {
             return Ok(());
         }
         let mounts = subject.mounts().await?;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Measured;
-use crate::volume::{Observed, Phase, Record};
+use crate::volume::{NodeName, Observed, Phase, Record};
 
 /// A volume as its task last knew it.
 #[derive(Debug, Clone)]
@@ -71,6 +71,13 @@ impl View {
             measured: None,
             idle_since: None,
         }
+    }
+
+    /// The owner, where tasks of this node use the volume by way of it, over the network.
+    #[must_use]
+    pub fn reached_through(&self) -> Option<&NodeName> {
+        let reached = self.observed.as_ref().is_some_and(|seen| seen.remote.published);
+        self.record.lease.owner.as_ref().filter(|_| reached).map(|owner| &owner.node)
     }
 
     /// When it was removed.

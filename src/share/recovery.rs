@@ -70,6 +70,18 @@ fn refused(path: &Path) -> io::Error {
 /// # Errors
 /// With the path. What is not there is not missed.
 pub fn forget_client(recovery: &Path, host: &str) -> io::Result<usize> {
+    forget(recovery, |note| is_of(note, host))
+}
+
+/// The same of all clients: none of them comes back.
+///
+/// # Errors
+/// As [`forget_client`].
+pub fn forget_clients(recovery: &Path) -> io::Result<usize> {
+    forget(recovery, |_| true)
+}
+
+fn forget(recovery: &Path, is_gone: impl Fn(&str) -> bool) -> io::Result<usize> {
     match fs::symlink_metadata(recovery) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Ok(found) if !found.is_dir() => return Err(refused(recovery)),
@@ -80,7 +92,7 @@ pub fn forget_client(recovery: &Path, host: &str) -> io::Result<usize> {
     for kind in ["v4recov", "v4old"] {
         for node in entries(&recovery.join(kind))? {
             for note in entries(&node.path())? {
-                if is_of(&note.file_name().to_string_lossy(), host) {
+                if is_gone(&note.file_name().to_string_lossy()) {
                     fs::remove_dir(note.path()).map_err(errno::on("remove", &note.path()))?;
                     forgotten += 1;
                 }
@@ -136,6 +148,9 @@ mod tests {
 
         assert!(of_a.iter().all(|note| !path(note).exists()));
         assert!(of_others.iter().all(|note| path(note).exists()));
+
+        assert_eq!(forget_clients(recovery.path()).unwrap(), of_others.len());
+        assert!(!of_others.iter().any(|note| path(note).exists()));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub enum Effect {
     Observe,
     /// Find out what has to be done to own the volume, and have the other nodes do their part of it.
     Own,
+    /// Have the node that has the writer claim give it back, if no task there uses the volume.
+    Recall,
     /// Keep the former owner, which is dead, from the storage.
     Fence,
     /// Make what is mounted go nowhere: its storage is another node's.
@@ -74,6 +76,7 @@ impl Effect {
             Self::Unpublish | Self::Unreach | Self::Unexport | Self::Unstage | Self::Detach => true,
             Self::Observe
             | Self::Own
+            | Self::Recall
             | Self::Fence
             | Self::ShutDown
             | Self::Provision
@@ -106,6 +109,7 @@ impl Effect {
             | Self::Fence => true,
             Self::Observe
             | Self::Own
+            | Self::Recall
             | Self::ShutDown
             | Self::Probe
             | Self::GrowStorage { .. }
@@ -143,6 +147,7 @@ impl Effect {
             | Self::Destroy => true,
             Self::Observe
             | Self::Own
+            | Self::Recall
             | Self::Fence
             | Self::ShutDown
             | Self::Probe
@@ -168,6 +173,7 @@ impl Effect {
         match self {
             Self::Observe => "observe",
             Self::Own => "own",
+            Self::Recall => "recall",
             Self::Fence => "fence",
             Self::ShutDown => "shut-down",
             Self::Provision => "provision",
@@ -252,6 +258,7 @@ impl Outcome {
             Effect::Export => Self::Exported(record.lease.epoch),
             Effect::Connect => Self::Connected(record.lease.epoch),
             Effect::Observe
+            | Effect::Recall
             | Effect::Fence
             | Effect::ShutDown
             | Effect::Format
@@ -277,7 +284,7 @@ impl Outcome {
 pub fn absorb(mut seen: Observed, effect: Effect, outcome: Outcome) -> (Observed, Option<Event>) {
     let mut event = None;
     match effect {
-        Effect::Observe | Effect::Own => {}
+        Effect::Observe | Effect::Own | Effect::Recall => {}
         Effect::Fence => event = Some(Event::Fenced),
         Effect::ShutDown => seen.shut_down = true,
         Effect::Provision => {

@@ -17,11 +17,15 @@
 //!  shared, and another node's:  (record: Joined) ▶ Connect ▶ Reach ▶ Publish ▶ idle
 //!  shared, with users on other nodes:  as above, without Publish ▶ Export ▶ idle
 //!                 which fails again and again:  Unexport ▶ Unstage ▶ Detach ▶ (record: Disowned)
+//!  not shared, and reached by one other node:  the same, see `claim`
 //!
 //! The function is called after every event and every finished step, and at start: it keeps no
 //! state of its own, so a crash between any two steps is nothing special.
 
+mod claim;
 mod reach;
+
+pub use claim::can_be_lent;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -65,6 +69,33 @@ pub struct Here<'a> {
     pub serving: Serving,
     /// A user of the volume whose machine is gone for certain.
     pub departed: Option<&'a NodeName>,
+    /// What it takes to reach what is not shared.
+    pub lending: Lending<'a>,
+}
+
+/// What is known of the writer claim of a volume that is not shared.
+#[derive(Debug, Clone, Copy)]
+pub struct Lending<'a> {
+    /// The session of the node that has it.
+    pub writer: Session,
+    /// A node that asks this one for it, and waits.
+    pub asker: Option<&'a NodeName>,
+    /// Whether this node could use it.
+    pub way: Way,
+}
+
+impl Lending<'_> {
+    /// Nobody has it, and nobody wants it.
+    pub const NONE: Self = Self { writer: Session::Over, asker: None, way: Way::Open };
+}
+
+/// Whether a volume that is not shared can be reached through its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// As far as is known.
+    Open,
+    /// It was tried a moment ago, and failed: the volume is to come here instead.
+    Closed,
 }
 
 /// What the lease lets this node do with a volume's storage.
@@ -279,14 +310,18 @@ fn as_owner(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> St
         // mkfs over half a file system would need the force flags that hawser never uses.
         return Step::Do(release(seen).unwrap_or(Effect::Destroy));
     }
-    if let Some(step) = reach::as_its_server(record, seen, want, here) {
+    if let Some(step) = claim::changes(record, seen, want, here)
+        .or_else(|| reach::as_its_server(record, seen, want, here))
+    {
         return step;
     }
     match want {
         Want::Released | Want::Owned => {
             let stays = record.spec.backend.stays_attached();
             let step = if stays { unmount(seen) } else { release(seen) };
-            released(record, seen, step, here)
+            let step = released(record, seen, step, here);
+            let lent = || claim::lent(record, seen, want, here);
+            if step == Step::Idle { lent().unwrap_or(step) } else { step }
         }
         Want::Detached => released(record, seen, release(seen), here),
         Want::Mounted => storage(record, seen)
@@ -347,6 +382,10 @@ pub fn foresee(mut record: Record, mut seen: Observed, here: &Here<'_>) -> Vec<S
             Step::Record(event) => Some(event),
             Step::Do(effect) => {
                 steps.push(effect.name().to_owned());
+                if effect == Effect::Recall {
+                    // It is the other node's answer that decides.
+                    break;
+                }
                 let (after, event) =
                     effect::absorb(seen, effect, effect::Outcome::foreseen(effect, &record));
                 seen = after;

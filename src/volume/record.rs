@@ -74,7 +74,8 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Lease::is_unused")]
     pub lease: Lease,
     /// The nodes that have it mounted and are not its owner: of a directory on a server, which needs
-    /// none, and of what is reached through its owner.
+    /// none, and of what is reached through its owner. Of what is not shared it is one at the most, and
+    /// that is the writer claim.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub users: BTreeSet<NodeName>,
     /// Of which group of volumes it is, and whose there.
@@ -223,10 +224,30 @@ impl Record {
         Self { holders: self.holders.clone(), frozen: self.frozen, untold: false, ..shared }
     }
 
-    /// Tasks of other nodes reach it through its owner: it has a device, and many tasks may write.
+    /// Tasks of other nodes reach it through its owner: it has a device, and either many tasks may write,
+    /// or a node has the writer claim.
     #[must_use]
     pub fn is_served(&self) -> bool {
-        self.spec.sharing == Sharing::Shared && !self.spec.backend.is_directory()
+        let device = !self.spec.backend.is_directory();
+        device && (self.spec.sharing == Sharing::Shared || !self.users.is_empty())
+    }
+
+    /// One node at a time writes to it; and where that is not its owner, the record says so.
+    #[must_use]
+    pub fn has_one_writer(&self) -> bool {
+        self.spec.sharing == Sharing::Exclusive && !self.spec.backend.is_directory()
+    }
+
+    /// Who has the writer claim: the one node that reaches what is not shared, until its last task ended.
+    #[must_use]
+    pub fn writer(&self) -> Option<&NodeName> {
+        self.users.first().filter(|_| self.has_one_writer())
+    }
+
+    /// Whether that node reaches it through its owner, or may begin to.
+    #[must_use]
+    pub fn is_open_to(&self, node: &NodeName) -> bool {
+        self.is_served() && (!self.has_one_writer() || self.users.contains(node))
     }
 
     /// True while somebody on this node uses it, parked holders included.

@@ -65,7 +65,8 @@ pub enum Event {
         /// Which.
         node: NodeName,
     },
-    /// A node is about to mount what needs no owner.
+    /// A node is about to mount what needs no owner, or what it reaches through one. Of what is not shared
+    /// it gets the writer claim.
     Joined {
         /// Which.
         node: NodeName,
@@ -302,6 +303,9 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
         }
         Event::Joined { node } => {
             refuse_removed(record)?;
+            if record.writer().is_some_and(|writer| *writer != node) {
+                refuse_users(record)?;
+            }
             next.users.insert(node);
         }
         Event::Left { node } => {

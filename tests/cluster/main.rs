@@ -17,6 +17,7 @@
 mod harness;
 
 mod chaos;
+mod claim;
 mod cloud;
 #[cfg(feature = "fault-points")]
 mod crashes;

@@ -17,7 +17,7 @@ use crate::{
         Owner, Record, VolumeId,
         effect::{Effect, Outcome},
         lease::Session,
-        plan::{self, Here, Standing},
+        plan::{self, Here, Lending, Standing},
         serving::Serving,
     },
 };
@@ -184,6 +184,8 @@ async fn foreseen(
         owner: Session::Lives,
         serving: Serving::Able,
         departed: None,
+        // And so is who writes by way of one.
+        lending: Lending { writer: Session::Lives, ..Lending::NONE },
     };
     Ok(plan::foresee(record, seen, &here))
 }

@@ -45,7 +45,12 @@ pub(super) async fn find(client: &Client, args: WhereArgs) -> anyhow::Result<Exi
         }
         (None, _) => println!("{} is owned by no node (epoch {})", found.name, found.epoch),
     }
-    if let Some(line) = users(&found) {
+    let owns = |writer: &NodeName| found.owner.as_ref() == Some(writer);
+    if let Some(writer) = found.writer.as_ref().filter(|writer| !owns(writer)) {
+        println!(
+            "Its tasks are on {writer}, and write by way of the owner, over the network (with attach=follow it would come to them)"
+        );
+    } else if let Some(line) = users(&found) {
         println!("{line}");
     }
     if !found.nodes.is_empty() {

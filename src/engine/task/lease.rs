@@ -128,7 +128,8 @@ impl VolumeTask {
             && Standing::of(self.shared.store.me(), &next) == Standing::Other;
         // Or came by the way through another node.
         let reached = self.record.is_served() && self.is_user();
-        if lost && !next.spec.backend.is_directory() && !reached {
+        let shut_out = self.loses_claim(&next);
+        if shut_out || lost && !next.spec.backend.is_directory() && !reached {
             // Their file system is shut down: they hold nothing of the volume any more, and would
             // keep it from every node if it came back here.
             next.holders.clear();
@@ -153,7 +154,8 @@ impl VolumeTask {
         let same = before.lease == self.record.lease
             && before.phase == self.record.phase
             && before.contents == self.record.contents
-            && before.handle == self.record.handle;
+            && before.handle == self.record.handle
+            && before.writer() == self.record.writer();
         if !same && self.running.is_none() {
             let known = self.observed.take();
             self.look |= was != Standing::Other || known.is_some_and(|seen| !seen.is_released());
@@ -214,17 +216,30 @@ impl VolumeTask {
     }
 
     /// Another node asks for it.
-    pub(super) async fn release_to(&mut self, epoch: Epoch, users: Users, reply: Reply<Released>) {
+    pub(super) async fn release_to(
+        &mut self,
+        epoch: Epoch,
+        users: Users,
+        asker: Option<NodeName>,
+        reply: Reply<Released>,
+    ) {
         let owned = self.standing() == Standing::Owner && self.record.lease.epoch == epoch;
         // Nobody could have it instead: it could not be said that it is free.
         if owned && self.shared.store.reach() == StoreReach::Away {
             let why = "the cluster's store does not answer it".to_owned();
             return tell(reply, Ok(Released::Busy(why)));
         }
-        if let (true, Users::Stay, Some(nodes)) = (owned, users, self.reached_from()) {
+        if owned && asker.is_some() && self.record.writer() == asker.as_ref() {
+            return tell(reply, Ok(Released::Joined));
+        }
+        if let (true, Users::Stay, Some(nodes)) = (owned, users, self.reached_from())
+            && !self.is_writer_gone()
+        {
             return tell(reply, Ok(Released::Held(format!("tasks on {nodes}"))));
         }
         let answer = match self.standing() {
+            // What another node's task wants is not kept for the linger.
+            Standing::Other if self.is_writer() => self.users_here().await.map(Released::Held),
             Standing::Other => Some(Released::Released),
             Standing::Owner if self.record.lease.epoch != epoch => Some(Released::Released),
             Standing::Fencing => Some(Released::Busy("it is just taking it over".into())),
@@ -234,10 +249,18 @@ impl VolumeTask {
         if let Some(answer) = answer {
             return tell(reply, Ok(answer));
         }
-        tracing::info!(volume = %self.record.name, "another node asks for it: letting go");
         self.linger_until = None;
         self.try_again_now();
-        self.handover.push(reply);
+        match asker {
+            Some(node) if self.can_lend() => {
+                tracing::info!(volume = %self.record.name, %node, "another node asks to reach it from there");
+                self.askers.push((node, reply));
+            }
+            Some(_) | None => {
+                tracing::info!(volume = %self.record.name, "another node asks for it: letting go");
+                self.handover.push(reply);
+            }
+        }
     }
 
     /// The other nodes whose tasks reach it through this one, or through its owner.
@@ -264,10 +287,9 @@ impl VolumeTask {
 
     /// It is to come to this node.
     pub(super) fn take(&mut self, effort: Effort, reply: Reply<()>) {
-        if self.record.is_served()
-            && self.standing() == Standing::Other
-            && let Err(refused) = self.refuse_holders("move")
-        {
+        let reached = self.is_open_here() && self.standing() == Standing::Other;
+        let held = if reached { self.refuse_holders("move") } else { Ok(()) };
+        if let Err(refused) = held.and_then(|()| self.refuse_lent("move")) {
             return tell(reply, Err(refused));
         }
         self.effort = Some(effort);
@@ -300,12 +322,15 @@ impl VolumeTask {
 
     /// Tells the nodes that asked for it.
     pub(super) fn settle_handover(&mut self) {
+        self.settle_askers();
         let answer = match self.standing() {
-            Standing::Other => Released::Released,
-            Standing::Alone | Standing::Owner | Standing::Fencing if self.is_wanted() => {
+            Standing::Other if !self.is_writer() => Released::Released,
+            Standing::Other | Standing::Alone | Standing::Owner | Standing::Fencing
+                if self.is_wanted() =>
+            {
                 Released::Busy("it is just being mounted there".into())
             }
-            Standing::Alone | Standing::Owner | Standing::Fencing => return,
+            Standing::Other | Standing::Alone | Standing::Owner | Standing::Fencing => return,
         };
         for reply in self.handover.drain(..) {
             tell(reply, Ok(answer.clone()));

@@ -11,6 +11,7 @@
 //! While a step runs (mkfs, a stuck unmount), requests are still taken: an Unmount is answered at
 //! once, and a hundred parallel Mounts wait for one result.
 
+mod claim;
 mod exclusive;
 mod group;
 mod lease;
@@ -39,7 +40,7 @@ use crate::{
     cluster::{StoreError, Urgency},
     sys::mountinfo::MountTable,
     volume::{
-        Observed, Phase, Record, Transit,
+        NodeName, Observed, Phase, Record, Transit,
         effect::Effect,
         plan::{self, Here, Standing, Step, Want},
         serving::{Serving, Tries},
@@ -78,6 +79,10 @@ pub(super) struct VolumeTask {
     telling: Option<Telling>,
     /// Other nodes that want it.
     handover: Vec<Reply<Released>>,
+    /// Other nodes that want the writer claim.
+    askers: Vec<(NodeName, Reply<Released>)>,
+    /// Until then it is not tried again to reach it through its owner.
+    no_way_until: Option<Instant>,
     /// How hard it tries to get the volume for those who asked for it to be moved here.
     effort: Option<Effort>,
     /// There may be something of it here though another node has it.
@@ -141,6 +146,8 @@ impl VolumeTask {
             unsaved: None,
             telling: None,
             handover: Vec::new(),
+            askers: Vec::new(),
+            no_way_until: None,
             effort: None,
             look: false,
             gone: false,
@@ -243,6 +250,7 @@ impl VolumeTask {
                 owner,
                 serving,
                 departed: departed.as_ref(),
+                lending: self.lending(),
             };
             let step = plan::next(&self.record, self.observed.as_ref(), self.want(), &here);
             if !matches!(step, Step::Leave(_) | Step::Do(Effect::Observe)) {
@@ -304,14 +312,14 @@ impl VolumeTask {
         let lingers = self.linger_until.is_some_and(|until| until > Instant::now());
         // Tasks that held it when another node took it over do not get it back: what they have is shut
         // down, and whoever starts them anew asks for it.
-        let needs_owner = !self.record.spec.backend.is_directory() && !self.record.is_served();
+        let needs_owner = !self.record.spec.backend.is_directory() && !self.is_open_here();
         let lost = self.standing() == Standing::Other && needs_owner;
         self.record.is_held() && !lost || self.waiters.want_mounted() || lingers
     }
 
     fn want(&self) -> Want {
         // What is only reached is mounted already, and is to be this node's.
-        let comes = self.record.is_served()
+        let comes = self.is_open_here()
             && self.standing() == Standing::Other
             && !self.waiters.taken.is_empty();
         if self.exclusive.is_empty() && self.is_wanted() && !comes {

@@ -78,7 +78,9 @@ impl VolumeTask {
                 tell(reply, result);
             }
             Message::Exclusive(exclusive) => self.ask_exclusive(exclusive).await,
-            Message::Release { epoch, users, reply } => self.release_to(epoch, users, reply).await,
+            Message::Release { epoch, users, asker, reply } => {
+                self.release_to(epoch, users, asker, reply).await;
+            }
             Message::Take { reply, .. } if self.record.is_group() => {
                 tell(reply, Err(self.refused_as_group("move")));
             }
@@ -310,7 +312,7 @@ impl VolumeTask {
 
     /// The owner of what this node only reaches.
     fn elsewhere(&self) -> Option<String> {
-        let elsewhere = self.record.is_served() && self.standing() == Standing::Other;
+        let elsewhere = self.is_open_here() && self.standing() == Standing::Other;
         let owner = self.record.lease.owner.as_ref().filter(|_| elsewhere)?;
         Some(owner.node.to_string())
     }
@@ -328,6 +330,9 @@ impl VolumeTask {
         if let Some(refusal) = refusal {
             let volume = self.record.name.clone();
             return tell(reply, Err(EngineError::Refused { op: "trim", volume, refusal }));
+        }
+        if let Err(refused) = self.refuse_lent("trim") {
+            return tell(reply, Err(refused));
         }
         self.try_again_now();
         self.waiters.trim.push(reply);
@@ -372,8 +377,8 @@ impl VolumeTask {
         let host = &self.shared.host;
         // Not observed now: the mount table knows the device, if there is one.
         let stage = numbers.is_empty().then(|| host.stage_path(self.record.id));
-        let reach = self.record.is_served().then(|| host.reach_path(self.record.id));
-        let places: Vec<_> = stage.into_iter().chain(reach).collect();
+        let reach = host.reach_path(self.record.id);
+        let places: Vec<_> = stage.into_iter().chain([reach]).collect();
         let look = move || {
             if !places.is_empty() {
                 let mounts = MountTable::read()?;

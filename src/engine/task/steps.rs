@@ -88,14 +88,18 @@ impl VolumeTask {
             reached: self.observed.as_ref().is_some_and(|seen| seen.remote.mounted),
         };
         let (preempt, cut_off) = (self.preempt(), self.about_one_cut_off());
+        let remotely = self.asks_remotely();
         let cancel = subject.cancel.clone();
         let shared = Arc::clone(&self.shared);
         let span = tracing::info_span!("step", volume = %self.record.name, step = effect.name());
         let work = async move {
             let in_cluster = |source| StepError::Step { step: effect.name(), source };
             if effect == Effect::Own {
-                let owned = shared.own(&subject.record, preempt, cut_off, &subject.cancel).await;
-                return owned.map_err(in_cluster);
+                let own = shared.own(&subject.record, preempt, cut_off, remotely, &subject.cancel);
+                return own.await.map_err(in_cluster);
+            }
+            if effect == Effect::Recall {
+                return shared.recall(&subject.record, &subject.cancel).await.map_err(in_cluster);
             }
             shared.confirm_lease(effect, &subject.record).await.map_err(in_cluster)?;
             if effect == Effect::Fence {
@@ -147,6 +151,7 @@ impl VolumeTask {
         let serves =
             self.record.is_served() && !self.record.users.is_empty() && want != Want::Detached;
         let unwanted = *effect == Effect::Attach && want != Want::Mounted && !serves
+            || *effect == Effect::Recall && want != Want::Mounted
             || *effect == Effect::Reach && (want != Want::Mounted || elsewhere(lease))
             || *effect == Effect::Own
                 && !self.record.is_removed()
@@ -248,6 +253,9 @@ impl VolumeTask {
             return;
         }
         self.tried_in_vain(effect);
+        if self.gives_up_the_way(effect, &error) {
+            return;
+        }
         let can_mount = self.record.phase == Phase::Ready
             && self.record.contents != Contents::Formatting
             && self.exclusive.is_empty();
@@ -312,6 +320,7 @@ impl VolumeTask {
         if let Some(event) = event {
             self.store_event(event).await?;
         }
+        self.say_way(effect, &seen);
         self.settled |= effect == Effect::Own;
         self.tried(effect);
         // What other owners did meanwhile is found out by looking.

@@ -98,7 +98,7 @@ impl VolumeTask {
     fn settle_mounted(&mut self) {
         let path = self.shared.host.published_path(&self.record.name);
         // What is only reached has not come to this node.
-        let came = !self.record.is_served() || self.standing() != Standing::Other;
+        let came = !self.is_open_here() || self.standing() != Standing::Other;
         let taken = if came { std::mem::take(&mut self.waiters.taken) } else { Vec::new() };
         if !taken.is_empty() {
             self.linger_if_free();
@@ -208,7 +208,8 @@ impl VolumeTask {
         for reply in self.waiters.taken.drain(..) {
             tell(reply, Err(failed("move")));
         }
-        for reply in self.handover.drain(..) {
+        let asked = self.askers.drain(..).map(|(_, reply)| reply);
+        for reply in self.handover.drain(..).chain(asked) {
             tell(reply, Ok(Released::Busy(error.to_string())));
         }
         for reply in self.waiters.purged.drain(..) {

@@ -19,6 +19,11 @@ pub(super) async fn of(engine: &Engine, view: &View) -> Map<String, Value> {
     put("fs", json!(record.spec.file_system()));
     put("backend", json!(record.spec.backend.kind()));
     put("holders", record.holders.iter().map(holder).collect());
+    if let Some(owner) = view.reached_through() {
+        put("reached_through", json!(owner));
+    } else if let Some(writer) = record.writer() {
+        put("written_from", json!(writer));
+    }
     if let Some(scale) = record.spec.scale {
         let members = engine.members_of(view);
         put("scale", json!(scale));

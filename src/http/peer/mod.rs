@@ -73,7 +73,7 @@ async fn release(
 ) -> Answer<Released> {
     tracing::info!(%node, volume = %request.volume, epoch = %request.epoch, "asked to let go");
     // It goes on when the asker hangs up: half a release would be none.
-    let release = tokio::spawn(async move { engine.release(&request).await });
+    let release = tokio::spawn(async move { engine.release(&request, node).await });
     let gone = |_| Released::Busy("hawser is stopping there".to_owned());
     Ok(Json(release.await.unwrap_or_else(|error| Ok(gone(error)))?))
 }

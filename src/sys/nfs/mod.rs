@@ -11,6 +11,7 @@
 mod child;
 mod error;
 mod kernel;
+mod left;
 mod locks;
 mod strings;
 mod unmount;
@@ -27,6 +28,7 @@ use rustix::io::Errno;
 pub use child::{Helper, HelperError, SUBCOMMAND, carry_out};
 pub use error::{MountError, Place};
 pub use kernel::{Client, look};
+pub use left::is_left;
 pub use locks::Lacking;
 pub use unmount::{Server, Unmounted, unmount, write_back};
 

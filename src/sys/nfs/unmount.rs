@@ -3,6 +3,7 @@
 //! ```text
 //!  plain ──ok──▶ Clean
 //!    │ busy for a second: the server answers ──▶ error: something uses it
+//!    │ not even tried: the server takes nothing from this node any more
 //!    │ busy, or no end, and the server is silent (it answers: lazy)
 //!    ▼
 //!  force ──ok──▶ Forced: calls under way have failed
@@ -39,6 +40,8 @@ pub enum Server {
     Answers,
     /// It does not: the mount goes, whatever waits on it.
     Silent,
+    /// It takes nothing from this node any more: what was not yet written is not to be written.
+    Lost,
 }
 
 /// How a mount went.
@@ -67,19 +70,21 @@ pub async fn unmount(
     helper: &Helper,
 ) -> Result<Unmounted, UnmountError> {
     let job = Job { target, helper };
-    let limit = match server {
-        Server::Answers => WRITE_BACK,
-        Server::Silent => SILENT,
+    let plainly = match server {
+        Server::Answers => job.patiently(How::Plain, WRITE_BACK).await?,
+        Server::Silent => job.patiently(How::Plain, SILENT).await?,
+        Server::Lost if job.is_mounted()? => Step::Busy,
+        Server::Lost => Step::Done,
     };
-    match (job.patiently(How::Plain, limit).await?, server) {
+    match (plainly, server) {
         (Step::Done, _) => return Ok(Unmounted::Clean),
         (Step::Detached, _) => return Ok(Unmounted::Lazy),
         (Step::Busy, Server::Answers) => {
             return Err(UnmountError::Busy { path: target.to_owned() });
         }
-        (Step::Busy, Server::Silent) | (Step::Hangs, _) => {}
+        (Step::Busy, Server::Silent | Server::Lost) | (Step::Hangs, _) => {}
     }
-    if server == Server::Silent && job.is_alone() {
+    if server != Server::Answers && job.is_alone() {
         match job.patiently(How::Force, SILENT).await? {
             Step::Done => return Ok(Unmounted::Forced),
             Step::Detached => return Ok(Unmounted::Lazy),

@@ -7,7 +7,7 @@ use crate::volume::{
     CallerEpoch, Contents, MountId, Observed, Phase, Purge, Record,
     effect::{self, Effect},
     lease::Session,
-    plan::{self, Here, Step, Want},
+    plan::{self, Here, Lending, Step, Want},
     serving::Serving,
     transition::{self, Event},
 };
@@ -208,6 +208,7 @@ impl Daemon {
                 owner: Session::Over,
                 serving: Serving::Able,
                 departed: None,
+                lending: Lending::NONE,
             };
             match plan::next(&self.record, seen, self.want(), &here) {
                 Step::Record(event) => {

@@ -141,6 +141,7 @@ impl World {
         match effect {
             Effect::Observe => return Some(Outcome::Observed(self.observe(record))),
             Effect::Own
+            | Effect::Recall
             | Effect::Fence
             | Effect::ShutDown
             | Effect::Export
@@ -228,6 +229,7 @@ impl World {
         match effect {
             Effect::Observe
             | Effect::Own
+            | Effect::Recall
             | Effect::Fence
             | Effect::ShutDown
             | Effect::Export

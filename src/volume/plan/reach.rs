@@ -5,8 +5,8 @@
 //! system itself published.
 
 use super::{
-    Effect, Event, Here, Observed, Record, Serving, Session, Step, Want, contents, join_as_user,
-    leave, let_go, mount, storage,
+    Effect, Event, Here, Observed, Record, Serving, Session, Step, Want, Way, contents,
+    join_as_user, leave, let_go, mount, storage,
 };
 use crate::{spec::BackendKind, volume::Phase};
 
@@ -17,7 +17,12 @@ pub(super) fn from_another_node(
     want: Want,
     here: &Here<'_>,
 ) -> Option<Step> {
-    if !record.is_served() || record.phase != Phase::Ready || want != Want::Mounted {
+    let open = here.me.is_some_and(|me| record.is_open_to(&me.node));
+    if !open || record.phase != Phase::Ready || want != Want::Mounted {
+        return None;
+    }
+    if record.has_one_writer() && here.lending.way == Way::Closed && !seen.remote.published {
+        // It comes here, then.
         return None;
     }
     if record.lease.owner.is_none() || here.owner == Session::Over {
@@ -70,6 +75,8 @@ pub(super) fn as_its_server(
         // Others may be able to. The mount that this node's tasks came by stays.
         return Some(let_go(seen).map_or(Step::Record(Event::Disowned), Step::Do));
     }
+    // Another node writes: the owner's own tasks wait.
+    let want = if used && record.has_one_writer() { Want::Released } else { want };
     let epoch = record.lease.epoch;
     let leads_here = !seen.remote.mounted || seen.remote.connected == Some(epoch);
     storage(record, seen)

@@ -1,5 +1,6 @@
 //! The plan for each state, and what it must never ask for.
 
+mod claim;
 mod cluster;
 mod groups;
 mod reach;
@@ -31,6 +32,7 @@ fn next(
         owner: Session::Over,
         serving: Serving::Able,
         departed: None,
+        lending: Lending::NONE,
     };
     super::next(record, observed, want, &here)
 }

@@ -14,6 +14,7 @@ mod held_up;
 mod killed;
 mod moves;
 mod postgres;
+mod remote;
 mod shared;
 mod store;
 

@@ -28,7 +28,7 @@ impl World {
 
     /// What is mounted at the published path, as the kernel calls the file system.
     #[track_caller]
-    fn kind(&self, node: usize, path: &str) -> String {
+    pub(super) fn kind(&self, node: usize, path: &str) -> String {
         self.nodes[node].sh_with("findmnt -no FSTYPE $1", &[path]).ok()
     }
 

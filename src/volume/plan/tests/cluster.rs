@@ -18,6 +18,7 @@ fn on_a(record: &Record, seen: &Observed, want: Want, now: Timestamp) -> Step {
         owner: Session::Over,
         serving: Serving::Able,
         departed: None,
+        lending: Lending::NONE,
     };
     super::super::next(record, Some(seen), want, &here)
 }

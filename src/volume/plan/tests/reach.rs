@@ -86,6 +86,7 @@ impl World {
             owner: self.session(),
             serving: self.nodes[node].serving,
             departed: departed.as_ref(),
+            lending: Lending::NONE,
         };
         let event = match super::super::next(&self.record, Some(&seen), self.want(node), &here) {
             Step::Do(Effect::Own) => match self.session() {
@@ -416,6 +417,7 @@ fn an_owner_that_was_replaced_ends_what_it_served_and_reaches_the_next_one() {
         owner: Session::Lives,
         serving: Serving::Able,
         departed: None,
+        lending: Lending::NONE,
     };
     let first = super::super::next(&world.record, Some(seen), Want::Released, &here);
     assert_eq!(first, Step::Do(Effect::ShutDown), "nothing comes before that");

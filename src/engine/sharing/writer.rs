@@ -1,0 +1,81 @@
+//! Sharing's part of the writer claim: whether this node could give it or use it, and how a way is cut off
+//! whose claim was lost.
+//!
+//! The kernel writes back what tasks left behind whenever it can. So the way of a lost claim stays in the
+//! tunnel's table, at its port, until the kernel has nothing more that would go there: until then the volume
+//! cannot be reached from this node again.
+
+use std::{path::Path, sync::Arc};
+
+use tokio::{task::spawn_blocking, time::sleep};
+
+use super::{NotReached, PAUSE, Sharing, WRITE_BACK, data_dir};
+use crate::{
+    engine::{Shared, error::Cause},
+    share::{self, Server, mount::Leaving, tunnel::Access},
+    sys::nfs::{self, Client, Unmounted},
+    volume::{Record, VolumeId, effect::Outcome},
+};
+
+/// A task whose calls have just failed takes a moment to end.
+const LOOKS: u32 = 20;
+
+/// Whom the tunnel is to let to a volume that this node serves: nobody, where it is not shared and no node
+/// has the writer claim.
+pub(super) fn access_of(record: &Record) -> Option<Access> {
+    if !record.has_one_writer() {
+        return Some(Access::Any);
+    }
+    record.writer().map(|writer| Access::Only(writer.clone()))
+}
+
+impl Sharing {
+    /// Takes a mount away whose owner takes nothing from this node any more: calls under way fail.
+    pub(super) async fn cut_off(&self, volume: VolumeId, target: &Path) -> Result<Outcome, Cause> {
+        let (lost, as_it_is) = (nfs::Server::Lost, Leaving::AsItIs);
+        let left = share::mount::leave(target, lost, as_it_is, WRITE_BACK, &self.helper);
+        match left.await? {
+            Unmounted::Clean => {}
+            how @ (Unmounted::Forced | Unmounted::Lazy) => tracing::warn!(
+                %volume, ?how,
+                "another node writes to it now: what tasks here had not yet synced to it is lost"
+            ),
+        }
+        self.refuse_leftovers(volume).await?;
+        self.forget_way(volume).await
+    }
+
+    /// Nothing that was written here may go the way of a later claim.
+    pub(super) async fn refuse_leftovers(&self, volume: VolumeId) -> Result<(), Cause> {
+        let Some(remote) = self.remote(volume) else { return Ok(()) };
+        for _ in 0..LOOKS {
+            let netns = Arc::clone(&self.netns);
+            let look = move || netns.run(|| nfs::is_left(remote.port));
+            if !spawn_blocking(look).await??? {
+                return Ok(());
+            }
+            sleep(PAUSE).await;
+        }
+        Err(NotReached::Left.into())
+    }
+}
+
+impl Shared {
+    /// Whether this node could reach what another one has: it can mount NFS, in its own network.
+    pub(in crate::engine) async fn can_reach(&self) -> bool {
+        self.sharing.is_ok() && nfs::look().await != Client::Absent
+    }
+
+    /// Whether other nodes could reach that volume through this one.
+    pub(in crate::engine) fn can_serve(&self, record: &Record) -> bool {
+        let drained = self.drained.load(std::sync::atomic::Ordering::SeqCst);
+        let room = data_dir(record).file_name().is_some();
+        self.sharing.is_ok() && Server::is_installed() && room && !drained
+    }
+
+    /// This node reached it, and may not write to it any more.
+    pub(super) fn has_lost_claim(&self, record: &Record) -> bool {
+        let user = self.store.me().is_some_and(|me| record.users.contains(&me.node));
+        record.has_one_writer() && !user
+    }
+}
