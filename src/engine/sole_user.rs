@@ -65,7 +65,7 @@ impl Engine {
         let users: Vec<_> = record.users.iter().map(NodeName::as_str).collect();
         let to = users.join(", ");
         match self.release_task(&handle, record.lease.epoch, Users::Pause, None).await {
-            Ok(Released::Released) => {
+            Ok(Released::Released | Released::Joined) => {
                 tracing::info!(volume = %record.name, to, "given to the node that alone uses it");
             }
             Ok(Released::Held(why) | Released::Busy(why)) => {
