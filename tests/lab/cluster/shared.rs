@@ -14,7 +14,7 @@ const RECOVERY: Duration = Duration::from_secs(200);
 impl World {
     /// Mounts a shared volume for a task of this node: its path.
     #[track_caller]
-    fn mount_shared(&self, node: usize, id: &str) -> String {
+    pub(super) fn mount_shared(&self, node: usize, id: &str) -> String {
         let machine = &self.nodes[node];
         machine.mounted(&machine.begin_mount("shared", id))
     }
@@ -28,7 +28,7 @@ impl World {
 
     /// What is mounted at the published path, as the kernel calls the file system.
     #[track_caller]
-    fn kind(&self, node: usize, path: &str) -> String {
+    pub(super) fn kind(&self, node: usize, path: &str) -> String {
         self.nodes[node].sh_with("findmnt -no FSTYPE $1", &[path]).ok()
     }
 
