@@ -77,7 +77,10 @@ fn share(world: &World, number: usize) -> Shared {
     });
     let since = Instant::now();
     let there = b.mount_volume(&name, "task");
-    Shared { name, here, there, served, reached: since.elapsed() }
+    let reached = since.elapsed();
+    world.keep(A, &here);
+    world.keep(B, &there);
+    Shared { name, here, there, served, reached }
 }
 
 #[track_caller]

@@ -34,7 +34,9 @@ impl Compared {
         assert_eq!(world.kind(A, &owner), "ext4");
         assert_eq!(world.kind(B, &remote), "nfs4");
         world.nodes[A].sh_with("chmod 1777 $1", &[&owner]).ok();
-        world.mount_plain();
+        world.keep(A, &owner);
+        world.keep(B, &remote);
+        world.mount_plain(&remote);
         let options = |node, path| world.mount_options(node, path);
         assert_eq!(options(B, &remote), options(C, PLAIN), "only the way differs");
         eprintln!("           {}", options(B, &remote).join(","));
@@ -44,7 +46,7 @@ impl Compared {
 
 impl World {
     #[track_caller]
-    fn mount_plain(&self) {
+    fn mount_plain(&self, remote: &str) {
         let [a, _, c] = &self.nodes;
         let table = a.sh("cat /var/lib/hawser/tunnel.json").ok();
         let table: Value = serde_json::from_str(&table).unwrap();
@@ -59,15 +61,9 @@ impl World {
         a.sh_with(&format!("set -e; {wire}"), &[table["namespace"].as_str().unwrap()]).ok();
         let mount = "set -e; ip route add 10.79.0.0/30 via $1; mkdir -p $4
             mount -t nfs4 -o vers=4.2,hard,noresvport,port=$3,$5 10.79.0.2:/$2 $4";
-        let timeo = self.mount_options(B, &self.published(B));
+        let timeo = self.mount_options(B, remote);
         let timeo = timeo.iter().find(|option| option.starts_with("timeo=")).unwrap();
         c.sh_with(mount, &[&a.address.to_string(), volume, &port, PLAIN, timeo]).ok();
-    }
-
-    /// Where hawser published the shared volume.
-    #[track_caller]
-    fn published(&self, node: usize) -> String {
-        self.nodes[node].sh("findmnt -nlo TARGET -t nfs4 | grep /volumes/").ok()
     }
 
     #[track_caller]

@@ -26,6 +26,13 @@ impl World {
         self.nodes[node].spawn(&["/lab/task.sh", path, "/lab/share-task.py", mode, &at, mode])
     }
 
+    /// Has a task keep it, as long as the machine runs: what no namespace has is taken away some minutes after
+    /// the caller, which is no engine here, is gone.
+    #[track_caller]
+    pub(super) fn keep(&self, node: usize, path: &str) {
+        self.nodes[node].spawn(&["/lab/task.sh", path, "/bin/sleep", "86400"]);
+    }
+
     /// What is mounted at the published path, as the kernel calls the file system.
     #[track_caller]
     pub(super) fn kind(&self, node: usize, path: &str) -> String {

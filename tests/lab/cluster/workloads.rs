@@ -11,7 +11,7 @@ use crate::harness::{Job, PATIENCE, eventually};
 /// Three tasks that wait for each other, on emulated processors.
 const WORK: Duration = Duration::from_secs(240);
 /// For so long NFS clients may go on with what they knew of a directory.
-const NAMES_KEPT: Duration = Duration::from_secs(61);
+const NAMES_KEPT: Duration = Duration::from_secs(75);
 
 /// A shared volume, mounted on all three nodes; the first one is its owner.
 pub(super) struct Everywhere {
@@ -31,6 +31,9 @@ impl Everywhere {
             assert_eq!(world.kind(node, &paths[node]), "nfs4");
         }
         world.nodes[A].sh_with("chmod 1777 $1", &[&paths[A]]).ok();
+        for node in [A, B, C] {
+            world.keep(node, &paths[node]);
+        }
         Self { world, paths }
     }
 
@@ -104,9 +107,9 @@ impl Everywhere {
 #[ignore = "a part of `make lab`"]
 fn tasks_of_three_nodes_see_each_other_s_files_as_the_documents_say() {
     let all = Everywhere::start("cluster-workloads");
+    names(&all);
     locks(&all);
     appends(&all);
-    names(&all);
     contents(&all);
     attributes(&all);
     owners(&all);
@@ -115,9 +118,19 @@ fn tasks_of_three_nodes_see_each_other_s_files_as_the_documents_say() {
 
 fn locks(all: &Everywhere) {
     all.world.lab.step("a number that all three add to, under fcntl's lock, is exact");
-    all.count(&[A, B, C], "fcntl", 100);
+    all.count(&[A, B, C], "fcntl", 40);
     all.world.lab.step("so it is under flock, on the nodes that are not the owner");
-    all.count(&[B, C], "flock", 100);
+    all.count(&[B, C], "flock", 40);
+    all.world
+        .lab
+        .step("files are locked and closed all the time, on the nodes that are not the owner");
+    let work = |node| (node, all.work(node, "reopen", "reopened", &["fcntl", "150"]));
+    for (node, job) in [B, C].map(work) {
+        all.wait(node, &job);
+    }
+    // NFS-Ganesha 4.3 now and then dies of it, and is started again: docs/sharing.md, Limits.
+    let died = all.world.nodes[A].said("ganesha.nfsd[");
+    eprintln!("measured-share: the server died {died} times of locked files that were closed");
     all.world.lab.step("who excludes whom");
     for (holds, tries) in [(A, B), (B, A), (B, C)] {
         let of = (NAMES[holds], NAMES[tries]);
@@ -130,12 +143,12 @@ fn locks(all: &Everywhere) {
 
 fn appends(all: &Everywhere) {
     all.world.lab.step("lines that all three append under a lock are whole, and none is missing");
-    let work = |node| (node, all.work(node, "append", "lines", &[NAMES[node], "60"]));
+    let work = |node| (node, all.work(node, "append", "lines", &[NAMES[node], "30"]));
     for (node, job) in [A, B, C].map(work) {
         all.wait(node, &job);
     }
     for node in [A, B, C] {
-        let job = all.work(node, "lines", "lines", &["60", "a", "b", "c"]);
+        let job = all.work(node, "lines", "lines", &["30", "a", "b", "c"]);
         assert_eq!(all.wait(node, &job), "wrong:", "seen from {}", NAMES[node]);
     }
 }
@@ -144,7 +157,7 @@ fn names(all: &Everywhere) {
     all.world.lab.step("a file is renamed on each in turn: the others find it by its new name");
     all.sh(A, "mkdir names; echo precious >names/0");
     let mut longest = Duration::ZERO;
-    for round in 1..=6_usize {
+    for round in 1..=3_usize {
         let (renames, new, old) = (round % 3, round % 2, (round + 1) % 2);
         all.sh(renames, &format!("mv names/{old} names/{new}"));
         let since = Instant::now();

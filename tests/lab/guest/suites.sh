@@ -25,14 +25,14 @@ outcome() {
 
 exercise() {
     for seed in 1 2 3; do
-        outcome "$1-$seed" fsx -q -q -N 1500 -S "$seed" -P /run/suites -f "$1.toml" "$dir/$1-$seed"
+        outcome "$1-$seed" fsx -q -q -N 400 -S "$seed" -P /run/suites -f "$1.toml" "$dir/$1-$seed"
     done
 }
 
 verify() {
     name=$1
     shift
-    outcome "$name" fio --name="$name" --directory="$dir" --size=24m --fallocate=none --randrepeat=1 \
+    outcome "$name" fio --name="$name" --directory="$dir" --size=8m --fallocate=none --randrepeat=1 \
         --verify=crc32c --verify_fatal=1 --fsync=64 "$@" --output-format=terse
 }
 
@@ -71,8 +71,9 @@ fio)
     ;;
 stress)
     for stressor in chmod chown copy-file dentry dir fallocate filename flock fpunch fstat getdent hdd iomix \
-        lease link locka lockf lockofd msync open rename seek symlink sync-file unlink utime xattr; do
-        outcome "$stressor" timeout 60 stress-ng --verify --oomable --temp-path "$dir" "--$stressor" 1 --timeout 4
+        lease link locka lockf lockofd msync open rename seek symlink sync-file utime xattr; do
+        outcome "$stressor" timeout 60 stress-ng --verify --temp-path "$dir" --iomix-bytes 16m --hdd-bytes 16m \
+            "--$stressor" 1 --timeout 4
     done
     ;;
 posix)

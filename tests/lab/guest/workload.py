@@ -3,6 +3,7 @@
 
 workload.py count FILE KIND N     adds one to FILE's number under a lock (fcntl, flock), N times; says how often
                                   the last one before was another task
+workload.py reopen FILE KIND N    opens, locks and closes FILE, N times
 workload.py append FILE TAG N     appends N lines under a lock, of many lengths
 workload.py lines FILE N TAG...   says what is wrong with these tasks' lines
 workload.py mapped FILE WORD      writes by a shared mapping, msync, close
@@ -45,6 +46,13 @@ def count(kind, times):
         lock(file, fcntl.LOCK_UN)
         time.sleep(random.uniform(0, 0.01))
     print(others)
+
+
+def reopen(kind, times):
+    for _ in range(int(times)):
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        locked(file, {"flock": fcntl.flock, "fcntl": fcntl.lockf}[kind])
+        os.close(file)
 
 
 def append(tag, times):
@@ -134,4 +142,4 @@ def mark(value):
     print(said("mark", lambda: os.setxattr(path, "user.mark", value.encode())))
 
 
-{f.__name__: f for f in (count, append, lines, mapped, direct, held, look, mark)}[mode](*rest)
+{f.__name__: f for f in (count, reopen, append, lines, mapped, direct, held, look, mark)}[mode](*rest)
