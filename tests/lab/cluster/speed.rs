@@ -12,7 +12,7 @@ use super::{
 const WORK: Duration = Duration::from_secs(240);
 const ROUNDS: usize = 3;
 const PARTS: [(&str, &str); 5] = [
-    ("write", "writing 64 MiB in 1 MiB, with fsync, MiB/s"),
+    ("write", "writing 32 MiB in 1 MiB, with fsync, MiB/s"),
     ("read", "reading them, MiB/s"),
     ("random", "random reads of 4 KiB, 1/s"),
     ("sync", "random writes of 4 KiB, each with fsync, 1/s"),

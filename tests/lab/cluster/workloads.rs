@@ -22,7 +22,12 @@ pub(super) struct Everywhere {
 impl Everywhere {
     #[track_caller]
     pub(super) fn start(test: &str) -> Self {
-        let world = World::start(test);
+        let world = World::prepare(test);
+        world.lab.step("hawser starts on three machines");
+        // A server that dies is not to wait for that.
+        world.nodes[A].set("HAWSER_SWEEP", "60s");
+        world.join(&[A, B, C]);
+        world.wait_alive(A, 3);
         world.lab.step("a shared volume is mounted on all three");
         world.create(A, "shared", json!({"shared": "true"}));
         let paths = [A, B, C].map(|node| world.mount_shared(node, "task"));
@@ -107,13 +112,13 @@ impl Everywhere {
 #[ignore = "a part of `make lab`"]
 fn tasks_of_three_nodes_see_each_other_s_files_as_the_documents_say() {
     let all = Everywhere::start("cluster-workloads");
-    names(&all);
-    locks(&all);
-    appends(&all);
     contents(&all);
     attributes(&all);
     owners(&all);
     deleted_while_open(&all);
+    names(&all);
+    appends(&all);
+    locks(&all);
 }
 
 fn locks(all: &Everywhere) {
@@ -131,6 +136,12 @@ fn locks(all: &Everywhere) {
     // NFS-Ganesha 4.3 now and then dies of it, and is started again: docs/sharing.md, Limits.
     let died = all.world.nodes[A].said("ganesha.nfsd[");
     eprintln!("measured-share: the server died {died} times of locked files that were closed");
+    all.world.lab.step("the server is killed, and soon back however rare the sweeps are");
+    let started = || all.world.nodes[A].said("NFS server started");
+    let (before, since) = (started(), Instant::now());
+    all.world.nodes[A].sh("kill -KILL $(pidof ganesha.nfsd)").ok();
+    eventually("it is started again", Duration::from_secs(20), || started() > before);
+    eprintln!("measured-share: the next server was started after {:.1?}", since.elapsed());
     all.world.lab.step("who excludes whom");
     for (holds, tries) in [(A, B), (B, A), (B, C)] {
         let of = (NAMES[holds], NAMES[tries]);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """How fast a directory's file system is: speed.py write|read|random|sync|create DIR
 
-One number: MiB/s of write (64 MiB in 1 MiB, and a fsync) and read, operations/s of the others (random: reads of
+One number: MiB/s of write (32 MiB in 1 MiB, and a fsync) and read, operations/s of the others (random: reads of
 4 KiB; sync: random writes of 4 KiB, each with a fsync; create: new files of one line). All caches are to be empty.
 """
 import json
@@ -15,13 +15,13 @@ MIB = 1 << 20
 FIO = {
     "write": ["--rw=write", "--bs=1m", "--end_fsync=1"],
     "read": ["--rw=read", "--bs=1m"],
-    "random": ["--rw=randread", "--bs=4k", "--io_size=8m"],
-    "sync": ["--rw=randwrite", "--bs=4k", "--io_size=2m", "--fsync=1"],
+    "random": ["--rw=randread", "--bs=4k", "--io_size=4m"],
+    "sync": ["--rw=randwrite", "--bs=4k", "--io_size=1m", "--fsync=1"],
 }
 
 
 def fio():
-    command = ["fio", "--name=speed", f"--filename={path}/speed", "--size=64m", "--fallocate=none"]
+    command = ["fio", "--name=speed", f"--filename={path}/speed", "--size=32m", "--fallocate=none"]
     said = subprocess.run(
         [*command, *FIO[part], "--ioengine=psync", "--output-format=json"], check=True, capture_output=True
     )
@@ -36,10 +36,10 @@ def create():
     directory = f"{path}/created-{os.getpid()}"
     os.mkdir(directory)
     since = time.monotonic()
-    for number in range(300):
+    for number in range(150):
         with open(f"{directory}/{number}", "x") as file:
             file.write("a line\n")
-    return 300 / (time.monotonic() - since)
+    return 150 / (time.monotonic() - since)
 
 
 print(create() if part == "create" else fio())

@@ -135,7 +135,7 @@ def look():
     except OSError as error:
         marks = [errno.errorcode[error.errno]]
     text = [word.decode().strip() for word in (head, border)]
-    print(stat.st_size, oct(stat.st_mode)[2:], f"{stat.st_uid}:{stat.st_gid}", stat.st_nlink, *text, *marks)
+    print(stat.st_size, f"{stat.st_mode & 0o7777:o}", f"{stat.st_uid}:{stat.st_gid}", stat.st_nlink, *text, *marks)
 
 
 def mark(value):
