@@ -3,7 +3,7 @@
 # Outside the clone, so that a clean clone builds fast the second time.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/hawser/target
 
-.PHONY: demo test lab check bench plugin deps lab-image
+.PHONY: demo test lab check bench plugin deps lab-image lab-suites
 
 # Two volumes, two containers and a restart, told in plain words. Needs root.
 # `make demo EC2=fake` shows volumes on Amazon EBS, with an EC2 of the tests' in place of Amazon's.
@@ -16,7 +16,7 @@ test: deps lab-image
 
 # All that is tested in virtual machines, step by step: docs/lab.md. Needs root. What is called
 # measure_ measures and judges little, and is run by its name.
-lab: deps lab-image
+lab: deps lab-image lab-suites
 	cargo test --locked --all-features --test lab -- --include-ignored --skip measure_ --nocapture --test-threads=1
 
 # Formatting, lints, documentation, dependencies: all of them run, then the failures are listed.
@@ -37,3 +37,7 @@ deps:
 # The virtual machines' disk: made once, in one to five minutes, and kept outside the clone.
 lab-image: deps
 	scripts/lab-image.sh
+
+# What tests file systems in them, from crates.io: built once.
+lab-suites: deps
+	scripts/lab-suites.sh

@@ -24,6 +24,7 @@ needs=(
     "nfs-ganesha-vfs /usr/share/doc/nfs-ganesha-vfs"
     "rpcbind rpcbind"
     "binutils strip"
+    "libacl1-dev /usr/include/sys/acl.h"
     "debootstrap debootstrap"
     "nbdkit nbdkit"
     "qemu-system-x86 qemu-system-x86_64"

@@ -11,7 +11,7 @@ set -euo pipefail
 
 release=bookworm
 # What the guests need before a test brings anything: the kernel with its NFS client and server, both
-# NFS servers, a Docker engine, PostgreSQL with pgbench, and tools to look and to write with.
+# NFS servers, a Docker engine, PostgreSQL with pgbench, and tools to look, to write and to stress with.
 packages=(
     linux-image-cloud-amd64
     busybox-static
@@ -30,6 +30,7 @@ packages=(
     python3-minimal
     libpython3-stdlib
     qemu-guest-agent
+    stress-ng
     udev
     util-linux
     xfsprogs

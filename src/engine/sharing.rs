@@ -213,6 +213,11 @@ impl Sharing {
         self.server(volume, 0).is_running().unwrap_or(true)
     }
 
+    /// Whether there is no volume of this node's that others are let to.
+    pub(super) fn serves_nothing(&self) -> bool {
+        self.ports().is_empty()
+    }
+
     /// Puts the servers' logs aside where they have grown long.
     async fn bound_logs(&self) -> std::convert::Infallible {
         loop {

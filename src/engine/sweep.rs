@@ -1,5 +1,5 @@
-//! The regular look at what nobody reports: file systems that failed, mounts that vanished, and
-//! holders that nobody will ever release.
+//! The regular look at what nobody reports: file systems that failed, mounts that vanished, NFS servers that
+//! died, and holders that nobody will ever release.
 //!
 //! One look at the mount table and one at the other mount namespaces serve all volumes. Each file
 //! system is asked on a thread of its own, since one that does not answer must delay nobody.
@@ -28,6 +28,9 @@ use crate::{
 /// A file system that has not answered for this long is reported.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// How often the servers of shared volumes are looked at: tasks of other nodes wait while one is gone.
+const SERVERS: Duration = Duration::from_secs(1);
+
 /// The questions to file systems that are not answered yet.
 type Questions = HashMap<VolumeId, (Instant, JoinHandle<()>)>;
 
@@ -51,10 +54,16 @@ impl Engine {
         let mut questions = Questions::new();
         let mut ticks = tokio::time::interval(self.shared.settings.sweep);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut servers = tokio::time::interval(SERVERS);
+        servers.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
-            if let Err(error) = self.sweep(&mut questions).await {
-                tracing::warn!(%error, "cannot look after the mounts");
+            tokio::select! {
+                _ = servers.tick() => self.ask_servers(),
+                _ = ticks.tick() => {
+                    if let Err(error) = self.sweep(&mut questions).await {
+                        tracing::warn!(%error, "cannot look after the mounts");
+                    }
+                }
             }
         }
     }
@@ -62,9 +71,6 @@ impl Engine {
     async fn sweep(&self, questions: &mut Questions) -> io::Result<()> {
         questions.retain(|_, (_, question)| !question.is_finished());
         let handles = self.shared.registry.all();
-        for handle in &handles {
-            self.ask_server(handle);
-        }
         let forsaken: Vec<_> = handles.iter().filter(|h| self.is_forsaken(h)).cloned().collect();
         let candidates: Vec<_> = handles.into_iter().filter_map(|h| self.candidate(h)).collect();
         if candidates.is_empty() && forsaken.is_empty() {
@@ -94,18 +100,20 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks what serves the volume to other nodes whether it does.
-    fn ask_server(&self, handle: &Handle) {
-        let view = handle.view();
-        // One that is known not to be served right is being mended.
-        let exported = view.observed.as_ref().and_then(|seen| seen.exported);
-        if exported.is_none_or(|epoch| epoch == Epoch::FIRST) || view.doing.is_some() {
+    /// Asks what serves volumes to other nodes whether it does.
+    fn ask_servers(&self) {
+        let Ok(sharing) = &self.shared.sharing else { return };
+        if sharing.serves_nothing() {
             return;
         }
-        if let Ok(sharing) = &self.shared.sharing
-            && !sharing.serves(view.record.id)
-        {
-            handle.tell(Message::Unserved);
+        for handle in self.shared.registry.all() {
+            let view = handle.view();
+            // One that is known not to be served right is being mended.
+            let exported = view.observed.as_ref().and_then(|seen| seen.exported);
+            let right = exported.is_some_and(|epoch| epoch != Epoch::FIRST);
+            if right && view.doing.is_none() && !sharing.serves(view.record.id) {
+                handle.tell(Message::Unserved);
+            }
         }
     }
 

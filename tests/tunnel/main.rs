@@ -8,6 +8,7 @@
     reason = "a test runs programs, writes scratch files, and fails by panicking"
 )]
 
+mod bursts;
 mod memory;
 mod node;
 

@@ -12,11 +12,16 @@ mod directory;
 mod ec2;
 mod held_up;
 mod killed;
+mod many;
 mod moves;
+mod plain;
 mod postgres;
 mod remote;
 mod shared;
+mod speed;
 mod store;
+mod suites;
+mod workloads;
 
 use std::{
     cell::{Cell, RefCell},
@@ -83,9 +88,14 @@ impl World {
     /// The machines alone: hawser does not run yet.
     #[track_caller]
     fn prepare(test: &str) -> Self {
-        let (lab, nodes) = Lab::start(test, NAMES);
+        Self::on(Lab::start(test, NAMES), GIB)
+    }
+
+    /// On these machines, each with so many bytes for its state.
+    #[track_caller]
+    fn on((lab, nodes): (Lab, [Machine; 3]), state: u64) -> Self {
         let cluster = Cluster::start(&lab, nodes.each_ref());
-        let states = NAMES.map(|name| lab.disk(&format!("state-{name}"), GIB));
+        let states = NAMES.map(|name| lab.disk(&format!("state-{name}"), state));
         Self {
             cluster,
             nodes,

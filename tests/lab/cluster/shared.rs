@@ -14,7 +14,7 @@ const RECOVERY: Duration = Duration::from_secs(200);
 impl World {
     /// Mounts a shared volume for a task of this node: its path.
     #[track_caller]
-    fn mount_shared(&self, node: usize, id: &str) -> String {
+    pub(super) fn mount_shared(&self, node: usize, id: &str) -> String {
         let machine = &self.nodes[node];
         machine.mounted(&machine.begin_mount("shared", id))
     }
@@ -24,6 +24,13 @@ impl World {
     fn share_task(&self, node: usize, path: &str, mode: &str, file: &str) -> Job {
         let at = format!("/mnt/data{file}");
         self.nodes[node].spawn(&["/lab/task.sh", path, "/lab/share-task.py", mode, &at, mode])
+    }
+
+    /// Has a task keep it, as long as the machine runs: what no namespace has is taken away some minutes after
+    /// the caller, which is no engine here, is gone.
+    #[track_caller]
+    pub(super) fn keep(&self, node: usize, path: &str) {
+        self.nodes[node].spawn(&["/lab/task.sh", path, "/bin/sleep", "86400"]);
     }
 
     /// What is mounted at the published path, as the kernel calls the file system.

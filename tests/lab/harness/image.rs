@@ -2,6 +2,7 @@
 //! tools, made for each run: hawser, and the programs in tests/lab/guest.
 
 use std::{
+    env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -45,6 +46,16 @@ impl Image {
     }
 }
 
+/// Programs that test file systems. Only the tests that use them need them, and say so.
+const SUITES: [&str; 2] = ["fsx", "pjdfstest"];
+
+/// Where scripts/lab-suites.sh puts them.
+fn suites_dir() -> PathBuf {
+    let kept = env::var_os("HAWSER_TOOLS").map(PathBuf::from);
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default());
+    kept.unwrap_or_else(|| home().join(".cache/hawser/tools")).join("suites/bin")
+}
+
 #[track_caller]
 fn make_tools(tree: &Path, disk: &Path) {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/guest");
@@ -54,9 +65,17 @@ fn make_tools(tree: &Path, disk: &Path) {
         fs::copy(file.path(), tree.join(file.file_name())).unwrap();
     }
     // Without what a debugger reads it is a third of the size.
-    let hawser = tree.join("hawser");
-    succeed(Command::new("strip").arg("-o").arg(&hawser).arg(env!("CARGO_BIN_EXE_hawser")));
-    let bytes = hawser.metadata().unwrap().len() + (16 << 20);
+    let strip = |program: &Path| {
+        let stripped = tree.join(program.file_name().unwrap());
+        succeed(Command::new("strip").arg("-o").arg(&stripped).arg(program));
+        stripped.metadata().unwrap().len()
+    };
+    let suites = SUITES.iter().map(|suite| suites_dir().join(suite)).filter(|suite| suite.exists());
+    // Figures are of a release build, which these tests do not make.
+    let other = env::var_os("HAWSER_LAB_PROGRAM").map(PathBuf::from);
+    let bytes = strip(&other.unwrap_or_else(|| env!("CARGO_BIN_EXE_hawser").into()))
+        + suites.map(|suite| strip(&suite)).sum::<u64>()
+        + (16 << 20);
     File::create_new(disk).unwrap().set_len(bytes).unwrap();
     let ext4 = ["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d"];
     succeed(Command::new("mke2fs").args(ext4).arg(tree).arg(disk));

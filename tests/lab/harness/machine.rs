@@ -33,6 +33,8 @@ const BOOT: Duration = Duration::from_secs(120);
 pub(super) const COMMAND: Duration = Duration::from_secs(60);
 /// Places for disks, each with a bridge of its own, since only those take a disk while running.
 const SLOTS: usize = 6;
+/// The memory of a machine that is not said to need more, in MiB.
+pub(super) const MEMORY: u32 = 768;
 
 /// The machine, switched on or off.
 pub(crate) struct Machine {
@@ -41,6 +43,8 @@ pub(crate) struct Machine {
     image: Rc<Image>,
     dir: PathBuf,
     console: PathBuf,
+    /// In MiB.
+    memory: u32,
     boots: Cell<u32>,
     pub(super) live: RefCell<Option<Live>>,
     pub(super) bay: Arc<Bay>,
@@ -60,7 +64,12 @@ pub(super) struct Live {
 }
 
 impl Machine {
-    pub(super) fn new(image: &Rc<Image>, dir: PathBuf, console: PathBuf, number: u8) -> Self {
+    pub(super) fn new(
+        image: &Rc<Image>,
+        (dir, console): (PathBuf, PathBuf),
+        number: u8,
+        memory: u32,
+    ) -> Self {
         let name = console.file_stem().unwrap().to_str().unwrap().to_owned();
         Self {
             address: Ipv4Addr::new(10, 77, 0, number),
@@ -69,6 +78,7 @@ impl Machine {
             name,
             dir,
             console,
+            memory,
             boots: Cell::new(0),
             live: RefCell::new(None),
             services: RefCell::default(),
@@ -122,7 +132,7 @@ impl Machine {
             // One processor and room for two: QEMU before 8.1 leaves memory barriers out where there can
             // be no second one, and then disks and processor lose each other's messages (seen: NVMe
             // requests that hang for half a minute; https://gitlab.com/qemu-project/qemu c914d46d0a64).
-            "-machine", "q35,accel=tcg", "-smp", "1,maxcpus=2", "-m", "768",
+            "-machine", "q35,accel=tcg", "-smp", "1,maxcpus=2", "-m", &self.memory.to_string(),
             "-device", "virtio-rng-pci", "-device", "virtio-serial-pci",
         ].map(String::from).into();
         arguments.extend(disk("root", &image.root));

@@ -77,6 +77,16 @@ impl Lab {
     /// Starts one machine for each name; they are called so, too.
     #[track_caller]
     pub(crate) fn start<const N: usize>(test: &str, names: [&str; N]) -> (Self, [Machine; N]) {
+        Self::start_with(test, names, machine::MEMORY)
+    }
+
+    /// The same with so much memory each, in MiB.
+    #[track_caller]
+    pub(crate) fn start_with<const N: usize>(
+        test: &str,
+        names: [&str; N],
+        memory: u32,
+    ) -> (Self, [Machine; N]) {
         let turn = File::create("/var/tmp/hawser-lab.lock").unwrap();
         if turn.try_lock().is_err() {
             eprintln!("waiting for another test's machines to end");
@@ -100,7 +110,7 @@ impl Lab {
         let machines = names.map(|name| {
             number += 1;
             let console = lab.logs.join(format!("{name}.console"));
-            Machine::new(&image, lab.dir.clone(), console, number)
+            Machine::new(&image, (lab.dir.clone(), console), number, memory)
         });
         // All at once, since much of a start is waiting.
         machines.iter().for_each(Machine::switch_on);
