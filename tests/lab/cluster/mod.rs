@@ -5,6 +5,7 @@
 //! another one goes on elsewhere. In the end the image itself is looked at: nothing acknowledged is
 //! missing, and there is no stamp of the former task after the first one of the next.
 
+mod consul;
 mod container;
 mod cuts;
 mod directory;
@@ -13,8 +14,10 @@ mod held_up;
 mod killed;
 mod moves;
 mod postgres;
+mod replaced;
 mod shared;
 mod store;
+mod swarm;
 
 use std::{
     cell::{Cell, RefCell},
