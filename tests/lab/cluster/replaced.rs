@@ -4,13 +4,16 @@
 //! REX-Ray itself does not run here. What it asks of EC2 and of Linux is done by hand, without its own waits:
 //! the least that a plugin of its kind can take.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use ec2_fake::InstanceState;
 use serde_json::json;
 
 use super::{A, B, C, World};
-use crate::harness::{Detach, Machine};
+use crate::harness::{Detach, Machine, SLOW};
 
 /// Of a task that takes another's place.
 struct Replaced {
@@ -33,7 +36,9 @@ impl World {
     #[track_caller]
     fn replace(&self, node: usize, volume: &str, task: &str, ended: Instant) -> Replaced {
         let called = Instant::now();
-        let said = self.nodes[node].run(&["/lab/first-byte.sh", volume, task]).ok();
+        let machine = &self.nodes[node];
+        let job = machine.spawn(&["/lab/first-byte.sh", volume, task]);
+        let said = machine.wait(&job, SLOW).ok();
         eprintln!("           ms until mounted, read, written: {said}");
         let read = said.split(' ').nth(1).expect("three numbers").parse().unwrap();
         let mount = Duration::from_millis(read);
@@ -41,7 +46,16 @@ impl World {
         Replaced { all: called - ended + mount, mount, ec2 }
     }
 
-    /// Attaches and mounts a volume that hawser does not know, and reads it.
+    /// EC2 takes a volume that hawser does not know away.
+    #[track_caller]
+    fn detach_by_hand(&self, volume: &str, how: Detach) {
+        self.cluster.cloud.detach(volume, how);
+        self.cluster.cloud.wait_for(volume, "available");
+        // The witness, which looks each 10 ms, is to see that it was free.
+        thread::sleep(Duration::from_millis(50));
+    }
+
+    /// Attaches and mounts such a volume, and reads it.
     #[track_caller]
     fn replace_by_hand(&self, node: usize, volume: &str, ended: Instant) -> Replaced {
         let called = Instant::now();
@@ -81,8 +95,7 @@ fn a_task_that_takes_anothers_place_reads_sooner_where_the_volume_is_shared_than
     lab.step("each task ends, and the next one is on another node");
     let ended = Instant::now();
     a.sh("umount /bare").ok();
-    cluster.cloud.detach(&bare, Detach::InOrder);
-    cluster.cloud.wait_for(&bare, "available");
+    world.detach_by_hand(&bare, Detach::InOrder);
     let by_hand = world.replace_by_hand(B, &bare, ended);
     by_hand.print("detach and attach, REX-Ray's calls");
     let ended = Instant::now();
@@ -108,8 +121,7 @@ fn a_task_that_takes_anothers_place_reads_sooner_where_the_volume_is_shared_than
     let fenced = world.replace(C, "moving", "third", ended);
     fenced.print("`attach=follow`, the node before is killed and stopped");
     let ended = Instant::now();
-    cluster.cloud.detach(&bare, Detach::ByForce);
-    cluster.cloud.wait_for(&bare, "available");
+    world.detach_by_hand(&bare, Detach::ByForce);
     let by_force = world.replace_by_hand(C, &bare, ended);
     by_force.print("forced detach and attach, REX-Ray's calls with `preempt`");
 
