@@ -117,8 +117,8 @@ fn each_of_three_tasks_finds_its_own_data_when_they_are_restarted_or_their_node_
         moved.iter().all(|task| world.told()[*task] > told[*task])
     });
     let took = format!("{:.1} s", since.elapsed().as_secs_f32());
-    let fault = format!("Swarm: a node with {} tasks of a group (`scale=3`) killed", moved.len());
-    row(&fault, "they end with it; Swarm starts them elsewhere, each on its data", &took, "-");
+    let fault = format!("Swarm: a node killed with {} of three tasks of a group", moved.len());
+    row(&fault, "it ends; Swarm starts it on another one, on its data", &took, "-");
     world.wait_started(before, &moved);
     world.each_has_its_own(&[B, C]);
     let found = world.nodes[C].hawser(&["volume", "ls"]).ok();
