@@ -117,7 +117,8 @@ fn each_of_three_tasks_finds_its_own_data_when_they_are_restarted_or_their_node_
         moved.iter().all(|task| world.told()[*task] > told[*task])
     });
     let took = format!("{:.1} s", since.elapsed().as_secs_f32());
-    let fault = format!("Swarm: a node killed with {} of three tasks of a group", moved.len());
+    let tasks = if moved.len() == 1 { "one" } else { "two" };
+    let fault = format!("Swarm: a node killed with {tasks} of three tasks of a group");
     row(&fault, "it ends; Swarm starts it on another one, on its data", &took, "-");
     world.wait_started(before, &moved);
     world.each_has_its_own(&[B, C]);
