@@ -208,6 +208,37 @@ fn the_marathon_apps_with_nfs_volumes_ask_for_what_can_be_had() {
     assert_eq!(volumes, 3);
 }
 
+/// What `hawser spec` makes of a volume that Swarm asks for.
+#[track_caller]
+fn swarm_volume(name: &str, options: &[String]) -> serde_json::Value {
+    const EBS: &str = "[daemon]\ncluster = \"prod\"\n[backends.ebs]\nenabled = true";
+    let options: Vec<_> = options.iter().flat_map(|option| ["-o", option]).collect();
+    let output = hawser(EBS, &[&["spec", name, "--json"], &options[..]].concat());
+    assert!(output.status.success(), "{name} {options:?}: {output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_volumes_of_the_swarm_page_and_its_example_can_be_made() {
+    let mut shown = 0;
+    for (command, _) in console(&document("docs/swarm.md")) {
+        let Some((_, mount)) = command.split_once("--mount ") else { continue };
+        let fields = || mount.split(' ').next().unwrap().split(',');
+        let name = fields().find_map(|field| field.strip_prefix("source=")).unwrap();
+        let options = fields().filter_map(|field| field.strip_prefix("volume-opt="));
+        swarm_volume(name, &options.map(str::to_owned).collect::<Vec<_>>());
+        shown += 1;
+    }
+    assert_eq!(shown, 2);
+
+    let stack = document("examples/swarm/shared.yml");
+    let (_, options) = stack.split_once("driver_opts:\n").unwrap();
+    let options = options.lines().map(|line| line.trim().replace(": ", "=").replace('"', ""));
+    let explained = swarm_volume("site", &options.collect::<Vec<_>>());
+    assert_eq!(explained["backend"], "ebs", "{explained}");
+    assert!(explained["notes"].to_string().contains("many tasks"), "{explained}");
+}
+
 /// In order, in an empty directory: the CA, the nodes, and their rotation.
 #[test]
 fn the_commands_of_the_security_page_work_one_after_the_other() {

@@ -6,6 +6,7 @@
 //! missing, and there is no stamp of the former task after the first one of the next.
 
 mod chosen;
+mod consul;
 mod container;
 mod cuts;
 mod directory;
@@ -17,10 +18,12 @@ mod moves;
 mod plain;
 mod postgres;
 mod remote;
+mod replaced;
 mod shared;
 mod speed;
 mod store;
 mod suites;
+mod swarm;
 mod workloads;
 
 use std::{

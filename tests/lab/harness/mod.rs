@@ -18,6 +18,7 @@ mod postgres;
 mod power;
 mod proxy;
 mod stamps;
+mod swarm;
 mod switch;
 mod witness;
 mod writer;
