@@ -14,6 +14,11 @@ mod killed;
 mod moves;
 mod postgres;
 mod shared;
+mod shared_cuts;
+mod shared_kinds;
+mod shared_moves;
+mod shared_pressure;
+mod shared_tasks;
 mod store;
 
 use std::{
