@@ -70,7 +70,7 @@ fn a_shared_volume_s_owner_is_drained_released_and_shut_down_and_tasks_elsewhere
     let other = if owner == B { C } else { B };
     lab.step("hawser's release on a node that reaches it: what tasks have is left to them");
     nodes[other].stop_hawser();
-    let released = nodes[other].hawser(&["release"]);
+    let released = nodes[other].release();
     eprintln!("           {released}");
     assert!(
         released.code != 0 && released.stderr.contains("in another mount namespace"),
@@ -83,8 +83,9 @@ fn a_shared_volume_s_owner_is_drained_released_and_shut_down_and_tasks_elsewhere
     lab.step("the same on its owner, and it starts again");
     nodes[owner].stop_hawser();
     let since = Instant::now();
-    let released = nodes[owner].hawser(&["release"]);
+    let released = nodes[owner].release();
     eprintln!("           {released}");
+    assert!(released.stdout.contains("shared: released"), "{released}");
     nodes[owner].start_hawser("");
     measured("shared: `hawser release` on the owner under its tasks", world.pause(since, &all));
     world.all_go_on(&all, 3);
@@ -124,7 +125,7 @@ fn the_owner_is_shut_down(world: &World, tasks: [&Shared; 4], owner: usize, othe
     world.all_go_on(&others, 3);
     nodes[owner].stop_hawser();
     let since = Instant::now();
-    let released = nodes[owner].hawser(&["release"]);
+    let released = nodes[owner].release();
     eprintln!("           {released}");
     assert_eq!(released.code, 0, "{released}");
     nodes[owner].shut_down();
