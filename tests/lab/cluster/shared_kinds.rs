@@ -65,7 +65,7 @@ fn is_shared(world: &World, volume: &str, options: &Value) {
     a.unmount_volume(volume, "task-a");
     b.sh_with("echo more >$1/more; sync $1/more", &[&there]).ok();
     let refused = a.hawser(&["volume", "rm", "--yes", volume]);
-    assert!(refused.code != 0 && refused.stderr.contains("in use"), "{refused}");
+    assert!(refused.code != 0 && refused.stderr.contains("it is mounted on node b"), "{refused}");
     let here = a.mount_volume(volume, "task-c");
     assert_eq!(a.sh_with("cat $1/more", &[&here]).ok(), "more");
 

@@ -47,7 +47,8 @@ fn a_node_that_writes_back_to_its_own_server_with_hardly_any_memory_comes_to_an_
 
     lab.step("its memory is eaten, and a task writes more than it has");
     let available = available(&nodes[B]);
-    let eat = "dd if=/dev/zero of=/dev/shm/eaten bs=1M count=$1 status=none";
+    let eat = "mkdir /run/eaten && mount -t tmpfs -o size=100% tmpfs /run/eaten
+        dd if=/dev/zero of=/run/eaten/all bs=1M count=$1 status=none";
     nodes[B].sh_with(eat, &[&available.saturating_sub(LEFT).to_string()]).ok();
     eprintln!("           {available} MiB were left, and now {}", self::available(&nodes[B]));
     let since = Instant::now();
