@@ -52,6 +52,7 @@ fn check(examples: &[Example]) {
         size: Bytes::gib(10),
         anonymous_size: Bytes::gib(1),
         fs: FsType::Ext4,
+        shared_fs: FsType::Xfs,
         provision: Provision::Thick,
         ebs: None,
         nfs: None,

@@ -187,12 +187,14 @@ impl Reader {
         let (default_size, anonymous_size) =
             (self.get("volumes.default_size", size), self.get("volumes.anonymous_size", size));
         let fs = self.get("volumes.default_fs", parsed::<FsType>);
+        let shared_fs = self.get("volumes.shared_fs", parsed::<FsType>);
         let provision = self.get("backends.local.provision", parsed::<Provision>);
         let defaults = Defaults {
             backend: backend?,
             size: default_size?,
             anonymous_size: anonymous_size?,
             fs: fs?,
+            shared_fs: shared_fs?,
             provision: provision?,
             ebs: ebs?,
             nfs: nfs?,

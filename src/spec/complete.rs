@@ -229,6 +229,8 @@ pub struct Defaults {
     pub anonymous_size: Bytes,
     /// The file system.
     pub fs: FsType,
+    /// That of a block volume which is shared between nodes: one that keeps what they were told.
+    pub shared_fs: FsType,
     /// When a local volume's space is taken.
     pub provision: Provision,
     /// What an EBS volume is; `None` where this node has no EBS backend.
@@ -247,6 +249,7 @@ impl Defaults {
             size,
             anonymous_size,
             fs: FsType::Ext4,
+            shared_fs: FsType::Xfs,
             provision: Provision::Thick,
             ebs: None,
             nfs: None,

@@ -131,7 +131,7 @@ fn configured(key: Key, request: &Request, defaults: &Defaults) -> Option<String
             Some("the snapshot's".to_owned())
         }
         (Key::Size, _) => Some(defaults.size_of(&request.name).to_string()),
-        (Key::Fs, _) => Some(defaults.fs.to_string()),
+        (Key::Fs, _) => Some(stated.default_fs(defaults).to_string()),
         (Key::Provision, _) => Some(defaults.provision.to_string()),
         (Key::Export, _) => defaults.nfs.as_ref().and_then(NfsDefaults::chosen).map(str::to_owned),
         (Key::Path, _) => Some(request.name.to_string()),

@@ -4,8 +4,8 @@
 //! where `backend=ebs` is not written. So no such key is ever ignored.
 
 use super::{
-    BackendKind, BackendSpec, Bytes, Defaults, EbsSpec, FsType, Key, LocalSpec, NfsSpec, Ownership,
-    Sharing, Spec, SpecError, Squash, Stated, VolumeName,
+    BackendKind, BackendSpec, Bytes, Defaults, EbsSpec, FsType, Key, LocalSpec, NfsLayout, NfsSpec,
+    Ownership, Sharing, Spec, SpecError, Squash, Stated, VolumeName,
     ebs::check_tags,
     error::{Shown, Why},
     mkfs, mount,
@@ -44,7 +44,7 @@ impl Stated {
         let asked = self.size().unwrap_or_else(|| defaults.size_of(name));
         let backend = self.resolve_backend(name, defaults, asked)?;
         let size = backend.round_up(asked);
-        let fs = self.fs().unwrap_or(defaults.fs);
+        let fs = self.fs().unwrap_or_else(|| self.default_fs(defaults));
         if backend.is_directory() {
             self.check_directory()?;
         } else if size < minimum_size(fs) {
@@ -80,6 +80,19 @@ impl Stated {
             BackendSpec::Ebs(_) => check_tags(&spec).map(|()| spec),
             BackendSpec::Local(_) | BackendSpec::Nfs(_) => Ok(spec),
         }
+    }
+
+    /// The file system of a volume that states none.
+    pub(super) fn default_fs(&self, defaults: &Defaults) -> FsType {
+        let (backend, _) = self.choose_backend(defaults);
+        let directory = backend == BackendKind::Nfs && self.layout() == NfsLayout::Directory;
+        if self.sharing() == Some(Sharing::Shared)
+            && !directory
+            && self.get(Key::Snapshot).is_none()
+        {
+            return defaults.shared_fs;
+        }
+        defaults.fs
     }
 
     /// The backend that was stated, or the only one that has a key which was stated, or the

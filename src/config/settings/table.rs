@@ -79,6 +79,12 @@ pub(super) const TABLE: &[Setting] = &[
     )
     .aliases(&["REXRAY_FSTYPE"]),
     setting(
+        "volumes.shared_fs",
+        "HAWSER_SHARED_FS",
+        "xfs",
+        "The same of block volumes with shared=true. With ext4 a power loss may take a change of a file's length, mode or owner that tasks elsewhere were told is done.",
+    ),
+    setting(
         "volumes.linger",
         "HAWSER_LINGER",
         "5s",

@@ -26,6 +26,23 @@ fn a_plain_name_gets_the_defaults() {
 }
 
 #[test]
+fn a_shared_volume_has_the_file_system_that_keeps_what_other_nodes_were_told() {
+    assert_eq!(resolved("name=a,shared=true").unwrap().fs, FsType::Xfs);
+    assert_eq!(resolved("name=a,shared=true,fs=ext4").unwrap().fs, FsType::Ext4);
+    assert_eq!(resolved("name=a,shared=false").unwrap().fs, FsType::Ext4);
+    let why = resolved("name=a,shared=true,size=64MiB").unwrap_err().to_string();
+    assert!(why.contains("too small for xfs"), "{why}");
+
+    let nfs = Defaults { backend: BackendKind::Nfs, ..Defaults::with_nfs() };
+    for (text, fs) in
+        [("name=a,shared=true", FsType::Ext4), ("name=a,shared=true,layout=image", FsType::Xfs)]
+    {
+        let request = request(text);
+        assert_eq!(request.stated.resolve(&request.name, &nfs).unwrap().fs, fs, "{text}");
+    }
+}
+
+#[test]
 fn an_anonymous_volume_has_a_size_of_its_own() {
     assert_eq!(resolved(&"0a".repeat(32)).unwrap().size, Bytes::gib(1));
 }

@@ -120,7 +120,7 @@ fn dies_for_good(world: &World) {
 
 /// Waits until a node knows a volume that the other one made.
 #[track_caller]
-fn wait_known(world: &World, node: usize, volume: &str) {
+pub(super) fn wait_known(world: &World, node: usize, volume: &str) {
     eventually("it is known there", PATIENCE, || {
         let found =
             world.nodes[node].try_plugin("VolumeDriver.Get", &json!({"Name": volume}), PATIENCE);

@@ -4,6 +4,7 @@
 share-task.py files DIR TAG [COUNT]  creates, fsyncs, renames, fsyncs the directory, and so on
 share-task.py hold FILE TAG          takes a lock and appends fsynced lines under it
 share-task.py try FILE TAG           tries to take that lock, again and again; it must never get it
+share-task.py claim FILE TAG         waits for that lock, which is its first step, and holds it
 share-task.py verify DIR TAG LAST    whether the files 1 to LAST are there; says which are not
 """
 import fcntl
@@ -30,6 +31,16 @@ def hold(number):
     time.sleep(0.1)
 
 
+def claim(number):
+    while number == 1:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            time.sleep(0.1)
+    hold(number)
+
+
 def refused(number):
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,9 +57,15 @@ def has(number):
         return False
 
 
+def missing(last):
+    """All names, and what is in the latest files: to read each of them takes minutes on a slow machine."""
+    names = set(os.listdir(path))
+    absent = [number for number in range(1, last + 1) if f"{tag}-{number}" not in names]
+    return absent + [number for number in range(max(1, last - 9), last + 1) if not has(number)]
+
+
 if mode == "verify":
-    missing = [number for number in range(1, int(sys.argv[4]) + 1) if not has(number)]
-    print("missing", *missing)
+    print("missing", *missing(int(sys.argv[4])))
     sys.exit(0)
 if mode == "files":
     directory = os.open(path, os.O_RDONLY)
@@ -57,7 +74,7 @@ else:
 if mode == "hold":
     fcntl.lockf(file, fcntl.LOCK_EX)
 last = int(sys.argv[4]) if len(sys.argv) > 4 else sys.maxsize
-step = {"files": files, "hold": hold, "try": refused}[mode]
+step = {"files": files, "hold": hold, "claim": claim, "try": refused}[mode]
 console = os.open("/dev/console", os.O_WRONLY | os.O_NOCTTY)
 for number in range(1, last + 1):
     since = time.monotonic()

@@ -163,6 +163,14 @@ impl Machine {
     pub(crate) fn hawser(&self, arguments: &[&str]) -> Outcome {
         self.run(&[&["/lab/hawser"], arguments].concat())
     }
+
+    /// `hawser release`, with the daemon's settings: it does not run any more.
+    #[track_caller]
+    pub(crate) fn release(&self) -> Outcome {
+        let environment = self.environment.borrow();
+        let settings: Vec<_> = environment.iter().map(|it| &**it).collect();
+        self.run(&[&["/usr/bin/env"], &*settings, &["/lab/hawser", "release"]].concat())
+    }
 }
 
 /// hawser's default state directory.

@@ -28,14 +28,14 @@ impl Machine {
     }
 
     /// What a writer said when it could not go on.
-    pub(super) fn writer_failed(&self, tag: &str) -> Option<String> {
+    pub(crate) fn writer_failed(&self, tag: &str) -> Option<String> {
         let start = format!("failed {tag} ");
         let console = self.printed();
         console.lines().find(|line| line.contains(&start)).map(str::to_owned)
     }
 
     /// What a writer has acknowledged, whatever became of it.
-    pub(super) fn reported(&self, tag: &str) -> Acknowledged {
+    pub(crate) fn reported(&self, tag: &str) -> Acknowledged {
         let console = self.printed();
         let start = format!("acked {tag} ");
         let rows = console.lines().filter_map(|line| Some(line.split_once(&start)?.1));

@@ -5,6 +5,7 @@
 //! client. The disk has a cache that a power loss empties, so what was acknowledged and not flushed is
 //! lost for certain.
 
+mod metadata;
 mod owner;
 mod takeover;
 
