@@ -71,6 +71,7 @@ fn with_a_configuration_what_its_nodes_cannot_make_is_found() {
         size: Bytes::gib(10),
         anonymous_size: Bytes::gib(1),
         fs: FsType::Ext4,
+        shared_fs: FsType::Xfs,
         provision: Provision::Thick,
         ebs: None,
         nfs: None,

@@ -19,6 +19,7 @@ fn everything() -> Context {
         size: Bytes::gib(10),
         anonymous_size: Bytes::gib(1),
         fs: FsType::Ext4,
+        shared_fs: FsType::Xfs,
         provision: Provision::Thick,
         ebs: Some(EbsDefaults {
             volume_type: EbsType::Gp3,
