@@ -193,6 +193,7 @@ fn a_writer_whose_session_is_over_is_shut_out_before_the_next_one_may_write() {
 
     cluster[B].start();
     cluster.until_known(B, "v");
+    cluster.until_answered();
     let error = cluster[B].mount_fails("v", "task-2");
     assert!(error.contains("in use on node n1 by mount task-1"), "{error}");
     cluster[A].unmount("v", "task-1");
