@@ -4,7 +4,8 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    ops::{Deref, DerefMut},
+    path::Path,
     time::Duration,
 };
 
@@ -23,11 +24,30 @@ use crate::{
 /// Longer than the steps of a test take: until then a node that stands still counts as living.
 const SESSION: Duration = Duration::from_secs(20);
 
-/// What serves volumes outlives the daemon, and must not outlive the test.
-struct Servers(PathBuf);
+/// A cluster whose first node serves. What serves outlives the daemon, and must not outlive the test.
+struct Serving(Cluster);
 
-impl Drop for Servers {
+impl Deref for Serving {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.0
+    }
+}
+
+impl DerefMut for Serving {
+    fn deref_mut(&mut self) -> &mut Cluster {
+        &mut self.0
+    }
+}
+
+impl Drop for Serving {
     fn drop(&mut self) {
+        if self[A].runs() {
+            // It would start them again.
+            self.0[A].kill9();
+        }
+        let theirs = self[A].path("").display().to_string();
         for entry in fs::read_dir("/proc").unwrap().flatten() {
             let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
             let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -35,7 +55,7 @@ impl Drop for Servers {
             let serves = line.contains("ganesha") || line.contains("tunnel");
             if let Some(pid) = Pid::from_raw(pid)
                 && serves
-                && line.contains(&*self.0.to_string_lossy())
+                && line.contains(&theirs)
             {
                 let _ = kill_process(pid, Signal::KILL);
             }
@@ -46,7 +66,7 @@ impl Drop for Servers {
 impl Cluster {
     /// Three nodes with a long session, and a volume that the first one has attached.
     #[track_caller]
-    fn with_an_idle_volume() -> (Self, Servers) {
+    fn with_an_idle_volume() -> Serving {
         let mut cluster = Self::of(3);
         // The port after that of its peers is another node's here.
         let listen = zookeeper::free_port(std::net::Ipv4Addr::LOCALHOST).to_string();
@@ -55,11 +75,11 @@ impl Cluster {
             cluster[node].set("cluster.session", &format!("{}s", SESSION.as_secs()));
         }
         cluster.start();
-        let servers = Servers(cluster[A].path(""));
+        let cluster = Serving(cluster);
         cluster[A].with_data("name=v,size=1GiB", "precious");
         cluster[A].until_unmounted("v");
         cluster.until_known(C, "v");
-        (cluster, servers)
+        cluster
     }
 
     /// The first node is asked for a volume in another one's name, which says that it could reach it.
@@ -114,7 +134,7 @@ fn daemons_file(path: &Path) -> String {
 
 #[test]
 fn an_owner_serves_a_free_volume_to_the_one_node_that_has_the_claim_and_to_nobody_else() {
-    let (mut cluster, _servers) = Cluster::with_an_idle_volume();
+    let mut cluster = Cluster::with_an_idle_volume();
     let (vol, epoch) = (cluster[A].vol("v"), cluster[A].epoch_of("v"));
     // It would give the claim back at once: no task of it has a use for it.
     cluster[B].kill9();
@@ -152,7 +172,7 @@ fn an_owner_serves_a_free_volume_to_the_one_node_that_has_the_claim_and_to_nobod
 
 #[test]
 fn a_writer_whose_session_is_over_is_shut_out_before_the_next_one_may_write() {
-    let (mut cluster, _servers) = Cluster::with_an_idle_volume();
+    let mut cluster = Cluster::with_an_idle_volume();
     cluster[B].kill9();
     assert_eq!(cluster.ask_for(B, "v"), Released::Joined);
     until("it is served", || lets_in(&cluster[A]) == only("n2"));
@@ -173,6 +193,7 @@ fn a_writer_whose_session_is_over_is_shut_out_before_the_next_one_may_write() {
 
     cluster[B].start();
     cluster.until_known(B, "v");
+    cluster.until_answered();
     let error = cluster[B].mount_fails("v", "task-2");
     assert!(error.contains("in use on node n1 by mount task-1"), "{error}");
     cluster[A].unmount("v", "task-1");
@@ -185,7 +206,7 @@ fn a_writer_whose_session_is_over_is_shut_out_before_the_next_one_may_write() {
 
 #[test]
 fn a_volume_in_use_or_one_that_follows_its_task_is_not_lent() {
-    let (mut cluster, _servers) = Cluster::with_an_idle_volume();
+    let mut cluster = Cluster::with_an_idle_volume();
     cluster[A].mount("v", "task-1");
     let held = cluster.ask_for(B, "v");
     assert!(matches!(&held, Released::Held(who) if who.contains("task-1")), "{held:?}");
