@@ -73,7 +73,7 @@ mod tests {
         shared.spec.sharing = Sharing::Shared;
         assert_eq!(mkfs_options(&shared), ["-m", "0.009765625"]);
         let options = mount_options(&shared, Standing::Owner);
-        assert_eq!(options, ["dirsync", "resuid=1751217011", "resgid=1751217011"]);
+        assert_eq!(options, ["dirsync", "resuid=1751218035", "resgid=1751218035"]);
         assert!(mount_options(&shared, Standing::Alone).is_empty(), "no other node knows it");
         make_recovery(&shared, stage.path()).unwrap();
         assert!(stage.path().join(RECOVERY).join("v4recov/node0").is_dir());

@@ -8,6 +8,7 @@ use crate::{
     peer::testing::{CLUSTER, Files, authority, member, node},
     spec::FsType,
     sys::{
+        durable,
         protect::Protection,
         testing::{Background, World, until},
     },
@@ -67,7 +68,8 @@ impl Node {
     /// Something that lives as the volume's server, and was told this port.
     fn server(&self, volume: VolumeId, port: u16) -> Background {
         let directory = self.world.dir(&format!("share/{volume}"));
-        fs::write(directory.join("ganesha.conf"), format!("  NFS_Port = {port};\n")).unwrap();
+        let told = format!("  NFS_Port = {port};\n");
+        durable::replace(&directory.join("ganesha.conf"), told.as_bytes(), 0o600).unwrap();
         let file = directory.join("pid");
         let server = Background::start("python3", ["-c", LOCK, file.to_str().unwrap()]);
         let found = || share::running(&self.world.path("share")).unwrap();
