@@ -57,7 +57,8 @@ impl Node {
     fn open(&self) -> Sharing {
         self.table.write(&self.tunnel().table).unwrap();
         let dir = self.world.path("share");
-        Sharing::open(self.tunnel(), self.table.clone(), dir, Helper::itself()).unwrap()
+        Sharing::open(self.tunnel(), self.table.clone(), dir, Helper::itself(), Times::default())
+            .unwrap()
     }
 
     fn exports(&mut self, volume: VolumeId, port: u16) {
@@ -121,7 +122,8 @@ async fn the_port_of_a_server_that_did_not_start_is_given_up() {
     fs::create_dir(stage.path().join("data")).unwrap();
     symlink("/", stage.path().join(".hawser")).unwrap();
 
-    let failed = sharing.export(&record, stage.path(), Path::new("data")).await.unwrap_err();
+    let failed =
+        sharing.export(&record, stage.path(), Path::new("data"), Vec::new()).await.unwrap_err();
 
     assert!(failed.to_string().contains(".hawser"), "{failed}");
     assert!(sharing.ports().is_empty(), "it would get the same one for ever");

@@ -104,6 +104,8 @@ impl World {
             now: START,
             turn: SignedDuration::ZERO,
             owner: self.session(self.owner()),
+            serving: Serving::Able,
+            departed: None,
             lending: Lending { writer, asker: asker.as_ref(), way },
         };
         let event = match super::super::next(&self.record, Some(&seen), self.want(node), &here) {
@@ -116,7 +118,7 @@ impl World {
             Step::Do(Effect::Recall) => return false,
             Step::Do(Effect::Reach) if !self.is_let_in(node) => return false,
             Step::Do(effect) => self.carry_out(node, effect),
-            Step::Idle | Step::Wait(_) => return false,
+            Step::Idle | Step::Wait(_) | Step::Leave(_) => return false,
             other @ (Step::Stuck(_) | Step::Forget) => panic!("{other:?}"),
         };
         if let Some(event) = event {
@@ -209,6 +211,8 @@ impl World {
             now: START,
             turn: SignedDuration::ZERO,
             owner: self.session(self.owner()),
+            serving: Serving::Able,
+            departed: None,
             lending: Lending { writer: self.session(self.writer()), ..Lending::NONE },
         };
         super::super::next(&self.record, Some(seen), want, &here)

@@ -322,6 +322,7 @@ fn an_owner_whose_own_tasks_use_a_volume_keeps_it_though_it_cannot_serve_it() {
         owner: Session::Lives,
         serving: Serving::Failing,
         departed: None,
+        lending: Lending::NONE,
     };
     let seen = &world.nodes[A].seen;
     let step = super::super::next(&world.record, Some(seen), Want::Mounted, &here);
@@ -499,6 +500,7 @@ fn next_on_the_owner(world: &World, seen: &Observed, want: Want) -> Step {
         owner: Session::Lives,
         serving: Serving::Able,
         departed: None,
+        lending: Lending::NONE,
     };
     super::super::next(&world.record, Some(seen), want, &here)
 }
