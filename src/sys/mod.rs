@@ -35,6 +35,7 @@ pub mod probe;
 pub mod process;
 pub mod protect;
 pub mod shutdown;
+pub mod tcp;
 pub mod unix_socket;
 pub mod usage;
 

@@ -94,6 +94,43 @@ async fn a_killed_tunnel_is_started_again_and_the_kernel_comes_back_to_the_same_
     let _ = keeper.await;
 }
 
+/// A server that takes nothing for a while and then all of it, and says how much that was.
+fn slow_server(stands_still: Duration) -> u16 {
+    let listener = TcpListener::bind(loopback(0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        thread::sleep(stands_still);
+        let mut all = Vec::new();
+        let _ = stream.read_to_end(&mut all);
+        let _ = stream.write_all(&all.len().to_be_bytes());
+    });
+    port
+}
+
+/// As one whose disk does: were the connection ended, the kernel would send all of it anew, and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stands_still_is_waited_for() {
+    const MUCH: usize = 64 << 20;
+    let cluster = Cluster::new();
+    let (mut a, mut b) = (cluster.node("a"), cluster.node("b"));
+    let port = a.reaches(&mut b, slow_server(Duration::from_secs(30)));
+    b.apply().await;
+    a.apply().await;
+
+    let taken = tokio::task::spawn_blocking(move || {
+        let mut stream = kernel(port);
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(&vec![7; MUCH])?;
+        stream.shutdown(std::net::Shutdown::Write)?;
+        let mut count = [0; 8];
+        stream.read_exact(&mut count)?;
+        std::io::Result::Ok(usize::from_be_bytes(count))
+    });
+
+    assert_eq!(taken.await.unwrap().unwrap(), MUCH);
+}
+
 /// Certificates that have ended, a namespace that is gone: no tunnel starts, and none carries anything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn letting_go_needs_no_tunnel_that_can_be_started() {

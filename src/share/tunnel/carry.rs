@@ -6,20 +6,22 @@
 
 use std::{
     io,
+    os::fd::OwnedFd,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use rustix::net::sockopt;
+use rustix::{io::dup, net::sockopt};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::TlsStream;
 
 use super::traffic::Traffic;
+use crate::sys::tcp::{self, Flight};
 
 /// Of each direction. Measured: docs/sharing.md.
 const BUFFER: usize = 64 << 10;
@@ -28,6 +30,10 @@ const READ: usize = 64 << 10;
 
 /// A dead other end is noticed after so long.
 pub(super) const SILENCE: Duration = Duration::from_secs(20);
+/// How often it is looked whether it is heard of.
+const LOOK: Duration = Duration::from_secs(2);
+/// Of the questions whether it has room again, one may be on its way.
+const PROBES: u8 = 3;
 /// How long a server may take to end a connection that it was asked to end.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -45,8 +51,54 @@ pub(super) async fn carry(
     secured: &mut Secured,
     traffic: &Traffic,
 ) -> io::Result<()> {
+    // A server whose disk stands still takes nothing for a while, and so does the tunnel before it. The kernel's own
+    // limit would end the connection then, and all that waits would be sent anew, again and again.
+    sockopt::set_tcp_user_timeout(socket_of(secured), 0)?;
+    let other_end = dup(socket_of(secured))?;
     let mut plain = Metered { stream: plain, traffic };
-    tokio::io::copy_bidirectional_with_sizes(&mut plain, secured, BUFFER, BUFFER).await.map(|_| ())
+    tokio::select! {
+        carried = tokio::io::copy_bidirectional_with_sizes(&mut plain, secured, BUFFER, BUFFER) => {
+            carried.map(|_| ())
+        }
+        silent = silence(&other_end) => Err(silent),
+    }
+}
+
+fn socket_of(secured: &Secured) -> &TcpStream {
+    secured.get_ref().0.get_ref()
+}
+
+/// Waits until the other end is not heard of any more though it should have been.
+async fn silence(socket: &OwnedFd) -> io::Error {
+    let mut unheard = Unheard::default();
+    loop {
+        sleep(LOOK).await;
+        match tcp::flight(socket) {
+            Ok(flight) if unheard.lasts(flight, Instant::now()) < SILENCE => {}
+            Ok(_) => {
+                return io::Error::new(io::ErrorKind::TimedOut, "the other node is not heard of");
+            }
+            Err(error) => return error,
+        }
+    }
+}
+
+/// Since when something waits for an answer of the other end's kernel, and none came.
+#[derive(Debug, Default)]
+struct Unheard(Option<Instant>);
+
+impl Unheard {
+    fn lasts(&mut self, flight: Flight, now: Instant) -> Duration {
+        let waits = flight.unacknowledged > 0 || flight.probes >= PROBES;
+        let heard = self.0.is_some_and(|since| now.duration_since(since) > flight.heard);
+        if !waits || heard {
+            self.0 = None;
+        }
+        if waits {
+            return now.duration_since(*self.0.get_or_insert(now));
+        }
+        Duration::ZERO
+    }
 }
 
 /// Closes a connection of the kernel's or of a server's at once: it is to know that what it sent may
@@ -107,5 +159,32 @@ impl AsyncWrite for Metered<'_> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_end_is_missed_from_when_something_waits_for_it_until_it_is_heard_of() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let flight = |unacknowledged, probes, heard| Flight {
+            unacknowledged,
+            probes,
+            heard: Duration::from_secs(heard),
+        };
+        let mut unheard = Unheard::default();
+        let mut lasts = |flight, seconds| unheard.lasts(flight, at(seconds)).as_secs();
+
+        assert_eq!(lasts(flight(0, 0, 3600), 0), 0, "nothing is said");
+        assert_eq!(lasts(flight(3, 0, 3600), 2), 0, "something was said just now");
+        assert_eq!(lasts(flight(3, 0, 3602), 4), 2);
+        assert_eq!(lasts(flight(3, 0, 3620), 22), 20);
+        assert_eq!(lasts(flight(9, 0, 1), 24), 0, "it was heard of, and more waits");
+        assert_eq!(lasts(flight(0, 1, 60), 26), 0, "it is full, and asked");
+        assert_eq!(lasts(flight(0, 3, 62), 28), 0);
+        assert_eq!(lasts(flight(0, 3, 82), 48), 20, "it does not answer what it is asked");
     }
 }

@@ -177,7 +177,7 @@ async fn connection(mut plain: TcpStream, mut caller: Caller, stop: Cancellation
             ended = carry::carry(&mut plain, &mut secured, &caller.traffic) => match ended {
                 Ok(()) => true,
                 Err(error) => {
-                    tracing::debug!(%error, "a connection to a volume's owner ended");
+                    tracing::info!(%error, "a connection to a volume's owner ended: the kernel calls again");
                     false
                 }
             },

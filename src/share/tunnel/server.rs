@@ -185,7 +185,7 @@ impl Server {
                     }
                 };
                 if let Err(error) = ended {
-                    tracing::debug!(%caller, volume = %hello.volume, %error, "a connection ended");
+                    tracing::info!(%caller, volume = %hello.volume, %error, "a connection ended");
                     carry::abort(plain);
                 }
                 return;
