@@ -1,6 +1,6 @@
 //! What a full volume keeps back, so that its server can still note who its clients are.
 //!
-//! A note is a directory ([`super::recovery`]), and each takes a block. Where none is left, Ganesha only
+//! A note is a directory (`recovery`), and each takes a block. Where none is left, Ganesha only
 //! logs it, and that client's locks are refused after its owner's death. So an ext4 that can be shared is
 //! made with some reserved blocks, and mounted so that they are one group's and not root's: tasks, which
 //! often are root, get none of them (one that has `CAP_SYS_RESOURCE`, as a privileged container has it, does),

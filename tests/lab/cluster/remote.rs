@@ -79,7 +79,9 @@ fn a_volume_that_stays_attached_is_written_to_from_one_other_node_at_a_time() {
         world.assert_never_moved(attach, &instance, since);
         let found = world.whereabouts(C, attach);
         assert_eq!((&found["owner"], &found["writer"]), (&json!("a"), &json!("b")), "{found}");
-        let status = nodes[B].plugin("VolumeDriver.Get", &json!({"Name": attach}))["Volume"]["Status"].clone();
+        let status =
+            nodes[B].plugin("VolumeDriver.Get", &json!({"Name": attach}))["Volume"]["Status"]
+                .clone();
         assert_eq!(status["reached_through"], "a", "{status}");
 
         lab.step("it is nobody else's meanwhile");
