@@ -10,6 +10,7 @@
 
 mod memory;
 mod node;
+mod own;
 
 use std::{
     env, fs,
