@@ -45,6 +45,13 @@ fn a_node_that_writes_back_to_its_own_server_with_hardly_any_memory_comes_to_an_
     world.pause(since, &[&files]);
     assert_eq!((world.owner(B), &*world.kind(B, &path)), (B, "nfs4"));
 
+    lab.step("with enough memory: 32 MiB");
+    let since = Instant::now();
+    let some = "dd if=/dev/zero of=$1/some bs=1M count=32 conv=fsync status=none";
+    let some = nodes[B].spawn(&["/bin/sh", "-c", some, "sh", &path]);
+    nodes[B].wait(&some, LIMIT / 4).ok();
+    eprintln!("           {:.1} s", since.elapsed().as_secs_f32());
+
     lab.step("its memory is eaten, and a task writes more than it has");
     let available = available(&nodes[B]);
     let eat = "mkdir /run/eaten && mount -t tmpfs -o size=100% tmpfs /run/eaten
@@ -109,4 +116,13 @@ fn tell(machine: &Machine, path: &str, since: Instant) {
     assert!(known.as_array().is_some_and(|volumes| volumes.len() == 1), "{path}: {known}");
     let state = machine.sh(id).ok().replace('\n', "; ");
     eprintln!("           {:.0} s: {state}", since.elapsed().as_secs_f32());
+    // Who waits for what, on the machine's console.
+    let waits = "echo w >/proc/sysrq-trigger
+        for task in /proc/[0-9]*/task/*; do
+            read -r name <$task/comm || continue
+            case $name in *ganesha*|hawser*|tunnel*|tokio*|work*|sockets*|dd|python3|share-task*)
+                echo \"waits: $task $name $(cut -d' ' -f3,9 <$task/stat) $(head -n 8 $task/stack | sed 's/.* //' | xargs)\" ;;
+            esac
+        done >/dev/console 2>&1";
+    machine.sh(waits).ok();
 }
