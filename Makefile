@@ -16,7 +16,7 @@ test: deps lab-image
 
 # All that is tested in virtual machines, step by step: docs/lab.md. Needs root.
 lab: deps lab-image
-	cargo test --locked --all-features --test lab -- --include-ignored --nocapture --test-threads=1
+	cargo test --locked --all-features --test lab -- --include-ignored --nocapture --test-threads=1 --skip measure_
 
 # Formatting, lints, documentation, dependencies: all of them run, then the failures are listed.
 check:
