@@ -11,6 +11,7 @@
 mod bursts;
 mod memory;
 mod node;
+mod own;
 
 use std::{
     env, fs,

@@ -36,7 +36,7 @@ fn pki(args: &[&str], dir: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     // Not of those that the system gives to connections: a connection to a port on which nobody listens
     // may get that very port, and then is connected to itself.
     static NEXT: AtomicU16 = AtomicU16::new(0);

@@ -30,8 +30,12 @@ const READ: usize = 64 << 10;
 
 /// A dead other end is noticed after so long.
 pub(super) const SILENCE: Duration = Duration::from_secs(20);
+/// And after so long where something waits for its acknowledgement. Below the servers' shortest usual lease:
+/// the next connection is tried each second, and is there as soon as the network is, while this one's own
+/// repetitions come ever later.
+const UNHEARD: Duration = Duration::from_secs(5);
 /// How often it is looked whether it is heard of.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(1);
 /// Of the questions whether it has room again, one may be on its way.
 const PROBES: u8 = 3;
 /// How long a server may take to end a connection that it was asked to end.
@@ -74,7 +78,7 @@ async fn silence(socket: &OwnedFd) -> io::Error {
     loop {
         sleep(LOOK).await;
         match tcp::flight(socket) {
-            Ok(flight) if unheard.lasts(flight, Instant::now()) < SILENCE => {}
+            Ok(flight) if unheard.lasts(flight, Instant::now()) < UNHEARD => {}
             Ok(_) => {
                 return io::Error::new(io::ErrorKind::TimedOut, "the other node is not heard of");
             }
