@@ -13,7 +13,7 @@ use std::{
 use super::{Engine, message::Users, neighbours::Released, view::View};
 use crate::{
     cluster::NodeState,
-    spec::BackendKind,
+    spec::{BackendKind, Sharing},
     volume::{NodeName, Phase, Record, VolumeId, lease::Session},
 };
 
@@ -85,7 +85,8 @@ fn sole_user<'a>(
     nodes: &BTreeMap<NodeName, NodeState>,
 ) -> Option<&'a NodeName> {
     let mine = record.lease.is_of(me) && record.lease.from.is_none() && !record.is_held();
-    let goes = record.is_served() && record.spec.backend.kind() != BackendKind::Local;
+    let shared = record.is_served() && record.spec.sharing == Sharing::Shared;
+    let goes = shared && record.spec.backend.kind() != BackendKind::Local;
     let [user] = record.users.iter().collect::<Vec<_>>().try_into().ok()?;
     if !mine || !goes || record.phase != Phase::Ready || user == me {
         return None;
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
     use crate::{
         cluster::NodeInfo,
-        spec::{AttachPolicy, Sharing, Spec},
+        spec::{AttachPolicy, Spec},
         volume::{
             Lease, Owner,
             testing::{ebs, new_record, used_record},

@@ -111,7 +111,7 @@ impl Cluster {
 
 /// Whom a node's tunnel lets to its volumes.
 fn lets_in(node: &Node) -> Vec<Value> {
-    let table = fs::read(node.path("state/tunnel.json")).unwrap_or_default();
+    let table = fs::read(node.path("tunnel.json")).unwrap_or_default();
     let table: Value = serde_json::from_slice(&table).unwrap_or_default();
     let exports = table["exports"].as_array().cloned().unwrap_or_default();
     exports.into_iter().map(|export| export["access"].clone()).collect()

@@ -48,7 +48,7 @@ impl World {
     #[track_caller]
     fn mount_plain(&self, remote: &str) {
         let [a, _, c] = &self.nodes;
-        let table = a.sh("cat /var/lib/hawser/tunnel.json").ok();
+        let table = a.sh("cat /run/hawser/tunnel.json").ok();
         let table: Value = serde_json::from_str(&table).unwrap();
         let export = &table["exports"][0];
         let (volume, port) = (export["volume"].as_str().unwrap(), export["port"].to_string());
