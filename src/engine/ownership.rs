@@ -123,9 +123,15 @@ impl Shared {
             }
             let seen = facts.take().unwrap_or_else(|| Facts::of(self.session_of(&record)));
             let reach = self.store.reach();
-            let decision = match self.living_writer(&record) {
-                Some(writer) => Decision::Wait(self.ask_writer(&record, &writer, deadline).await?),
-                None => decide(&record.lease, me, reach, mobility, preempt, &seen),
+            let obstacle = match self.living_writer(&record) {
+                Some(writer) => Some(self.ask_writer(&record, &writer, deadline).await?),
+                None => None,
+            };
+            // Where nobody owns it, the writer has nobody to write back to: it leaves through the next owner.
+            let orphaned = self.session_of(&record) == Session::Over;
+            let decision = match obstacle {
+                Some(obstacle) if !orphaned => Decision::Wait(obstacle),
+                Some(_) | None => decide(&record.lease, me, reach, mobility, preempt, &seen),
             };
             let obstacle = match decision {
                 Decision::Mine => return Ok(Outcome::Outdated),

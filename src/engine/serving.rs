@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 
 use super::Shared;
 use crate::{
+    cluster::NodeState,
     share,
     spec::BackendSpec,
-    volume::{NodeName, Record, serving::Unable},
+    volume::{NodeName, Record, lease::Session, serving::Unable},
 };
 
 /// Nobody serves the volume, and this node does not, either.
@@ -42,4 +43,20 @@ impl Shared {
         let full = said.free_slots == Some(0) && !self.could_free_a_slot(kind);
         full.then_some(Unable::NoSlot)
     }
+
+    /// Whether another node that uses the volume could have it, for all that it tells of itself. Given up for
+    /// none, it would be nobody's.
+    pub(super) fn another_could_serve(&self, record: &Record) -> bool {
+        let nodes = self.store.nodes();
+        let me = self.store.me().map(|me| &me.node);
+        let others = record.users.iter().filter(|user| Some(*user) != me);
+        others.filter_map(|user| nodes.get(user)).any(|there| could_own(record, there))
+    }
+}
+
+fn could_own(record: &Record, there: &NodeState) -> bool {
+    let takes = there.session == Session::Lives && !there.info.drained;
+    let BackendSpec::Ebs(ebs) = &record.spec.backend else { return takes };
+    let zones = ebs.zone.as_ref().zip(there.info.zone.as_ref());
+    takes && zones.is_none_or(|(its, own)| its == own) && there.info.free_slots != Some(0)
 }

@@ -40,7 +40,11 @@ impl VolumeTask {
             return Serving::Able;
         }
         match self.standing() {
-            Standing::Owner if self.tries.are_in_vain() => Serving::Failing,
+            Standing::Owner
+                if self.tries.are_in_vain() && self.shared.another_could_serve(&self.record) =>
+            {
+                Serving::Failing
+            }
             Standing::Other if self.record.lease.owner.is_none() || owner == Session::Over => {
                 let stands_back = self.tries.stands_back(now).map(Unable::Failed);
                 let unable = stands_back.or_else(|| self.shared.unable_to_serve(&self.record));

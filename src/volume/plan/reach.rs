@@ -18,8 +18,11 @@ pub(super) fn from_another_node(
     here: &Here<'_>,
 ) -> Option<Step> {
     let open = here.me.is_some_and(|me| record.is_open_to(&me.node));
-    if !open || record.phase != Phase::Ready || want != Want::Mounted {
+    if !open || record.phase != Phase::Ready {
         return None;
+    }
+    if want != Want::Mounted {
+        return leads_elsewhere(record, seen, here).then_some(Step::Do(Effect::Connect));
     }
     if record.has_one_writer() && here.lending.way == Way::Closed && !seen.remote.published {
         // It comes here, then.
@@ -39,6 +42,13 @@ pub(super) fn from_another_node(
             Step::Idle
         }
     }))
+}
+
+/// Who leaves writes back what its tasks wrote first: to the owner that there is by then.
+fn leads_elsewhere(record: &Record, seen: &Observed, here: &Here<'_>) -> bool {
+    let user = here.me.is_some_and(|me| record.users.contains(&me.node));
+    let served = record.lease.owner.is_some() && here.owner == Session::Lives;
+    user && served && seen.remote.mounted && seen.remote.connected != Some(record.lease.epoch)
 }
 
 /// Nobody serves it: this node will, unless another one is faster. But whoever has claimed it keeps all

@@ -104,6 +104,8 @@ impl World {
                 Some(Event::Disowned)
             }
             Step::Record(event) => Some(event),
+            // What tasks wrote goes to the owner first.
+            Step::Do(Effect::Unreach) if !self.is_led_to_the_owner(node) => return false,
             Step::Do(effect) => {
                 self.done.push((node, effect));
                 let outcome = effect::Outcome::foreseen(effect, &self.record);
@@ -119,6 +121,15 @@ impl World {
         }
         self.check();
         true
+    }
+
+    fn is_led_to_the_owner(&self, node: usize) -> bool {
+        let Node { me, seen, .. } = &self.nodes[node];
+        let led = seen.remote.connected == Some(self.record.lease.epoch);
+        let served = self.owner().is_some_and(|owner| {
+            self.nodes[owner].alive && self.nodes[owner].seen.exported.is_some()
+        });
+        !self.record.users.contains(&me.node) || !seen.remote.mounted || led && served
     }
 
     /// Until nobody has anything to do.
@@ -537,4 +548,20 @@ fn a_new_owner_serves_before_it_leaves_the_way_that_its_tasks_came() {
     let at = |effect| order.iter().position(|done| *done == effect).unwrap();
     assert!(at(Effect::Export) < at(Effect::Connect), "{order:?}");
     assert!(at(Effect::Connect) < at(Effect::Unreach), "{order:?}");
+}
+
+/// Its last task ends just before the owner dies.
+#[test]
+fn who_leaves_is_led_to_the_next_owner_and_gets_away() {
+    let mut world = World::new();
+    world.mount(A);
+    world.mount(B);
+    world.mount(C);
+    world.nodes[C].wanted = false;
+    world.kill(A);
+
+    world.settle();
+
+    assert_eq!((world.owner(), world.users()), (Some(B), vec!["b"]));
+    assert_eq!(world.nodes[C].seen, provisioned());
 }
