@@ -75,7 +75,7 @@ fn dies_as_user(cluster: &mut Cluster) {
 
 #[test]
 fn where_inspect_metrics_and_doctor_tell_how_a_volume_is_shared() {
-    let mut cluster = Cluster::of(2);
+    let mut cluster = Cluster::on_hosts(2);
     dies_as_user(&mut cluster);
 
     // The owner.
@@ -151,7 +151,7 @@ fn where_inspect_metrics_and_doctor_tell_how_a_volume_is_shared() {
 
 #[test]
 fn a_volume_goes_to_the_one_node_that_uses_it_where_that_is_configured() {
-    let mut cluster = Cluster::of(2);
+    let mut cluster = Cluster::on_hosts(2);
     cluster[A].set("sharing.move_after", "2s");
     dies_as_user(&mut cluster);
     cluster[B].start();
