@@ -55,7 +55,8 @@ impl Shared {
         cluster[A].set("peer.tunnel_listen", &port);
         prepare(&mut cluster);
         cluster.start();
-        let path = cluster[A].mount("name=v,size=1GiB,shared=true", "task-a");
+        // ext4: the dead owner's mount stays, since the kernel lives, and xfs is not mounted twice by one kernel.
+        let path = cluster[A].mount("name=v,size=1GiB,shared=true,fs=ext4", "task-a");
         fs::write(path.join("file"), "precious").unwrap();
         fs::File::open(path.join("file")).unwrap().sync_all().unwrap();
         for node in 1..count {
@@ -89,7 +90,6 @@ impl Shared {
 }
 
 #[test]
-#[ignore = "FAILS since the parts of sharing were merged: the third node does not mount it in time; not understood yet"]
 fn a_node_in_another_zone_leaves_a_shared_volume_to_one_that_can_attach_it() {
     let mut shared = Shared::among(3, |cluster| {
         cluster[B].set("backends.ebs.zone", "us-east-1b");

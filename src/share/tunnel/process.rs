@@ -127,13 +127,21 @@ impl Tunnel {
     /// As of [`Self::apply`].
     pub async fn withdraw(&self, table: &Table) -> Result<(), TunnelError> {
         self.write(table).await?;
-        let lock = super::lock_of(&self.socket);
-        let runs = tokio::task::spawn_blocking(move || super::is_locked(&lock)).await;
-        if matches!(runs, Ok(Ok(false))) {
-            return Ok(());
+        let start = Instant::now();
+        loop {
+            let answer = self.call(Method::POST, "/reload").await;
+            // One that dies, or that is only starting, has the lock and does not answer.
+            let unsaid = matches!(answer, Err(TunnelError::Away { .. }));
+            if !unsaid || start.elapsed() >= START {
+                return answer.map(drop);
+            }
+            let lock = super::lock_of(&self.socket);
+            let runs = tokio::task::spawn_blocking(move || super::is_locked(&lock)).await;
+            if matches!(runs, Ok(Ok(false))) {
+                return Ok(());
+            }
+            sleep(LOOK).await;
         }
-        self.ensure().await?;
-        self.call(Method::POST, "/reload").await.map(drop)
     }
 
     async fn write(&self, table: &Table) -> Result<(), TunnelError> {

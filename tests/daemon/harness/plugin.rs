@@ -1,10 +1,14 @@
 //! The plugin protocol's calls, as a test writes them.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
-use super::{Connection, Reply, World, until};
+use super::{Connection, PATIENCE, Reply, World, until};
 
 impl World {
     pub(crate) fn connect(&self) -> Connection {
@@ -130,14 +134,11 @@ impl World {
     fn assert_clean(&self) {
         let listed = self.call("List", &json!({})).ok();
         assert_eq!(listed["Volumes"], json!([]), "volumes are left");
-        let mut left = Vec::new();
-        for _ in 0..500 {
-            left = self.leftovers();
-            if left.is_empty() {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+        let deadline = Instant::now() + PATIENCE;
+        while !self.leftovers().is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("left behind: {left:#?}");
+        let left = self.leftovers();
+        assert!(left.is_empty(), "left behind: {left:#?}");
     }
 }
