@@ -81,6 +81,8 @@ pub struct Subject {
     pub standing: Standing,
     /// It is used by way of its owner.
     pub reached: bool,
+    /// It was, and another node's tasks write to it now.
+    pub shut_out: bool,
 }
 
 impl Subject {
@@ -94,6 +96,7 @@ impl Subject {
             cancel: CancellationToken::new(),
             standing: Standing::Alone,
             reached: false,
+            shut_out: false,
         }
     }
 
@@ -407,7 +410,7 @@ impl Host {
     /// Unmounts. What is another node's goes also from under its tasks: it was shut down, and the way
     /// to it must not stay open to the next ones.
     async fn unmount(&self, target: &Path, subject: &Subject) -> Result<(), Cause> {
-        let Subject { record, standing, reached, .. } = subject;
+        let Subject { record, standing, reached, shut_out, .. } = subject;
         let needs_owner = !record.spec.backend.is_directory() && !reached;
         let lost = *standing == Standing::Other && needs_owner;
         match mount::unmount(target).await {
@@ -416,6 +419,8 @@ impl Host {
                 self.shut_down(record).await?;
                 Ok(mount::unmount_lazily(target).await?)
             }
+            // What is behind it is cut off next (sharing's `cut_off`), and its users get errors.
+            Err(UnmountError::Busy { .. }) if *shut_out => Ok(mount::unmount_lazily(target).await?),
             unmounted => Ok(unmounted?),
         }
     }

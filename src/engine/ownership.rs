@@ -32,6 +32,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(95);
 const RELEASE: Duration = Duration::from_secs(60);
 /// How long the cloud may take to say whether a machine runs.
 const CLOUD: Duration = Duration::from_secs(10);
+/// How long a dead owner's volume is left to the node that writes to it.
+const HEIRS_TIME: Duration = Duration::from_secs(15);
 /// The pause before everything is asked again; it grows to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -106,7 +108,8 @@ impl Shared {
             Remotely::Welcome | Remotely::No => Remotely::No,
         };
         let mobility = self.mobility(known);
-        let deadline = Instant::now() + PATIENCE;
+        let begun = Instant::now();
+        let deadline = begun + PATIENCE;
         let mut pause = FIRST_PAUSE;
         let mut facts = None;
         let mut said = None;
@@ -123,15 +126,9 @@ impl Shared {
             }
             let seen = facts.take().unwrap_or_else(|| Facts::of(self.session_of(&record)));
             let reach = self.store.reach();
-            let obstacle = match self.living_writer(&record) {
-                Some(writer) => Some(self.ask_writer(&record, &writer, deadline).await?),
-                None => None,
-            };
-            // Where nobody owns it, the writer has nobody to write back to: it leaves through the next owner.
-            let orphaned = self.session_of(&record) == Session::Over;
-            let decision = match obstacle {
-                Some(obstacle) if !orphaned => Decision::Wait(obstacle),
-                Some(_) | None => decide(&record.lease, me, reach, mobility, preempt, &seen),
+            let decision = match self.writer_before(&record, begun, deadline).await? {
+                Some(obstacle) => Decision::Wait(obstacle),
+                None => decide(&record.lease, me, reach, mobility, preempt, &seen),
             };
             let obstacle = match decision {
                 Decision::Mine => return Ok(Outcome::Outdated),
@@ -171,6 +168,25 @@ impl Shared {
                 () = sleep(pause) => {}
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Another node that writes to it, and so comes before this one.
+    async fn writer_before(
+        &self,
+        record: &Record,
+        begun: Instant,
+        deadline: Instant,
+    ) -> Result<Option<Obstacle>, NotHad> {
+        let Some(writer) = self.living_writer(record) else { return Ok(None) };
+        let orphaned = self.session_of(record) == Session::Over;
+        match self.ask_writer(record, &writer, deadline).await {
+            // Nobody owns it, so the writer has nobody to write back to: it leaves through the next owner.
+            Ok(_) if orphaned => Ok(None),
+            Ok(obstacle) => Ok(Some(obstacle)),
+            // Its node goes on with it. One that cannot own it has it from this one: better than from nobody.
+            Err(NotHad(held)) if orphaned => Ok((begun.elapsed() < HEIRS_TIME).then_some(held)),
+            Err(refused) => Err(refused),
         }
     }
 

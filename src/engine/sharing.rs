@@ -88,7 +88,7 @@ const WRITE_BACK: Duration = Duration::from_secs(20);
 pub struct Sharing {
     tunnel: Tunnel,
     /// Held while the tunnel is told, which takes time: one change after the other.
-    telling: Mutex<()>,
+    telling: Arc<Mutex<()>>,
     /// What is in force.
     table: watch::Sender<Table>,
     /// The servers' ports: of those that are just starting, too.
@@ -176,7 +176,7 @@ impl Sharing {
         servers.extend(share::running(&dir)?);
         Ok(Self {
             tunnel,
-            telling: Mutex::default(),
+            telling: Arc::default(),
             table: watch::Sender::new(table),
             servers: servers.into(),
             netns,
@@ -190,10 +190,13 @@ impl Sharing {
     /// Before any volume is looked at: listeners that mounts depend on are bound, if there are any.
     pub(super) async fn resume(&self) {
         let table = self.table.borrow().clone();
-        if table.is_idle() {
-            return;
-        }
-        if let Err(error) = self.tunnel.apply(&table).await {
+        let told = if table.is_idle() {
+            // The daemon before this one may have been killed between the table and the tunnel.
+            self.tunnel.withdraw(&table).await
+        } else {
+            self.tunnel.apply(&table).await.map(drop)
+        };
+        if let Err(error) = told {
             tracing::error!(%error, "volumes of other nodes wait until the tunnel runs");
         }
     }
@@ -531,34 +534,26 @@ impl Sharing {
         }
     }
 
-    /// Puts a change of the table in force.
+    /// Puts a change of the table in force: to its end, also where it is not waited for any more.
     async fn change(
         &self,
         change: impl FnOnce(&mut Table) -> Result<(), NotReached>,
     ) -> Result<(), Cause> {
-        let _one_by_one = self.telling.lock().await;
-        let mut next = self.table.borrow().clone();
-        change(&mut next)?;
+        let one_by_one = Arc::clone(&self.telling).lock_owned().await;
         let before = self.table.borrow().clone();
+        let mut next = before.clone();
+        change(&mut next)?;
         if next == before {
             return Ok(());
         }
-        let less = next.exports.iter().all(|export| before.exports.contains(export))
-            && next.remotes.iter().all(|remote| before.remotes.contains(remote));
-        let told = if less {
-            self.tunnel.withdraw(&next).await
-        } else {
-            self.tunnel.apply(&next).await.map(drop)
-        };
-        match told {
-            Ok(()) => {}
-            // What is not allowed any more has ended. The tunnel goes on trying to get the rest, which may
-            // be another volume's; who needs it finds out when it asks through it.
-            Err(TunnelError::Incomplete(why)) => tracing::warn!(why, "the tunnel"),
-            Err(error) => return Err(error.into()),
-        }
-        self.table.send_replace(next);
-        Ok(())
+        let (tunnel, table) = (self.tunnel.clone(), self.table.clone());
+        let told = tokio::spawn(async move {
+            tell(&tunnel, &before, &next).await?;
+            table.send_replace(next);
+            drop(one_by_one);
+            Ok::<_, TunnelError>(())
+        });
+        Ok(told.await??)
     }
 
     fn remote(&self, volume: VolumeId) -> Option<tunnel::Remote> {
@@ -595,6 +590,21 @@ impl Sharing {
             netns: Arc::clone(&self.netns),
             port,
         }
+    }
+}
+
+async fn tell(tunnel: &Tunnel, before: &Table, next: &Table) -> Result<(), TunnelError> {
+    let less = next.exports.iter().all(|export| before.exports.contains(export))
+        && next.remotes.iter().all(|remote| before.remotes.contains(remote));
+    let told = if less { tunnel.withdraw(next).await } else { tunnel.apply(next).await.map(drop) };
+    match told {
+        // What is not allowed any more has ended. The tunnel goes on trying to get the rest, which may
+        // be another volume's; who needs it finds out when it asks through it.
+        Err(TunnelError::Incomplete(why)) => {
+            tracing::warn!(why, "the tunnel");
+            Ok(())
+        }
+        told => told,
     }
 }
 

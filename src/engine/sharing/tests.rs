@@ -3,6 +3,8 @@
 
 use std::{net::SocketAddr, os::unix::fs::symlink};
 
+use tokio::io::AsyncWriteExt;
+
 use super::*;
 use crate::{
     peer::testing::{CLUSTER, Files, authority, member, node},
@@ -189,4 +191,34 @@ async fn what_is_no_more_is_ended_with_its_files_and_the_rest_goes_on() {
         [true, false, false]
     );
     tunnel.abort();
+}
+
+/// Taken back, the next change would let in again whoever was shut out.
+#[tokio::test]
+async fn a_change_that_is_not_waited_for_any_more_is_put_in_force_and_known() {
+    let mut own = Node::new();
+    let [closed, other] = [0; 2].map(|_| VolumeId::random());
+    own.exports(closed, 20_000);
+    own.exports(other, 20_001);
+    let sharing = own.open();
+    // It is slower than the patience of who shuts the volume down.
+    let listener = tokio::net::UnixListener::bind(own.tunnel().socket).unwrap();
+    let slow = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.readable().await.unwrap();
+            sleep(2 * CLOSE).await;
+            let answer = b"HTTP/1.1 422 \r\ncontent-length: 14\r\n\r\n{\"error\": \"-\"}";
+            stream.write_all(answer).await.unwrap();
+        }
+    });
+
+    let start = Instant::now();
+    sharing.close(closed).await;
+    assert!(start.elapsed() < 2 * CLOSE, "nobody waits longer");
+    sharing.change(|table| Ok(table.exports.retain(|it| it.volume != other))).await.unwrap();
+
+    let left = Table::read(&own.tunnel().table).unwrap();
+    assert!(left.exports.is_empty(), "{left:?}");
+    slow.abort();
 }

@@ -74,7 +74,7 @@ impl Shared {
     }
 
     /// This node reached it, and may not write to it any more.
-    pub(super) fn has_lost_claim(&self, record: &Record) -> bool {
+    pub(in crate::engine) fn has_lost_claim(&self, record: &Record) -> bool {
         let user = self.store.me().is_some_and(|me| record.users.contains(&me.node));
         record.has_one_writer() && !user
     }

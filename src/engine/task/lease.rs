@@ -132,7 +132,7 @@ impl VolumeTask {
         if shut_out || lost && !next.spec.backend.is_directory() && !reached {
             // Their file system is shut down: they hold nothing of the volume any more, and would
             // keep it from every node if it came back here.
-            next.holders.clear();
+            self.waiters.keep_places(&mut next.holders);
             self.linger_until = None;
         }
         self.keep_copy(&next).await;

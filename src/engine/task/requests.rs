@@ -111,12 +111,7 @@ impl VolumeTask {
             }
             Message::Measured(measured) => self.measured(measured),
             Message::Wake => self.look = true,
-            Message::Unserved => {
-                if self.running.is_none() {
-                    tracing::error!(volume = %self.record.name, "its NFS server is gone: starting it again");
-                    self.observed = None;
-                }
-            }
+            Message::Unserved => self.unserved(),
         }
     }
 

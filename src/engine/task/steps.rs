@@ -86,6 +86,7 @@ impl VolumeTask {
             cancel: CancellationToken::new(),
             standing: self.standing(),
             reached: self.observed.as_ref().is_some_and(|seen| seen.remote.mounted),
+            shut_out: self.shared.has_lost_claim(&self.record),
         };
         let (preempt, cut_off) = (self.preempt(), self.about_one_cut_off());
         let remotely = self.asks_remotely();
@@ -158,6 +159,19 @@ impl VolumeTask {
                 && matches!(want, Want::Released | Want::Detached);
         if unwanted {
             cancel.cancel();
+        }
+    }
+
+    /// The volume's server is gone: nothing that needs it is waited for.
+    pub(super) fn unserved(&mut self) {
+        match &self.running {
+            None => {
+                tracing::error!(volume = %self.record.name, "its NFS server is gone: starting it again");
+                self.observed = None;
+            }
+            // The writer has to write back first.
+            Some(Running { work: Work::Step(Effect::Recall), cancel, .. }) => cancel.cancel(),
+            Some(_) => {}
         }
     }
 
@@ -268,7 +282,16 @@ impl VolumeTask {
         }
         match self.give_up_creation().await {
             Creation::GivenUp => self.creation_failed(error),
-            Creation::Done if effect == Effect::Export && self.waiters.want_mounted() => {
+            // Whoever serves it goes on with that: another node's tasks have it, and keep it.
+            Creation::Done if effect == Effect::Recall && self.waiters.want_mounted() => {
+                tracing::info!(volume = %self.record.name, %error, "not to be had here");
+                self.fail_waiters(&Arc::new(error));
+            }
+            Creation::Done
+                if effect == Effect::Export
+                    && self.waiters.want_mounted()
+                    && !self.record.has_one_writer() =>
+            {
                 // For others. Whoever waits here came while it was tried, and is next.
                 self.failed_quietly(error);
                 self.try_again_now();

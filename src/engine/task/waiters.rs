@@ -12,7 +12,7 @@ use crate::{
         neighbours::Released,
     },
     spec::{Bytes, VolumeName},
-    volume::{CallerEpoch, MountId, Phase, plan::Standing},
+    volume::{CallerEpoch, Holder, MountId, Phase, plan::Standing},
 };
 
 /// How long another node may take to grow a file system that it has mounted, once its storage is
@@ -44,6 +44,12 @@ pub(super) struct MountWaiter {
 impl Waiters {
     pub(super) fn want_mounted(&self) -> bool {
         !self.mounted.is_empty() || !self.trim.is_empty() || !self.taken.is_empty()
+    }
+
+    /// The volume was lost to another node, and with it what its holders had. Those who wait have nothing
+    /// yet, and hold it once they get it.
+    pub(super) fn keep_places(&self, holders: &mut Vec<Holder>) {
+        holders.retain(|holder| self.mounted.iter().any(|waiter| waiter.id == holder.id));
     }
 
     /// The volume is forgotten: that is what those who wait for the purge wanted.
@@ -255,4 +261,25 @@ pub(super) fn not_stored(
 ) -> impl FnOnce(crate::cluster::StoreError) -> EngineError {
     let volume = volume.clone();
     move |source| EngineError::Store { op, volume, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::testing::{START, dockerd, id};
+
+    #[test]
+    fn who_waits_while_a_volume_is_lost_holds_it_once_it_is_had() {
+        let mut holders =
+            ["lost", "waits"].map(|task| Holder::new(id(task), dockerd(1), START)).to_vec();
+        let waits = holders[1].clone();
+        let (reply, _answer) = tokio::sync::oneshot::channel();
+        let (id, epoch) = (waits.id.clone(), waits.epoch.clone());
+        let waiter = MountWaiter { id, epoch, added: true, reply };
+        let waiters = Waiters { mounted: vec![waiter], ..Waiters::default() };
+
+        waiters.keep_places(&mut holders);
+
+        assert_eq!(holders, [waits]);
+    }
 }

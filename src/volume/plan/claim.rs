@@ -13,7 +13,7 @@
 
 use super::{Contents, Effect, Event, Here, Observed, Phase, Record, Session, Step, Want, unmount};
 
-/// The owner's next step where the claim ends, or has ended.
+/// The owner's next step where the claim has ended, or ends with the session of the node that has it.
 pub(super) fn changes(
     record: &Record,
     seen: &Observed,
@@ -29,14 +29,16 @@ pub(super) fn changes(
         return seen.exported.is_some().then_some(Step::Do(Effect::Unexport));
     };
     let wanted = want == Want::Mounted || here.lending.asker.is_some_and(|asker| asker != writer);
-    if writer == me || !wanted {
-        return None;
-    }
-    match here.lending.writer {
-        Session::Over => Some(Step::Record(Event::Left { node: writer.clone() })),
-        // It may have no task with it any more.
-        Session::Lives => (want == Want::Mounted).then_some(Step::Do(Effect::Recall)),
-    }
+    let over = writer != me && here.lending.writer == Session::Over;
+    (wanted && over).then(|| Step::Record(Event::Left { node: writer.clone() }))
+}
+
+/// A task of the owner's node wants it, and the writer may have none with it any more. Not before it is
+/// served: to give the claim back, the writer writes back.
+pub(super) fn recall(record: &Record, want: Want, here: &Here<'_>) -> Option<Step> {
+    let writer = record.writer()?;
+    let theirs = here.me.is_some_and(|me| me.node != *writer);
+    (theirs && want == Want::Mounted).then_some(Step::Do(Effect::Recall))
 }
 
 /// The claim goes to the node that asks for it, once nothing of the volume is in use here.

@@ -5,7 +5,7 @@
 //! system itself published.
 
 use super::{
-    Effect, Event, Here, Observed, Record, Serving, Session, Step, Want, Way, contents,
+    Effect, Event, Here, Observed, Record, Serving, Session, Step, Want, Way, claim, contents,
     join_as_user, leave, let_go, mount, storage,
 };
 use crate::{spec::BackendKind, volume::Phase};
@@ -86,6 +86,7 @@ pub(super) fn as_its_server(
         return Some(let_go(seen).map_or(Step::Record(Event::Disowned), Step::Do));
     }
     // Another node writes: the owner's own tasks wait.
+    let wanted = want;
     let want = if used && record.has_one_writer() { Want::Released } else { want };
     let epoch = record.lease.epoch;
     let leads_here = !seen.remote.mounted || seen.remote.connected == Some(epoch);
@@ -101,6 +102,7 @@ pub(super) fn as_its_server(
         // Not before its server, which is told not to wait for it as long as it is a user.
         .or_else(|| forget_departed(record, here))
         .or_else(|| grows_online(record, seen).then_some(Step::Do(Effect::GrowOnline)))
+        .or_else(|| claim::recall(record, wanted, here))
         .or_else(|| (used || want == Want::Mounted).then_some(Step::Idle))
 }
 

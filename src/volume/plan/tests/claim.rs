@@ -32,6 +32,8 @@ struct Node {
     /// Under which claim its kernel mounted what it reaches.
     mounted_under: u32,
     way: Way,
+    /// Whether it could own it: it is in its zone, say.
+    able: bool,
 }
 
 struct World {
@@ -53,6 +55,7 @@ impl World {
             lets_in: None,
             mounted_under: 0,
             way: Way::Open,
+            able: true,
         };
         let mut record = on_ebs(used_record(), AttachPolicy::Stay);
         record.spec.sharing = Sharing::Exclusive;
@@ -95,6 +98,8 @@ impl World {
         }
         let Node { me, seen, way, .. } = &self.nodes[node];
         let (me, seen, way) = (me.clone(), seen.clone(), *way);
+        let able = self.nodes[node].able || self.owner() == Some(node);
+        let serving = if able { Serving::Able } else { Serving::Unable(Unable::OtherZone) };
         let asker = self.asker.filter(|_| self.owner() == Some(node));
         let asker = asker.map(|asker| self.nodes[asker].me.node.clone());
         let writer = self.session(self.writer());
@@ -104,7 +109,7 @@ impl World {
             now: START,
             turn: SignedDuration::ZERO,
             owner: self.session(self.owner()),
-            serving: Serving::Able,
+            serving,
             departed: None,
             lending: Lending { writer, asker: asker.as_ref(), way },
         };
@@ -153,7 +158,11 @@ impl World {
         let owner = self.owner();
         let heir = self.writer().filter(|writer| *writer != node);
         match owner.map(|owner| self.nodes[owner].life) {
-            None | Some(Life::Dead) if self.session(heir) == Session::Lives => {
+            // Time is given to one that could have it itself.
+            None | Some(Life::Dead)
+                if self.session(heir) == Session::Lives
+                    && heir.is_some_and(|writer| self.nodes[writer].able) =>
+            {
                 let written = heir.is_some_and(|writer| self.nodes[writer].wanted);
                 written && self.refuse(node)
             }
@@ -403,6 +412,36 @@ fn when_the_owner_dies_the_writer_goes_on_with_it_and_nobody_else_gets_it() {
     assert_eq!(world.writer(), None);
     world.mounts(B);
     assert!(world.nodes[B].seen.published && world.nodes[B].lets_in.is_none());
+}
+
+#[test]
+fn a_writer_that_could_not_own_it_goes_on_through_whichever_node_wants_it_next() {
+    let mut world = World::idle_on_a();
+    world.nodes[B].able = false;
+    world.mounts(B);
+    world.dies(A);
+    world.settle();
+    assert_eq!(world.owner(), Some(A), "B leaves it to others, and there are none");
+
+    world.is_refused(C);
+
+    assert_eq!((world.owner(), world.writer()), (Some(C), Some(B)), "{:?}", world.done);
+    assert!(world.nodes[B].seen.remote.published);
+    assert_eq!((world.did(B, Effect::Unreach), world.did(B, Effect::Reach)), (0, 1));
+    assert_eq!(world.nodes[C].lets_in, world.record.writer().cloned());
+    world.unmounts(B);
+    world.mounts(C);
+    assert!(world.nodes[C].seen.published);
+}
+
+#[test]
+fn an_owner_whose_task_waits_serves_the_writer_first_which_has_to_write_back() {
+    let mut world = World::idle_on_a();
+    world.mounts(B);
+    assert_eq!(world.decide(A, Want::Mounted), Step::Do(Effect::Recall));
+    // Its server has died.
+    world.nodes[A].seen.exported = None;
+    assert_eq!(world.decide(A, Want::Mounted), Step::Do(Effect::Export));
 }
 
 #[test]
