@@ -54,7 +54,8 @@ impl Shared {
     }
 }
 
-fn could_own(record: &Record, there: &NodeState) -> bool {
+/// What a node could not attach would be nobody's, and tasks would wait. What is not known of it is no reason.
+pub(super) fn could_own(record: &Record, there: &NodeState) -> bool {
     let takes = there.session == Session::Lives && !there.info.drained;
     let BackendSpec::Ebs(ebs) = &record.spec.backend else { return takes };
     let zones = ebs.zone.as_ref().zip(there.info.zone.as_ref());

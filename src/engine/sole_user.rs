@@ -10,11 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Engine, message::Users, neighbours::Released, view::View};
+use super::{Engine, message::Users, neighbours::Released, serving::could_own, view::View};
 use crate::{
     cluster::NodeState,
     spec::{BackendKind, Sharing},
-    volume::{NodeName, Phase, Record, VolumeId, lease::Session},
+    volume::{NodeName, Phase, Record, VolumeId},
 };
 
 /// How often it is looked at, at the rarest.
@@ -91,13 +91,7 @@ fn sole_user<'a>(
     if !mine || !goes || record.phase != Phase::Ready || user == me {
         return None;
     }
-    let (there, here) = (nodes.get(user)?, nodes.get(me)?);
-    let takes = there.session == Session::Lives && !there.info.drained;
-    // What it could not attach would be nobody's, and its tasks would wait. What is not known of it is
-    // no reason.
-    let attaches = !record.spec.backend.is_in_a_cloud()
-        || there.info.zone == here.info.zone && there.info.free_slots != Some(0);
-    (takes && attaches).then_some(user)
+    could_own(record, nodes.get(user)?).then_some(user)
 }
 
 #[cfg(test)]
@@ -105,9 +99,10 @@ mod tests {
     use super::*;
     use crate::{
         cluster::NodeInfo,
-        spec::{AttachPolicy, Spec},
+        spec::{AttachPolicy, BackendSpec, EbsSpec, Spec},
         volume::{
             Lease, Owner,
+            lease::Session,
             testing::{ebs, new_record, used_record},
         },
     };
@@ -132,7 +127,8 @@ mod tests {
     /// Of node `a`, on EBS, shared, and used by `b` alone.
     fn record() -> Record {
         let record = used_record();
-        let backend = ebs(AttachPolicy::Stay);
+        let BackendSpec::Ebs(ebs) = ebs(AttachPolicy::Stay) else { unreachable!() };
+        let backend = BackendSpec::Ebs(EbsSpec { zone: Some("z".into()), ..ebs });
         let spec = Spec { sharing: Sharing::Shared, backend, ..record.spec };
         let lease = Lease::first(Owner { node: name("a"), machine: None });
         Record { spec, lease, users: [name("b")].into(), ..record }
