@@ -17,7 +17,7 @@ use crate::{
     engine::{Host, Neighbours, Sharing},
     http::peer::PeerPort,
     peer::{Identity, PeerConfig, PeerServer, Peers},
-    share::tunnel::{Table, process::Tunnel, table::VERSION},
+    share::tunnel::{Table, process::Tunnel},
     sys::{durable, machine, nfs::Helper},
     volume::Owner,
 };
@@ -45,14 +45,8 @@ pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow
         let sharing = Err("it is in no cluster (docs/cluster.md)".to_owned());
         return Ok(Opened { keeper, neighbours: None, sharing, port: None });
     };
-    let identity = Identity::load(PeerConfig {
-        cluster: cluster.cluster.clone(),
-        node: cluster.node.clone(),
-        ca: cluster.ca.clone(),
-        certificate: cluster.certificate.clone(),
-        key: cluster.key.clone(),
-    })
-    .context("cannot prove to other nodes who this one is (docs/cluster.md)")?;
+    let identity = Identity::load(identity_of(cluster))
+        .context("cannot prove to other nodes who this one is (docs/cluster.md)")?;
     let port = PeerServer::bind(cluster.listen, identity.clone()).await?;
     let machine = machine_of(host).await;
     let zone = zone_of(host).await;
@@ -85,20 +79,19 @@ pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow
     Ok(Opened { keeper, neighbours: Some(neighbours), sharing, port: Some(port) })
 }
 
-fn sharing(config: &Config, cluster: &ClusterConfig) -> std::io::Result<Sharing> {
-    let run = config.run_dir();
-    let me = Table {
-        version: VERSION,
+fn identity_of(cluster: &ClusterConfig) -> PeerConfig {
+    PeerConfig {
         cluster: cluster.cluster.clone(),
         node: cluster.node.clone(),
-        listen: cluster.tunnel_listen,
         ca: cluster.ca.clone(),
         certificate: cluster.certificate.clone(),
         key: cluster.key.clone(),
-        namespace: None,
-        exports: Vec::new(),
-        remotes: Vec::new(),
-    };
+    }
+}
+
+fn sharing(config: &Config, cluster: &ClusterConfig) -> std::io::Result<Sharing> {
+    let run = config.run_dir();
+    let me = Table::idle(identity_of(cluster), cluster.tunnel_listen);
     let tunnel = Tunnel::of(run, config.log.clone());
     Sharing::open(tunnel, me, run.join("share"), Helper::itself(), cluster.times)
 }

@@ -2,7 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CallerEpoch, Contents, MountId, Phase, Purge, Record, transition::Event};
+use super::{
+    CallerEpoch, Contents, MountId, Owner, Phase, Purge, Record,
+    lease::Session,
+    plan::{Ext4OnlineGrow, Here, Lending},
+    serving::Serving,
+    transition::Event,
+};
 use crate::spec::{
     AttachPolicy, BackendSpec, Bytes, EbsSpec, EbsType, FsType, LocalSpec, NfsLayout, NfsSpec,
     Ownership, Preempt, Provision, Sharing, Spec, Squash, Sticky,
@@ -102,4 +108,18 @@ pub(crate) fn dockerd(n: i32) -> CallerEpoch {
 /// A mount id.
 pub(crate) fn id(text: &str) -> MountId {
     MountId::from(text.to_owned())
+}
+
+/// A node with no trouble, at the start: the volume's owner is not heard of.
+pub(crate) fn here(me: Option<&Owner>) -> Here<'_> {
+    Here {
+        me,
+        ext4: Ext4OnlineGrow::Possible,
+        now: START,
+        turn: SignedDuration::ZERO,
+        owner: Session::Over,
+        serving: Serving::Able,
+        departed: None,
+        lending: Lending::NONE,
+    }
 }

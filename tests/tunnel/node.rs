@@ -10,7 +10,8 @@ use std::{
 };
 
 use hawser::{
-    share::tunnel::{Access, Export, Remote, Status, Table, process::Tunnel, table::VERSION},
+    peer::PeerConfig,
+    share::tunnel::{Access, Export, Remote, Status, Table, process::Tunnel},
     volume::VolumeId,
 };
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -74,18 +75,14 @@ impl Cluster {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().to_str().unwrap();
         pki(&["node", name, "--cluster", "prod", "--out", out], &self.path());
-        let table = Table {
-            version: VERSION,
+        let me = PeerConfig {
             cluster: "prod".to_owned(),
             node: name.parse().unwrap(),
-            listen: loopback(free_port()),
             ca: self.path().join("ca.pem"),
             certificate: dir.path().join(format!("{name}.pem")),
             key: dir.path().join(format!("{name}.key")),
-            namespace: None,
-            exports: Vec::new(),
-            remotes: Vec::new(),
         };
+        let table = Table::idle(me, loopback(free_port()));
         Node { table, tunnel: tunnel_in(dir.path()), dir }
     }
 }

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::*;
 use crate::{
-    peer::testing::{CLUSTER, Files, authority, member, node},
+    peer::testing::{Files, authority, member, node},
     spec::FsType,
     sys::{
         durable,
@@ -31,18 +31,7 @@ impl Node {
     fn new() -> Self {
         let files = member("a", &authority());
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let table = Table {
-            version: tunnel::table::VERSION,
-            cluster: CLUSTER.to_owned(),
-            node: node("a"),
-            listen: free.local_addr().unwrap(),
-            ca: files.path("ca.pem"),
-            certificate: files.path("node.pem"),
-            key: files.path("node.key"),
-            namespace: None,
-            exports: Vec::new(),
-            remotes: Vec::new(),
-        };
+        let table = Table::idle(files.config(), free.local_addr().unwrap());
         Self { table, _files: files, world: World::alone() }
     }
 
@@ -216,7 +205,11 @@ async fn a_change_that_is_not_waited_for_any_more_is_put_in_force_and_known() {
     let start = Instant::now();
     sharing.close(closed).await;
     assert!(start.elapsed() < 2 * CLOSE, "nobody waits longer");
-    sharing.change(|table| Ok(table.exports.retain(|it| it.volume != other))).await.unwrap();
+    let without = |table: &mut Table| {
+        table.exports.retain(|export| export.volume != other);
+        Ok(())
+    };
+    sharing.change(without).await.unwrap();
 
     let left = Table::read(&own.tunnel().table).unwrap();
     assert!(left.exports.is_empty(), "{left:?}");

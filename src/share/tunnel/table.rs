@@ -139,6 +139,24 @@ struct Versioned {
 }
 
 impl Table {
+    /// Of a node that carries nothing yet.
+    #[must_use]
+    pub fn idle(me: PeerConfig, listen: SocketAddr) -> Self {
+        let PeerConfig { cluster, node, ca, certificate, key } = me;
+        Self {
+            version: VERSION,
+            cluster,
+            node,
+            listen,
+            ca,
+            certificate,
+            key,
+            namespace: None,
+            exports: Vec::new(),
+            remotes: Vec::new(),
+        }
+    }
+
     /// Reads it.
     ///
     /// # Errors

@@ -1,14 +1,11 @@
 //! Hawser's own part, as `engine::task` plays it: one volume's task, without tokio.
 
-use jiff::SignedDuration;
-
 use super::world::{Extent, World};
 use crate::volume::{
     CallerEpoch, Contents, MountId, Observed, Phase, Purge, Record,
     effect::{self, Effect},
-    lease::Session,
-    plan::{self, Here, Lending, Step, Want},
-    serving::Serving,
+    plan::{self, Here, Step, Want},
+    testing::here,
     transition::{self, Event},
 };
 
@@ -200,16 +197,7 @@ impl Daemon {
                 self.store(world, self.record.clone())?;
             }
             let (seen, now) = (self.observed.as_ref(), world.now);
-            let here = Here {
-                me: None,
-                ext4: world.ext4,
-                now,
-                turn: SignedDuration::ZERO,
-                owner: Session::Over,
-                serving: Serving::Able,
-                departed: None,
-                lending: Lending::NONE,
-            };
+            let here = Here { ext4: world.ext4, now, ..here(None) };
             match plan::next(&self.record, seen, self.want(), &here) {
                 Step::Record(event) => {
                     let next = transition::apply(&self.record, event, now)

@@ -12,7 +12,7 @@ use crate::{
     spec::{AttachPolicy, Bytes},
     volume::{
         Device,
-        testing::{self, START, at, new_record, on_ebs, on_nfs, removed_record, used_record},
+        testing::{self, START, at, here, new_record, on_ebs, on_nfs, removed_record, used_record},
     },
 };
 
@@ -24,16 +24,7 @@ fn next(
     ext4: Ext4OnlineGrow,
     now: Timestamp,
 ) -> Step {
-    let here = Here {
-        me: None,
-        ext4,
-        now,
-        turn: SignedDuration::ZERO,
-        owner: Session::Over,
-        serving: Serving::Able,
-        departed: None,
-        lending: Lending::NONE,
-    };
+    let here = Here { ext4, now, ..here(None) };
     super::next(record, observed, want, &here)
 }
 

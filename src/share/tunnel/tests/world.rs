@@ -19,9 +19,9 @@ use tokio::{
 use crate::{
     peer::{
         pki::Authority,
-        testing::{CLUSTER, Files, member, node},
+        testing::{Files, member},
     },
-    share::tunnel::{Access, Export, Figures, Remote, RunError, Running, Table, table::VERSION},
+    share::tunnel::{Access, Export, Figures, Remote, RunError, Running, Table},
     sys::protect::Protection,
     volume::VolumeId,
 };
@@ -55,22 +55,11 @@ pub(super) struct Node {
 impl Node {
     /// Not started yet.
     pub(super) fn new(name: &str, authority: &Authority) -> Self {
-        Self::with(name, member(name, authority))
+        Self::with(member(name, authority))
     }
 
-    pub(super) fn with(name: &str, files: Files) -> Self {
-        let table = Table {
-            version: VERSION,
-            cluster: CLUSTER.to_owned(),
-            node: node(name),
-            listen: loopback(free_port()),
-            ca: files.path("ca.pem"),
-            certificate: files.path("node.pem"),
-            key: files.path("node.key"),
-            namespace: None,
-            exports: Vec::new(),
-            remotes: Vec::new(),
-        };
+    pub(super) fn with(files: Files) -> Self {
+        let table = Table::idle(files.config(), loopback(free_port()));
         Self { table, files, dir: tempfile::tempdir().unwrap(), running: None }
     }
 

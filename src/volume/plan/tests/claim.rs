@@ -104,14 +104,10 @@ impl World {
         let asker = asker.map(|asker| self.nodes[asker].me.node.clone());
         let writer = self.session(self.writer());
         let here = Here {
-            me: Some(&me),
-            ext4: Ext4OnlineGrow::Possible,
-            now: START,
-            turn: SignedDuration::ZERO,
             owner: self.session(self.owner()),
             serving,
-            departed: None,
             lending: Lending { writer, asker: asker.as_ref(), way },
+            ..here(Some(&me))
         };
         let event = match super::super::next(&self.record, Some(&seen), self.want(node), &here) {
             Step::Record(event) => Some(event),
@@ -215,14 +211,9 @@ impl World {
     fn decide(&self, node: usize, want: Want) -> Step {
         let Node { me, seen, .. } = &self.nodes[node];
         let here = Here {
-            me: Some(me),
-            ext4: Ext4OnlineGrow::Possible,
-            now: START,
-            turn: SignedDuration::ZERO,
             owner: self.session(self.owner()),
-            serving: Serving::Able,
-            departed: None,
             lending: Lending { writer: self.session(self.writer()), ..Lending::NONE },
+            ..here(Some(me))
         };
         super::super::next(&self.record, Some(seen), want, &here)
     }

@@ -10,16 +10,7 @@ fn owner(node: &str) -> Owner {
 /// On node `a`, five seconds of whose turn are others'.
 fn on_a(record: &Record, seen: &Observed, want: Want, now: Timestamp) -> Step {
     let me = owner("a");
-    let here = Here {
-        me: Some(&me),
-        ext4: Ext4OnlineGrow::Possible,
-        now,
-        turn: SignedDuration::from_secs(5),
-        owner: Session::Over,
-        serving: Serving::Able,
-        departed: None,
-        lending: Lending::NONE,
-    };
+    let here = Here { now, turn: SignedDuration::from_secs(5), ..here(Some(&me)) };
     super::super::next(record, Some(seen), want, &here)
 }
 

@@ -79,14 +79,10 @@ impl World {
         let (me, seen) = (me.clone(), seen.clone());
         let departed = self.record.users.iter().find(|user| self.gone.contains(user)).cloned();
         let here = Here {
-            me: Some(&me),
-            ext4: Ext4OnlineGrow::Possible,
-            now: START,
-            turn: SignedDuration::ZERO,
             owner: self.session(),
             serving: self.nodes[node].serving,
             departed: departed.as_ref(),
-            lending: Lending::NONE,
+            ..here(Some(&me))
         };
         let event = match super::super::next(&self.record, Some(&seen), self.want(node), &here) {
             Step::Do(Effect::Own) => match self.session() {
@@ -325,16 +321,8 @@ fn an_owner_whose_own_tasks_use_a_volume_keeps_it_though_it_cannot_serve_it() {
     world.mount(B);
     world.nodes[A].seen.exported = None;
     world.nodes[A].serving = Serving::Failing;
-    let here = Here {
-        me: Some(&world.nodes[A].me),
-        ext4: Ext4OnlineGrow::Possible,
-        now: START,
-        turn: SignedDuration::ZERO,
-        owner: Session::Lives,
-        serving: Serving::Failing,
-        departed: None,
-        lending: Lending::NONE,
-    };
+    let here =
+        Here { owner: Session::Lives, serving: Serving::Failing, ..here(Some(&world.nodes[A].me)) };
     let seen = &world.nodes[A].seen;
     let step = super::super::next(&world.record, Some(seen), Want::Mounted, &here);
     assert_eq!(step, Step::Do(Effect::Export));
@@ -421,16 +409,7 @@ fn an_owner_that_was_replaced_ends_what_it_served_and_reaches_the_next_one() {
     world.record.lease = lease;
     world.nodes[A].seen.device = None;
     let seen = &world.nodes[A].seen;
-    let here = Here {
-        me: Some(&world.nodes[A].me),
-        ext4: Ext4OnlineGrow::Possible,
-        now: START,
-        turn: SignedDuration::ZERO,
-        owner: Session::Lives,
-        serving: Serving::Able,
-        departed: None,
-        lending: Lending::NONE,
-    };
+    let here = Here { owner: Session::Lives, ..here(Some(&world.nodes[A].me)) };
     let first = super::super::next(&world.record, Some(seen), Want::Released, &here);
     assert_eq!(first, Step::Do(Effect::ShutDown), "nothing comes before that");
 
@@ -503,16 +482,7 @@ fn a_served_file_system_fills_its_storage_though_no_task_of_the_owner_uses_it() 
 
 /// What is next on the owner, `a`, of which `b` is a user.
 fn next_on_the_owner(world: &World, seen: &Observed, want: Want) -> Step {
-    let here = Here {
-        me: Some(&world.nodes[A].me),
-        ext4: Ext4OnlineGrow::Possible,
-        now: START,
-        turn: SignedDuration::ZERO,
-        owner: Session::Lives,
-        serving: Serving::Able,
-        departed: None,
-        lending: Lending::NONE,
-    };
+    let here = Here { owner: Session::Lives, ..here(Some(&world.nodes[A].me)) };
     super::super::next(&world.record, Some(seen), want, &here)
 }
 
