@@ -1,11 +1,15 @@
 //! What is found of sharing, whatever the table says of it. A process that has a server's lock stands for
 //! the server.
 
-use std::{net::SocketAddr, os::unix::fs::symlink};
+use std::{
+    net::{SocketAddr, TcpListener},
+    os::unix::fs::symlink,
+    time::Instant,
+};
 
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, time::sleep};
 
-use super::*;
+use super::{reach::PAUSE, serve::CLOSE, *};
 use crate::{
     peer::testing::{Files, authority, member, node},
     spec::FsType,

@@ -9,9 +9,12 @@ use std::{path::Path, sync::Arc};
 
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{NotReached, PAUSE, Sharing, WRITE_BACK, data_dir};
+use super::{
+    NotReached, Sharing,
+    reach::{PAUSE, WRITE_BACK},
+};
 use crate::{
-    engine::{Shared, error::Cause},
+    engine::{Shared, error::Cause, host::data_dir},
     share::{self, Server, mount::Leaving, tunnel::Access},
     sys::nfs::{self, Client, Unmounted},
     volume::{Record, VolumeId, effect::Outcome},
