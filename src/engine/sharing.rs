@@ -41,7 +41,7 @@ use crate::{
         self, Export, Server, Squash, Times,
         mount::{Leaving, RemoteMount},
         tunnel::{
-            self, Status, Table,
+            self, Status, Table, Way,
             process::{Tunnel, TunnelError},
             table::TableError,
         },
@@ -428,7 +428,8 @@ impl Sharing {
             let port = port.ok_or(NotReached::NoPort(LISTENERS))?;
             table.remotes.retain(|remote| remote.volume != volume);
             let owner = lease.node.clone();
-            table.remotes.push(tunnel::Remote { volume, epoch, port, owner, address });
+            let way = Way::Open;
+            table.remotes.push(tunnel::Remote { volume, epoch, port, owner, address, way });
             Ok(())
         })
         .await?;

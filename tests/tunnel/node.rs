@@ -10,7 +10,7 @@ use std::{
 };
 
 use hawser::{
-    share::tunnel::{Access, Export, Remote, Status, Table, process::Tunnel, table::VERSION},
+    share::tunnel::{Access, Export, Remote, Status, Table, Way, process::Tunnel, table::VERSION},
     volume::VolumeId,
 };
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -101,7 +101,14 @@ impl Node {
         let epoch = 1.into();
         owner.table.exports.push(Export { volume, epoch, port: server, access: Access::Any });
         let (node, address) = (owner.table.node.clone(), owner.table.listen.to_string());
-        self.table.remotes.push(Remote { volume, epoch, port, owner: node, address });
+        self.table.remotes.push(Remote {
+            volume,
+            epoch,
+            port,
+            owner: node,
+            address,
+            way: Way::Open,
+        });
         port
     }
 

@@ -21,7 +21,9 @@ use crate::{
         pki::Authority,
         testing::{CLUSTER, Files, member, node},
     },
-    share::tunnel::{Access, Export, Figures, Remote, RunError, Running, Table, table::VERSION},
+    share::tunnel::{
+        Access, Export, Figures, Remote, RunError, Running, Table, Way, table::VERSION,
+    },
     sys::protect::Protection,
     volume::VolumeId,
 };
@@ -108,6 +110,7 @@ impl Node {
             port,
             owner: owner.table.node.clone(),
             address: owner.table.listen.to_string(),
+            way: Way::Open,
         });
         port
     }
