@@ -11,7 +11,7 @@ use std::{
 
 use hawser::{
     peer::PeerConfig,
-    share::tunnel::{Access, Export, Remote, Status, Table, process::Tunnel},
+    share::tunnel::{Access, Export, Remote, Status, Table, Way, process::Tunnel},
     volume::VolumeId,
 };
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -98,7 +98,14 @@ impl Node {
         let epoch = 1.into();
         owner.table.exports.push(Export { volume, epoch, port: server, access: Access::Any });
         let (node, address) = (owner.table.node.clone(), owner.table.listen.to_string());
-        self.table.remotes.push(Remote { volume, epoch, port, owner: node, address });
+        self.table.remotes.push(Remote {
+            volume,
+            epoch,
+            port,
+            owner: node,
+            address,
+            way: Way::Open,
+        });
         port
     }
 

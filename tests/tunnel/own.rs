@@ -12,7 +12,7 @@ use super::{
     node::{Cluster, Node, free_port},
 };
 use hawser::{
-    share::tunnel::table::{Access, Export, Remote},
+    share::tunnel::table::{Access, Export, Remote, Way},
     volume::VolumeId,
 };
 
@@ -23,7 +23,7 @@ fn reaches_itself(node: &mut Node, server: u16, port: u16) {
     let (volume, epoch) = (VolumeId::random(), 1.into());
     node.table.exports.push(Export { volume, epoch, port: server, access: Access::Any });
     let (owner, address) = (node.table.node.clone(), node.table.listen.to_string());
-    node.table.remotes.push(Remote { volume, epoch, port, owner, address });
+    node.table.remotes.push(Remote { volume, epoch, port, owner, address, way: Way::Open });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

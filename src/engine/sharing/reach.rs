@@ -14,7 +14,7 @@ use crate::{
     share::{
         self,
         mount::{Leaving, RemoteMount},
-        tunnel::{self, Status},
+        tunnel::{self, Status, Way},
     },
     sys::{
         mountinfo::{Mount, MountTable},
@@ -55,7 +55,8 @@ impl Sharing {
             let port = port.ok_or(NotReached::NoPort(LISTENERS))?;
             table.remotes.retain(|remote| remote.volume != volume);
             let owner = lease.node.clone();
-            table.remotes.push(tunnel::Remote { volume, epoch, port, owner, address });
+            let way = Way::Open;
+            table.remotes.push(tunnel::Remote { volume, epoch, port, owner, address, way });
             Ok(())
         })
         .await?;

@@ -155,7 +155,8 @@ async fn what_is_no_more_is_ended_with_its_files_and_the_rest_goes_on() {
     own.exports(gone, 20_001);
     for (volume, port) in [(away, 10_000), (reached, 10_001)] {
         let (owner, address) = (node("b"), "127.0.0.1:1".to_owned());
-        let remote = tunnel::Remote { volume, epoch: 1.into(), port, owner, address };
+        let remote =
+            tunnel::Remote { volume, epoch: 1.into(), port, owner, address, way: Way::Open };
         own.table.remotes.push(remote);
     }
     let _present = own.server(present, 20_000);

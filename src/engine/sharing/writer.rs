@@ -3,19 +3,24 @@
 //!
 //! The kernel writes back what tasks left behind whenever it can. So the way of a lost claim stays in the
 //! tunnel's table, at its port, until the kernel has nothing more that would go there: until then the volume
-//! cannot be reached from this node again.
+//! cannot be reached from this node again. What goes there is answered with errors meanwhile: open files
+//! could not even be closed otherwise.
 
 use std::{path::Path, sync::Arc};
 
 use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{
-    NotReached, Sharing,
+    NotReached, Sharing, Table,
     reach::{PAUSE, WRITE_BACK},
 };
 use crate::{
     engine::{Shared, error::Cause, host::data_dir},
-    share::{self, Server, mount::Leaving, tunnel::Access},
+    share::{
+        self, Server,
+        mount::Leaving,
+        tunnel::{Access, Way},
+    },
     sys::nfs::{self, Client, Unmounted},
     volume::{Record, VolumeId, effect::Outcome},
 };
@@ -35,6 +40,7 @@ pub(super) fn access_of(record: &Record) -> Option<Access> {
 impl Sharing {
     /// Takes a mount away whose owner takes nothing from this node any more: calls under way fail.
     pub(super) async fn cut_off(&self, volume: VolumeId, target: &Path) -> Result<Outcome, Cause> {
+        self.lose_way(volume).await?;
         let (lost, as_it_is) = (nfs::Server::Lost, Leaving::AsItIs);
         let left = share::mount::leave(target, lost, as_it_is, WRITE_BACK, &self.helper);
         match left.await? {
@@ -46,6 +52,16 @@ impl Sharing {
         }
         self.refuse_leftovers(volume).await?;
         self.forget_way(volume).await
+    }
+
+    /// What goes there fails from now on.
+    async fn lose_way(&self, volume: VolumeId) -> Result<(), Cause> {
+        let lost = |table: &mut Table| {
+            let ways = table.remotes.iter_mut().filter(|remote| remote.volume == volume);
+            ways.for_each(|remote| remote.way = Way::Lost);
+            Ok(())
+        };
+        self.change(lost).await
     }
 
     /// Nothing that was written here may go the way of a later claim.

@@ -18,7 +18,7 @@ use tokio_rustls::{TlsConnector, TlsStream, rustls::ClientConfig};
 use super::{
     carry::{self, Secured},
     hello::{self, ALPN, Answer, Hello, Refusal},
-    table::Remote,
+    table::{Remote, Way},
     traffic::Traffic,
     who::Who,
 };
@@ -40,13 +40,34 @@ pub(super) struct Caller {
     pub(super) target: watch::Receiver<Remote>,
 }
 
-/// A connection to the owner; `None` when the kernel has given its own up. A table that names another
-/// owner meanwhile is followed; one that comes later is a change of `caller.target`.
-pub(super) async fn reach(plain: &TcpStream, caller: &mut Caller) -> Option<Secured> {
+/// What came of trying to reach the owner.
+pub(super) enum Reached {
+    /// It is there.
+    Owner(Box<Secured>),
+    /// The kernel has given its connection up, or the volume is not carried any more.
+    GivenUp,
+    /// There is nobody to reach any more.
+    Lost,
+}
+
+/// A connection to the owner. A table that names another owner meanwhile is followed; one that comes later
+/// is a change of `caller.target`.
+pub(super) async fn reach(plain: &TcpStream, caller: &mut Caller) -> Reached {
+    match tried(plain, caller).await {
+        Some(secured) => Reached::Owner(Box::new(secured)),
+        None if caller.target.borrow().way == Way::Lost => Reached::Lost,
+        None => Reached::GivenUp,
+    }
+}
+
+async fn tried(plain: &TcpStream, caller: &mut Caller) -> Option<Secured> {
     let (since, _waiting) = (Instant::now(), caller.traffic.waiting());
     let mut delay = FIRST;
     loop {
         let target = caller.target.borrow_and_update().clone();
+        if target.way == Way::Lost {
+            return None;
+        }
         let tried = tokio::select! {
             tried = attempt(&caller.who, &target) => tried,
             changed = caller.target.changed() => {
@@ -85,7 +106,7 @@ pub(super) async fn reach(plain: &TcpStream, caller: &mut Caller) -> Option<Secu
 
 /// One try.
 async fn attempt(who: &Who, target: &Remote) -> Result<Secured, (Refusal, String)> {
-    let Remote { volume, epoch, port: _, owner, address } = target;
+    let Remote { volume, epoch, port: _, owner, address, way: _ } = target;
     let at = format!("node `{owner}` at {address}");
     let unreachable = |why: String| (Refusal::Unreachable, format!("{at}: {why}"));
     let who = who.now();

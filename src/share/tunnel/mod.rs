@@ -13,7 +13,8 @@
 //!
 //! - [`table`]: what is carried; [`process`]: the daemon's hand on it
 //! - `running`: a table in force; `control`: the socket; `exports`, `server`: the owner's side;
-//!   `remotes`, `client`: the other; `carry`: the bytes; `hello`: what is said before them
+//!   `remotes`, `client`: the other; `carry`: the bytes; `hello`: what is said before them; `lost`: what is
+//!   said where there is no way any more
 //!
 //! Invariants: a caller is who its certificate says. No byte reaches a volume's server but under the
 //! export's epoch and claim. No byte is taken from the kernel before the owner answered. What is in memory is
@@ -25,6 +26,7 @@ mod control;
 mod exports;
 mod hello;
 mod log;
+mod lost;
 pub mod process;
 mod remotes;
 mod running;
@@ -55,7 +57,7 @@ pub use hello::Refusal;
 pub use log::Unhurried;
 pub use running::{RunError, Running};
 pub use status::Status;
-pub use table::{Access, Export, Remote, Table};
+pub use table::{Access, Export, Remote, Table, Way};
 pub use traffic::Figures;
 
 use crate::sys::{durable, protect::Protection, unix_socket::SocketError};

@@ -4,6 +4,7 @@
 //! set() ─▶ listener of a volume ─▶ a task for each connection of the kernel's
 //!                │ owner, epoch          wait for the owner ─▶ carry ─▶ closed
 //!                └───────────────────────▶ changed: carry ends at once, waiting goes on
+//!                                                  (lost: each call is answered with an error)
 //! ```
 
 use std::{
@@ -19,8 +20,15 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    carry, client, client::Caller, hello::Refusal, sockets::Sockets, status::RemoteStatus,
-    table::Remote, traffic::Traffic, who::Who,
+    carry,
+    client::{self, Caller, Reached},
+    hello::Refusal,
+    lost,
+    sockets::Sockets,
+    status::RemoteStatus,
+    table::Remote,
+    traffic::Traffic,
+    who::Who,
 };
 use crate::{peer::limits::Places, volume::VolumeId};
 
@@ -169,8 +177,10 @@ async fn connection(mut plain: TcpStream, mut caller: Caller, stop: Cancellation
         tracing::debug!(%error, "cannot set a connection of the kernel's up");
     }
     let carried = async {
-        let Some(mut secured) = client::reach(&plain, &mut caller).await else {
-            return true;
+        let mut secured = match client::reach(&plain, &mut caller).await {
+            Reached::Owner(secured) => secured,
+            Reached::GivenUp => return true,
+            Reached::Lost => return lost::refuse(&mut plain).await.is_ok(),
         };
         let _open = caller.traffic.open();
         tokio::select! {

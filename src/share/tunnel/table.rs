@@ -97,6 +97,26 @@ pub struct Remote {
     pub owner: NodeName,
     /// Where the owner's tunnel is: `HOST:PORT`.
     pub address: String,
+    /// What becomes of the kernel's calls.
+    #[serde(default, skip_serializing_if = "Way::is_open")]
+    pub way: Way,
+}
+
+/// What becomes of the calls of this node's kernel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// They go to the owner, whom they wait for.
+    #[default]
+    Open,
+    /// This node has lost its claim to write to the volume: each is answered with an error.
+    Lost,
+}
+
+impl Way {
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
 }
 
 /// Why a table cannot be used.

