@@ -180,6 +180,8 @@ impl Shared {
     ) -> Result<Option<Obstacle>, NotHad> {
         let Some(writer) = self.living_writer(record) else { return Ok(None) };
         let orphaned = self.session_of(record) == Session::Over;
+        // Whoever takes it from a dead owner has to serve it to the writer.
+        let orphaned = orphaned && self.unable_to_serve(record).is_none();
         match self.ask_writer(record, &writer, deadline).await {
             // Nobody owns it, so the writer has nobody to write back to: it leaves through the next owner.
             Ok(_) if orphaned => Ok(None),

@@ -22,7 +22,7 @@ use crate::{
         mountinfo::{Mount, MountTable},
         namespaces::{self, OutsideHolder},
     },
-    volume::{Epoch, VolumeId},
+    volume::{Epoch, VolumeId, effect::Effect},
 };
 
 /// A file system that has not answered for this long is reported.
@@ -111,7 +111,9 @@ impl Engine {
             // One that is known not to be served right is being mended.
             let exported = view.observed.as_ref().and_then(|seen| seen.exported);
             let right = exported.is_some_and(|epoch| epoch != Epoch::FIRST);
-            if right && view.doing.is_none() && !sharing.serves(view.record.id) {
+            // A recall waits for the writer, which needs the server.
+            let at_rest = view.doing.is_none_or(|doing| doing == Effect::Recall.name());
+            if right && at_rest && !sharing.serves(view.record.id) {
                 handle.tell(Message::Unserved);
             }
         }

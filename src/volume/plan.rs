@@ -82,11 +82,14 @@ pub struct Lending<'a> {
     pub asker: Option<&'a NodeName>,
     /// Whether this node could use it.
     pub way: Way,
+    /// Whether a task of this node waits for the volume.
+    pub task_waits: bool,
 }
 
 impl Lending<'_> {
     /// Nobody has it, and nobody wants it.
-    pub const NONE: Self = Self { writer: Session::Over, asker: None, way: Way::Open };
+    pub const NONE: Self =
+        Self { writer: Session::Over, asker: None, way: Way::Open, task_waits: false };
 }
 
 /// Whether a volume that is not shared can be reached through its owner.

@@ -47,20 +47,22 @@ impl Drop for Serving {
             // It would start them again.
             self.0[A].kill9();
         }
-        let theirs = self[A].path("").display().to_string();
-        for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
-            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line);
-            let serves = line.contains("ganesha") || line.contains("tunnel");
-            if let Some(pid) = Pid::from_raw(pid)
-                && serves
-                && line.contains(&theirs)
-            {
-                let _ = kill_process(pid, Signal::KILL);
-            }
+        for pid in ["ganesha", "tunnel"].into_iter().flat_map(|what| processes(&self[A], what)) {
+            let _ = kill_process(pid, Signal::KILL);
         }
     }
+}
+
+/// The node's processes in whose command line that is.
+fn processes(node: &Node, what: &str) -> Vec<Pid> {
+    let theirs = node.path("").display().to_string();
+    let found = |entry: fs::DirEntry| {
+        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+        let line = fs::read(entry.path().join("cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line);
+        (line.contains(what) && line.contains(&theirs)).then_some(pid)
+    };
+    fs::read_dir("/proc").unwrap().flatten().filter_map(found).collect()
 }
 
 impl Cluster {
@@ -202,6 +204,37 @@ fn a_writer_whose_session_is_over_is_shut_out_before_the_next_one_may_write() {
     cluster[C].start();
     cluster[B].remove("v");
     cluster.until_nothing_is_left();
+}
+
+/// The writer needs it to write back, before it can give the claim up.
+#[test]
+fn a_server_that_dies_while_the_owners_task_waits_for_the_writer_is_started_again() {
+    let mut cluster = Cluster::with_an_idle_volume();
+    cluster[B].kill9();
+    assert_eq!(cluster.ask_for(B, "v"), Released::Joined);
+    until("it is served", || lets_in(&cluster[A]) == only("n2"));
+    let servers = processes(&cluster[A], "ganesha");
+    let mut connection = cluster[A].connect();
+    let body = serde_json::json!({ "Name": "v", "ID": "task-1" }).to_string();
+    let mounting = std::thread::spawn(move || connection.post("VolumeDriver.Mount", &body));
+    let waits = || cluster[A].inspect("v")["doing"] == "recall";
+    until("the task waits for the writer", waits);
+
+    for server in &servers {
+        kill_process(*server, Signal::KILL).unwrap();
+    }
+    until("there is another server, and the task waits on", || {
+        let now = processes(&cluster[A], "ganesha");
+        !now.is_empty() && now.iter().all(|server| !servers.contains(server)) && waits()
+    });
+    assert_eq!(lets_in(&cluster[A]), only("n2"));
+    assert!(!mounting.is_finished());
+
+    // The writer's session ends.
+    mounting.join().unwrap().unwrap().ok();
+    assert_eq!(cluster[A].data_of("v"), "precious");
+    cluster[A].unmount("v", "task-1");
+    cluster[A].remove("v");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Removal, and the ways back from it.
 
+use std::io::Write;
+
 use serde_json::json;
 
-use crate::harness::{World, until};
+use crate::harness::{World, is_mount_point, until};
 
 #[test]
 fn a_name_is_free_again_at_once_for_a_new_empty_volume() {
@@ -43,6 +45,28 @@ fn a_removed_volume_comes_back_with_its_data() {
     world.hawser(["volume", "undelete", "v", "--name", "rescued"]);
     assert_eq!(world.data_of("rescued"), "precious");
     world.hawser(["volume", "rm", "--yes", "--now", "v", "rescued"]);
+    world.finish();
+}
+
+/// The kernel's word is the only one that there is of such a user.
+#[test]
+fn what_a_process_of_the_host_has_open_stays_mounted_and_is_not_removed() {
+    let mut world = World::new();
+    world.set("volumes.linger", "0s").start();
+    let path = world.mount("name=v,size=64MiB", "a");
+    let stage = world.path("mnt/stage").join(world.inspect("v")["id"].as_str().unwrap());
+    let mut open = std::fs::File::create(path.join("log")).unwrap();
+    world.unmount("v", "a");
+
+    until("the unmount is tried", || !world.inspect("v")["failure"].is_null());
+    let refused = world.remove_fails("v");
+    assert!(refused.contains("busy"), "{refused}");
+    assert!(is_mount_point(&path) && is_mount_point(&stage), "it is in use");
+    open.write_all(b"and goes on").unwrap();
+
+    drop(open);
+    until("it is unmounted", || !is_mount_point(&stage));
+    world.remove("v");
     world.finish();
 }
 

@@ -65,7 +65,7 @@ impl Shared {
                 }
             }
             _ => {
-                let done = match self.has_lost_claim(record) {
+                let done = match self.is_no_writer(record) {
                     true => sharing.cut_off(record.id, &reach).await?,
                     false => sharing.unreach(record, &reach, self.leaving(record)).await?,
                 };

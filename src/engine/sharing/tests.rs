@@ -12,6 +12,7 @@ use tokio::{io::AsyncWriteExt, time::sleep};
 use super::{reach::PAUSE, serve::CLOSE, *};
 use crate::{
     peer::testing::{Files, authority, member, node},
+    share::tunnel::Way,
     spec::FsType,
     sys::{
         durable,

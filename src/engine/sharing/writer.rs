@@ -92,8 +92,8 @@ impl Shared {
         self.sharing.is_ok() && Server::is_installed() && room && !drained
     }
 
-    /// This node reached it, and may not write to it any more.
-    pub(in crate::engine) fn has_lost_claim(&self, record: &Record) -> bool {
+    /// It is not shared, and this node's tasks may not write to it by way of its owner.
+    pub(in crate::engine) fn is_no_writer(&self, record: &Record) -> bool {
         let user = self.store.me().is_some_and(|me| record.users.contains(&me.node));
         record.has_one_writer() && !user
     }

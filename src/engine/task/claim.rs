@@ -28,7 +28,8 @@ impl VolumeTask {
     /// What is known of the claim.
     pub(super) fn lending(&self) -> Lending<'_> {
         let asker = self.askers.first().map(|(node, _)| node);
-        Lending { writer: self.writers_session(), asker, way: self.way() }
+        let task_waits = self.waiters.want_mounted();
+        Lending { writer: self.writers_session(), asker, way: self.way(), task_waits }
     }
 
     fn way(&self) -> Way {
@@ -41,6 +42,12 @@ impl VolumeTask {
             Some(writer) => self.shared.store.session(writer),
             None => Session::Over,
         }
+    }
+
+    /// It is reached from here still, and is another node's tasks' to write to.
+    pub(super) fn is_shut_out(&self) -> bool {
+        let reached = self.observed.as_ref().is_some_and(|seen| seen.remote.mounted);
+        reached && self.standing() == Standing::Other && self.shared.is_no_writer(&self.record)
     }
 
     /// This node reaches it through its owner, or may begin to.
@@ -140,7 +147,8 @@ impl VolumeTask {
     pub(super) fn gives_up_the_way(&mut self, effect: Effect, error: &StepError) -> bool {
         let way = effect == Effect::Connect || effect == Effect::Reach;
         let lent = self.record.has_one_writer() && self.standing() == Standing::Other;
-        if !(way && lent) || self.shared.host.is_reached(&self.record) {
+        let wanted = self.want() == Want::Mounted;
+        if !(way && lent && wanted) || self.shared.host.is_reached(&self.record) {
             return false;
         }
         tracing::warn!(

@@ -318,9 +318,10 @@ impl VolumeTask {
     }
 
     fn want(&self) -> Want {
-        // What is only reached is mounted already, and is to be this node's.
+        // What is only reached is to be this node's: not as long as a task has it.
         let comes = self.is_open_here()
             && self.standing() == Standing::Other
+            && !self.record.is_held()
             && !self.waiters.taken.is_empty();
         if self.exclusive.is_empty() && self.is_wanted() && !comes {
             Want::Mounted

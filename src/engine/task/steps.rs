@@ -86,7 +86,7 @@ impl VolumeTask {
             cancel: CancellationToken::new(),
             standing: self.standing(),
             reached: self.observed.as_ref().is_some_and(|seen| seen.remote.mounted),
-            shut_out: self.shared.has_lost_claim(&self.record),
+            shut_out: self.is_shut_out(),
         };
         let (preempt, cut_off) = (self.preempt(), self.about_one_cut_off());
         let remotely = self.asks_remotely();
@@ -275,7 +275,8 @@ impl VolumeTask {
             && self.exclusive.is_empty();
         // It leads to the volume still, where it does not have to go.
         let way = effect == Effect::Unreach && self.standing() == Standing::Other && self.is_user();
-        if effect.lets_go() && (way || !effect.shares()) && self.is_wanted() && can_mount {
+        let mounted_is_wanted = self.want() == Want::Mounted;
+        if effect.lets_go() && (way || !effect.shares()) && mounted_is_wanted && can_mount {
             // Somebody came meanwhile: what is still there is what they want.
             tracing::info!(volume = %self.record.name, %error, "kept, as it is wanted again");
             return;
@@ -283,7 +284,7 @@ impl VolumeTask {
         match self.give_up_creation().await {
             Creation::GivenUp => self.creation_failed(error),
             // Whoever serves it goes on with that: another node's tasks have it, and keep it.
-            Creation::Done if effect == Effect::Recall && self.waiters.want_mounted() => {
+            Creation::Done if effect == Effect::Recall => {
                 tracing::info!(volume = %self.record.name, %error, "not to be had here");
                 self.fail_waiters(&Arc::new(error));
             }

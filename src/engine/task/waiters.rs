@@ -63,6 +63,8 @@ impl Waiters {
 impl VolumeTask {
     /// Answers everybody whose goal is reached.
     pub(super) fn settle(&mut self) {
+        // Who hung up does not have it moved some day.
+        self.waiters.taken.retain(|reply| !reply.is_closed());
         // Who is answered finds in `Get` and `List` what it was told.
         self.publish_view();
         if self.record.phase == Phase::Ready {

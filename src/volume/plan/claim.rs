@@ -33,12 +33,12 @@ pub(super) fn changes(
     (wanted && over).then(|| Step::Record(Event::Left { node: writer.clone() }))
 }
 
-/// A task of the owner's node wants it, and the writer may have none with it any more. Not before it is
+/// A task of the owner's node waits for it, and the writer may have none with it any more. Not before it is
 /// served: to give the claim back, the writer writes back.
-pub(super) fn recall(record: &Record, want: Want, here: &Here<'_>) -> Option<Step> {
+pub(super) fn recall(record: &Record, here: &Here<'_>) -> Option<Step> {
     let writer = record.writer()?;
     let theirs = here.me.is_some_and(|me| me.node != *writer);
-    (theirs && want == Want::Mounted).then_some(Step::Do(Effect::Recall))
+    (theirs && here.lending.task_waits).then_some(Step::Do(Effect::Recall))
 }
 
 /// The claim goes to the node that asks for it, once nothing of the volume is in use here.

@@ -86,7 +86,6 @@ pub(super) fn as_its_server(
         return Some(let_go(seen).map_or(Step::Record(Event::Disowned), Step::Do));
     }
     // Another node writes: the owner's own tasks wait.
-    let wanted = want;
     let want = if used && record.has_one_writer() { Want::Released } else { want };
     let epoch = record.lease.epoch;
     let leads_here = !seen.remote.mounted || seen.remote.connected == Some(epoch);
@@ -102,7 +101,7 @@ pub(super) fn as_its_server(
         // Not before its server, which is told not to wait for it as long as it is a user.
         .or_else(|| forget_departed(record, here))
         .or_else(|| grows_online(record, seen).then_some(Step::Do(Effect::GrowOnline)))
-        .or_else(|| claim::recall(record, wanted, here))
+        .or_else(|| claim::recall(record, here))
         .or_else(|| (used || want == Want::Mounted).then_some(Step::Idle))
 }
 

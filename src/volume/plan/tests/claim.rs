@@ -106,7 +106,12 @@ impl World {
         let here = Here {
             owner: self.session(self.owner()),
             serving,
-            lending: Lending { writer, asker: asker.as_ref(), way },
+            lending: Lending {
+                writer,
+                asker: asker.as_ref(),
+                way,
+                task_waits: self.nodes[node].wanted && !self.nodes[node].seen.is_published(),
+            },
             ..here(Some(&me))
         };
         let event = match super::super::next(&self.record, Some(&seen), self.want(node), &here) {
@@ -212,7 +217,11 @@ impl World {
         let Node { me, seen, .. } = &self.nodes[node];
         let here = Here {
             owner: self.session(self.owner()),
-            lending: Lending { writer: self.session(self.writer()), ..Lending::NONE },
+            lending: Lending {
+                writer: self.session(self.writer()),
+                task_waits: want == Want::Mounted,
+                ..Lending::NONE
+            },
             ..here(Some(me))
         };
         super::super::next(&self.record, Some(seen), want, &here)
