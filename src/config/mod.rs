@@ -51,6 +51,8 @@ pub struct Config {
     pub root_kind: RootKind,
     /// The plugin protocol's socket.
     pub docker_socket: PathBuf,
+    /// The plugin protocol's socket under REX-Ray's name; `None` where it is off.
+    pub rexray_socket: Option<PathBuf>,
     /// The commands' socket.
     pub admin_socket: PathBuf,
     /// A filter for the log.
@@ -117,6 +119,7 @@ impl Reader {
         let root = self.get("daemon.root", path);
         let root_kind = self.get("daemon.root_tmpfs", root_kind);
         let docker_socket = self.get("daemon.docker_socket", absolute);
+        let rexray_socket = self.get("daemon.rexray_socket", absolute_if_any);
         let admin_socket = self.get("daemon.admin_socket", absolute);
         let log = self.get("daemon.log", log::filter);
         let log_format = self.get("daemon.log_format", log_format);
@@ -142,6 +145,7 @@ impl Reader {
             state_dir,
             root_kind: root_kind?,
             docker_socket: docker_socket?,
+            rexray_socket: rexray_socket?,
             admin_socket: admin_socket?,
             log: log?,
             log_format: log_format?,
@@ -311,6 +315,10 @@ fn size(text: &str) -> Result<Bytes, String> {
 fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("must be an absolute path".into()) }
+}
+
+fn absolute_if_any(text: &str) -> Result<Option<PathBuf>, String> {
+    if text.is_empty() { Ok(None) } else { absolute(text).map(Some) }
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {

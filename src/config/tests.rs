@@ -121,11 +121,12 @@ fn what_is_in_the_repository_is_what_the_table_says() {
 /// Where things are inside the plugin is the plugin's own business; everything else is the operator's.
 #[test]
 fn the_managed_plugin_has_every_setting_and_all_but_its_own_paths_can_be_set() {
-    const OWN: [&str; 5] = [
+    const OWN: [&str; 6] = [
         "HAWSER_STATE_DIR",
         "HAWSER_ROOT",
         "HAWSER_ROOT_TMPFS",
         "HAWSER_DOCKER_SOCKET",
+        "HAWSER_REXRAY_SOCKET",
         "HAWSER_ADMIN_SOCKET",
     ];
     let plugin: serde_json::Value =

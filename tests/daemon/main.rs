@@ -26,5 +26,6 @@ mod protocol;
 mod removal;
 mod restarts;
 mod reuse;
+mod rexray;
 mod sizes;
 mod sockets;

@@ -28,6 +28,12 @@ pub(super) const TABLE: &[Setting] = &[
         "The socket for Docker and dvdcli. Its file name is the driver's name.",
     ),
     setting(
+        "daemon.rexray_socket",
+        "HAWSER_REXRAY_SOCKET",
+        "",
+        "A second socket for Docker and dvdcli, on which hawser is the driver `rexray`: /run/docker/plugins/rexray.sock, once REX-Ray is off. The daemon does not start while REX-Ray answers there. Empty: none.",
+    ),
+    setting(
         "daemon.admin_socket",
         "HAWSER_ADMIN_SOCKET",
         "/run/hawser/admin.sock",

@@ -86,6 +86,7 @@ impl IntoResponse for ApiError {
                 | EngineError::Differs(_)
                 | EngineError::Refused { .. }
                 | EngineError::Import { .. }
+                | EngineError::NotImported { .. }
                 | EngineError::NoBackend { .. }
                 | EngineError::NoCluster
                 | EngineError::Neighbour { .. }
