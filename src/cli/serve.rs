@@ -28,6 +28,7 @@ use crate::{
         peer,
         socket::Socket,
     },
+    publish::Published,
     sys::unix_socket::SocketError,
     volume::Record,
 };
@@ -35,6 +36,9 @@ use crate::{
 /// How long steps under way may take at exit, after the requests. `docker plugin disable` kills 10 s
 /// after it asked to stop.
 const STEPS: Duration = Duration::from_secs(4);
+
+/// How long whoever starts after hawser (the unit's `Before=`) waits for published volumes at most. Requests are served meanwhile.
+const PUBLISHING: Duration = Duration::from_secs(20);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -110,6 +114,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let settings = config.engine.clone();
     let engine = Engine::start(settings, keeper, records, host, neighbours, sharing).await?;
 
+    let published = Published::open(engine.clone(), config.publish.clone(), &config.state_dir)?;
+
     let stop = CancellationToken::new();
     let callers = engine.callers().clone();
     let serve_driver = |socket: Socket, driver| {
@@ -118,10 +124,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let docker = serve_driver(docker_socket, Driver::Hawser);
     let rexray = rexray_socket.map(|socket| serve_driver(socket, Driver::Rexray));
-    let admin = admin_socket.serve(admin::router(engine.clone()), callers.clone(), stop.clone());
+    let admin_router = admin::router(engine.clone(), published.clone());
+    let admin = admin_socket.serve(admin_router, callers.clone(), stop.clone());
     let admin = tokio::spawn(admin);
     let peers =
         port.map(|port| tokio::spawn(port.serve(peer::router(engine.clone()), stop.clone())));
+    let every = config.engine.sweep;
+    let keeping = tokio::spawn(published.clone().keep(every, stop.clone()));
+    published.first_tried(PUBLISHING).await;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         docker = %config.docker_socket.display(),
@@ -137,6 +147,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     stop.cancel();
     docker.await?;
     admin.await?;
+    keeping.await?;
     for door in [rexray, peers].into_iter().flatten() {
         door.await?;
     }

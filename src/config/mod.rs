@@ -32,7 +32,8 @@ use crate::{
     },
     engine::Settings,
     spec::{
-        BackendKind, Bytes, Defaults, EbsDefaults, FsType, NfsDefaults, Provision, minimum_size,
+        self, Asked, BackendKind, Bytes, Defaults, EbsDefaults, FsType, NfsDefaults, Provision,
+        Request, minimum_size,
     },
     sys::mount::RootKind,
 };
@@ -65,6 +66,8 @@ pub struct Config {
     pub cluster: Option<ClusterConfig>,
     /// How the engine behaves.
     pub engine: Settings,
+    /// The volumes that stay mounted here.
+    pub publish: Vec<Request>,
     /// The local backend.
     pub local: LocalConfig,
     /// The EBS backend; `None` where it is off.
@@ -136,6 +139,7 @@ impl Reader {
             None => (None, None),
         };
         let engine = self.engine(ebs_defaults, nfs_defaults);
+        let publish = self.get("volumes.publish", published);
         let local = self.local();
         let state_dir = state_dir?;
         let mut local = local?;
@@ -152,6 +156,7 @@ impl Reader {
             node: node?,
             cluster: cluster?,
             engine: engine?,
+            publish: publish?,
             local,
             ebs: ebs?,
             nfs: nfs?,
@@ -319,6 +324,24 @@ fn absolute(text: &str) -> Result<PathBuf, String> {
 
 fn absolute_if_any(text: &str) -> Result<Option<PathBuf>, String> {
     if text.is_empty() { Ok(None) } else { absolute(text).map(Some) }
+}
+
+fn published(text: &str) -> Result<Vec<Request>, String> {
+    let mut all: Vec<Request> = Vec::new();
+    for written in text.split_whitespace() {
+        let request = match spec::parse(written, []).map_err(|why| why.to_string())? {
+            Asked::Volume(request) => request,
+            Asked::Help => return Err("must be names or inline specs".into()),
+        };
+        if request.stated.scale().is_some() {
+            return Err(format!("{}: a group has no path, its members have", request.name));
+        }
+        if all.iter().any(|other| other.name == request.name) {
+            return Err(format!("{} is there twice", request.name));
+        }
+        all.push(request);
+    }
+    Ok(all)
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {

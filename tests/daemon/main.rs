@@ -23,6 +23,7 @@ mod names;
 mod nfs;
 mod pki;
 mod protocol;
+mod publish;
 mod removal;
 mod restarts;
 mod reuse;

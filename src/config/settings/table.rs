@@ -91,6 +91,12 @@ pub(super) const TABLE: &[Setting] = &[
         "The same of block volumes with shared=true. With ext4 a power loss may take a change of a file's length, mode or owner that tasks elsewhere were told is done.",
     ),
     setting(
+        "volumes.publish",
+        "HAWSER_PUBLISH",
+        "",
+        "Volumes that stay mounted on this node, for tasks that take a path of the host: names or inline specs with spaces between them, such as `name=assets,size=10GiB,shared=true site`. An inline spec is made where there is no such volume. `hawser volume published` says where each is.",
+    ),
+    setting(
         "volumes.linger",
         "HAWSER_LINGER",
         "5s",
