@@ -5,6 +5,7 @@
 //! - [`cli`]: one file per command; talks to the daemon through the admin socket
 //! - [`agent`]: hawser as a service of its host, put there by a task of Marathon
 //! - [`http`]: the Docker volume plugin protocol and the admin API
+//! - [`publish`]: volumes that stay mounted at their path for tasks without a volume driver
 //! - [`engine`]: what happens next: one task per volume, recovery, deadlines
 //! - [`peer`]: how nodes talk to each other: HTTP over mutual TLS, certificates
 //! - [`share`]: one volume on many nodes: its NFS server, the tunnel between nodes, the mounts of the others
@@ -27,6 +28,7 @@ pub mod fault;
 pub mod http;
 pub mod marathon;
 pub mod peer;
+pub mod publish;
 pub mod share;
 pub mod spec;
 pub mod sys;

@@ -22,13 +22,23 @@ use crate::{
     cluster::Embedded,
     config::{Config, LogFormat},
     engine::{Engine, Host},
-    http::{admin, docker, peer, socket::Socket},
+    http::{
+        admin,
+        docker::{self, Driver},
+        peer,
+        socket::Socket,
+    },
+    publish::Published,
+    sys::unix_socket::SocketError,
     volume::Record,
 };
 
 /// How long steps under way may take at exit, after the requests. `docker plugin disable` kills 10 s
 /// after it asked to stop.
 const STEPS: Duration = Duration::from_secs(4);
+
+/// How long whoever starts after hawser (the unit's `Before=`) waits for published volumes at most. Requests are served meanwhile.
+const PUBLISHING: Duration = Duration::from_secs(20);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -95,6 +105,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Bound before the records are at work: requests wait in the socket, and Docker is not told
     // "connection refused" while the daemon starts.
     let (docker_socket, admin_socket) = bind(&config)?;
+    let rexray_socket = config.rexray_socket.as_deref().map(bind_as_rexray).transpose()?;
     let host = open_host(&config)?;
     host.prepare(config.root_kind)
         .with_context(|| format!("cannot prepare {} for mounts", config.root.display()))?;
@@ -103,13 +114,24 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let settings = config.engine.clone();
     let engine = Engine::start(settings, keeper, records, host, neighbours, sharing).await?;
 
+    let published = Published::open(engine.clone(), config.publish.clone(), &config.state_dir)?;
+
     let stop = CancellationToken::new();
     let callers = engine.callers().clone();
-    let docker = docker_socket.serve(docker::router(engine.clone()), callers.clone(), stop.clone());
-    let admin = admin_socket.serve(admin::router(engine.clone()), callers, stop.clone());
-    let (docker, admin) = (tokio::spawn(docker), tokio::spawn(admin));
+    let serve_driver = |socket: Socket, driver| {
+        let router = docker::router(engine.clone(), driver);
+        tokio::spawn(socket.serve(router, callers.clone(), stop.clone()))
+    };
+    let docker = serve_driver(docker_socket, Driver::Hawser);
+    let rexray = rexray_socket.map(|socket| serve_driver(socket, Driver::Rexray));
+    let admin_router = admin::router(engine.clone(), published.clone());
+    let admin = admin_socket.serve(admin_router, callers.clone(), stop.clone());
+    let admin = tokio::spawn(admin);
     let peers =
         port.map(|port| tokio::spawn(port.serve(peer::router(engine.clone()), stop.clone())));
+    let every = config.engine.sweep;
+    let keeping = tokio::spawn(published.clone().keep(every, stop.clone()));
+    published.first_tried(PUBLISHING).await;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         docker = %config.docker_socket.display(),
@@ -125,8 +147,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     stop.cancel();
     docker.await?;
     admin.await?;
-    if let Some(peers) = peers {
-        peers.await?;
+    keeping.await?;
+    for door in [rexray, peers].into_iter().flatten() {
+        door.await?;
     }
     engine.stop(STEPS).await;
     store.close().await;
@@ -188,6 +211,18 @@ fn bind(config: &Config) -> anyhow::Result<(Socket, Socket)> {
         None => Socket::bind(&config.admin_socket)?,
     };
     Ok((docker, admin))
+}
+
+/// REX-Ray's own socket. Never one that systemd made: systemd takes the file away from whoever has it, and
+/// REX-Ray, if it still runs, would go on unseen with volumes attached.
+fn bind_as_rexray(path: &Path) -> anyhow::Result<Socket> {
+    Socket::bind(path).map_err(|error| match error {
+        SocketError::Live(path) => anyhow::anyhow!(
+            "REX-Ray still runs: somebody answers on {}. Stop it and keep it from starting (`systemctl disable --now dcos-rexray` on DC/OS, `rexray` elsewhere), or take daemon.rexray_socket out of the settings",
+            path.display()
+        ),
+        error @ (SocketError::NotASocket(_) | SocketError::Io { .. }) => error.into(),
+    })
 }
 
 /// The signals that end the daemon in order.

@@ -32,7 +32,8 @@ use crate::{
     },
     engine::Settings,
     spec::{
-        BackendKind, Bytes, Defaults, EbsDefaults, FsType, NfsDefaults, Provision, minimum_size,
+        self, Asked, BackendKind, Bytes, Defaults, EbsDefaults, FsType, NfsDefaults, Provision,
+        Request, minimum_size,
     },
     sys::mount::RootKind,
 };
@@ -51,6 +52,8 @@ pub struct Config {
     pub root_kind: RootKind,
     /// The plugin protocol's socket.
     pub docker_socket: PathBuf,
+    /// The plugin protocol's socket under REX-Ray's name; `None` where it is off.
+    pub rexray_socket: Option<PathBuf>,
     /// The commands' socket.
     pub admin_socket: PathBuf,
     /// A filter for the log.
@@ -63,6 +66,8 @@ pub struct Config {
     pub cluster: Option<ClusterConfig>,
     /// How the engine behaves.
     pub engine: Settings,
+    /// The volumes that stay mounted here.
+    pub publish: Vec<Request>,
     /// The local backend.
     pub local: LocalConfig,
     /// The EBS backend; `None` where it is off.
@@ -117,6 +122,7 @@ impl Reader {
         let root = self.get("daemon.root", path);
         let root_kind = self.get("daemon.root_tmpfs", root_kind);
         let docker_socket = self.get("daemon.docker_socket", absolute);
+        let rexray_socket = self.get("daemon.rexray_socket", absolute_if_any);
         let admin_socket = self.get("daemon.admin_socket", absolute);
         let log = self.get("daemon.log", log::filter);
         let log_format = self.get("daemon.log_format", log_format);
@@ -133,6 +139,7 @@ impl Reader {
             None => (None, None),
         };
         let engine = self.engine(ebs_defaults, nfs_defaults);
+        let publish = self.get("volumes.publish", published);
         let local = self.local();
         let state_dir = state_dir?;
         let mut local = local?;
@@ -142,12 +149,14 @@ impl Reader {
             state_dir,
             root_kind: root_kind?,
             docker_socket: docker_socket?,
+            rexray_socket: rexray_socket?,
             admin_socket: admin_socket?,
             log: log?,
             log_format: log_format?,
             node: node?,
             cluster: cluster?,
             engine: engine?,
+            publish: publish?,
             local,
             ebs: ebs?,
             nfs: nfs?,
@@ -311,6 +320,28 @@ fn size(text: &str) -> Result<Bytes, String> {
 fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("must be an absolute path".into()) }
+}
+
+fn absolute_if_any(text: &str) -> Result<Option<PathBuf>, String> {
+    if text.is_empty() { Ok(None) } else { absolute(text).map(Some) }
+}
+
+fn published(text: &str) -> Result<Vec<Request>, String> {
+    let mut all: Vec<Request> = Vec::new();
+    for written in text.split_whitespace() {
+        let request = match spec::parse(written, []).map_err(|why| why.to_string())? {
+            Asked::Volume(request) => request,
+            Asked::Help => return Err("must be names or inline specs".into()),
+        };
+        if request.stated.scale().is_some() {
+            return Err(format!("{}: a group has no path, its members have", request.name));
+        }
+        if all.iter().any(|other| other.name == request.name) {
+            return Err(format!("{} is there twice", request.name));
+        }
+        all.push(request);
+    }
+    Ok(all)
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {

@@ -448,7 +448,7 @@ fn module(key: &Key) -> Option<Fate> {
         ),
         "host" => match key.value.strip_prefix("unix://") {
             Some(socket) => Fate::Differs(format!(
-                "to keep the driver's name, set daemon.docker_socket = {} when REX-Ray is off",
+                "to keep the driver's name, set daemon.rexray_socket = {} when REX-Ray is off",
                 quoted(socket)
             )),
             None => Fate::NotNeeded("nothing listens on the network".to_owned()),

@@ -79,6 +79,26 @@ fn a_volume_that_states_nothing_must_be_possible() {
 }
 
 #[test]
+fn what_is_published_has_a_path_of_its_own_and_a_name_that_can_be_read() {
+    let read =
+        |text: &str| Config::read(values(&format!("[volumes]\npublish = {text:?}"), &[], &[]));
+    let names = |text: &str| -> Vec<String> {
+        read(text).unwrap().publish.iter().map(|request| request.name.to_string()).collect()
+    };
+    assert_eq!(names("  assets,size=1GiB,shared=true\tsite "), ["assets", "site"]);
+    assert!(names("").is_empty());
+    for (text, why) in [
+        ("a a,size=1GiB", "there twice"),
+        ("a,scale=3", "a group has no path"),
+        ("a,sise=1GiB", "size"),
+        ("help=", "unknown key"),
+    ] {
+        let mistakes = read(text).unwrap_err().to_string();
+        assert!(mistakes.contains("volumes.publish") && mistakes.contains(why), "{mistakes}");
+    }
+}
+
+#[test]
 fn a_file_that_is_no_toml_is_told_by_its_line() {
     let found = Config::read(values("[volumes]\nlinger = 5s\n", &[], &[])).unwrap_err();
     assert!(found.to_string().starts_with("hawser.toml: (file): (text): line 2: "), "{found}");
@@ -121,11 +141,12 @@ fn what_is_in_the_repository_is_what_the_table_says() {
 /// Where things are inside the plugin is the plugin's own business; everything else is the operator's.
 #[test]
 fn the_managed_plugin_has_every_setting_and_all_but_its_own_paths_can_be_set() {
-    const OWN: [&str; 5] = [
+    const OWN: [&str; 6] = [
         "HAWSER_STATE_DIR",
         "HAWSER_ROOT",
         "HAWSER_ROOT_TMPFS",
         "HAWSER_DOCKER_SOCKET",
+        "HAWSER_REXRAY_SOCKET",
         "HAWSER_ADMIN_SOCKET",
     ];
     let plugin: serde_json::Value =

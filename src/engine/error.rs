@@ -76,6 +76,16 @@ pub enum EngineError {
         /// What none has.
         what: &'static str,
     },
+    /// There is storage of a new volume's name, which nobody took over.
+    #[error(
+        "create {volume}: {handle} has that name, and an empty volume is not made beside it: take it over (`hawser volume import {handle}`), or take its tag Name away"
+    )]
+    NotImported {
+        /// The volume.
+        volume: VolumeName,
+        /// The storage.
+        handle: String,
+    },
     /// Storage cannot be taken over.
     #[error("import {handle}: {why}")]
     Import {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     backend::{Backend, Candidate, Imports, Maker, VolumeRef},
-    spec::{Spec, Stated, VolumeName},
+    spec::{BackendKind, Spec, Stated, VolumeName},
     volume::{Contents, DATA, Handle, Phase, Record, VolumeId},
 };
 
@@ -36,6 +36,27 @@ impl Engine {
         }
         all.retain(|candidate| self.known_as(&candidate.handle).is_none());
         Ok(all)
+    }
+
+    /// Looks whether a new volume would have the name of an EBS volume that waits to be taken over.
+    ///
+    /// # Errors
+    ///
+    /// Where there is one, and where EC2 does not say.
+    pub async fn refuse_what_waits_for_import(&self, name: &VolumeName) -> Result<(), EngineError> {
+        let ebs = self.importing().filter(|(backend, _)| backend.kind() == BackendKind::Ebs);
+        for (_, imports) in ebs {
+            let found =
+                imports.candidates().await.map_err(failed("look for a volume of REX-Ray"))?;
+            let waits = |one: &&Candidate| {
+                one.name.eq_ignore_ascii_case(name.as_str()) && self.known_as(&one.handle).is_none()
+            };
+            if let Some(one) = found.iter().find(waits) {
+                let handle = one.handle.to_string();
+                return Err(EngineError::NotImported { volume: name.clone(), handle });
+            }
+        }
+        Ok(())
     }
 
     /// Takes storage over: marks it as this cluster's, and makes a record of it.

@@ -39,6 +39,8 @@ const OURS_SPEC: &str = "hawser spec --help-keys";
 const OURS_SHARING: &str = "hawser, docs/sharing.md";
 const OURS_GROUPS: &str = "hawser, docs/groups.md";
 const OURS_NAMES: &str = "hawser, docs/marathon.md";
+const OURS_PUBLISHED: &str = "hawser, docs/marathon.md; Mesos, isolators/volume/host_path.cpp";
+const DOCKER_BIND: &str = "Docker, storage/bind-mounts: differences between -v and --mount";
 const OURS_CONVERT: &str = "hawser, docs/marathon.md";
 const OURS_CSI: &str = "hawser, docs/marathon.md";
 
@@ -262,6 +264,18 @@ pub(super) static SANDBOX_PATH: Rule = Rule {
     why: "a container without an image sees the agent's own files: the path must exist on every agent",
     source: EXTERNAL_DOC,
 };
+pub(super) static PUBLISHED_DOCKER: Rule = Rule {
+    name: "published-docker",
+    level: Warning,
+    why: "where the volume is not mounted Docker makes an empty directory in its place, and the task writes on the agent's own disk",
+    source: DOCKER_BIND,
+};
+pub(super) static PUBLISHED_PATH: Rule = Rule {
+    name: "published-path",
+    level: Advice,
+    why: "nothing mounts it for the task, which fails on an agent where it is not published",
+    source: OURS_PUBLISHED,
+};
 pub(super) static SCALE_UNIQUE: Rule = Rule {
     name: "scale-unique",
     level: Advice,
@@ -294,7 +308,7 @@ pub(super) static OTHER_DRIVER: Rule = Rule {
 };
 
 /// Every rule.
-pub static RULES: [&Rule; 45] = [
+pub static RULES: [&Rule; 47] = [
     &JSON_TYPE,
     &APP_ID,
     &NO_TASK,
@@ -335,6 +349,8 @@ pub static RULES: [&Rule; 45] = [
     &VOLUME_IN_TWO_APPS,
     &SPECS_DIFFER,
     &SANDBOX_PATH,
+    &PUBLISHED_DOCKER,
+    &PUBLISHED_PATH,
     &SCALE_UNIQUE,
     &UNREACHABLE_SLOW,
     &NO_SIZE,

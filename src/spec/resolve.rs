@@ -41,7 +41,7 @@ impl Stated {
                 .into(),
             })?;
         }
-        let asked = self.size().unwrap_or_else(|| defaults.size_of(name));
+        let asked = self.size().or(self.assumed_size).unwrap_or_else(|| defaults.size_of(name));
         let backend = self.resolve_backend(name, defaults, asked)?;
         let size = backend.round_up(asked);
         let fs = self.fs().unwrap_or_else(|| self.default_fs(defaults));

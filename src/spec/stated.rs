@@ -15,6 +15,9 @@ pub struct Stated {
     pub(super) written: BTreeMap<Key, String>,
     /// Other plugins' options that ask for what holds anyway: nothing came of them.
     pub(super) satisfied: Vec<String>,
+    /// The size of a new volume of which none was written, where the caller takes one for granted.
+    /// Nothing was stated by it: a volume that exists does not differ from it.
+    pub(super) assumed_size: Option<Bytes>,
 }
 
 impl PartialEq for Stated {
@@ -49,6 +52,11 @@ impl Stated {
             settings.written.extend(self.written.remove_entry(&key));
         }
         (settings, self)
+    }
+
+    /// The caller takes this size for granted where none is written.
+    pub const fn assume_size(&mut self, size: Bytes) {
+        self.assumed_size = Some(size);
     }
 
     /// The value of one field, if it was written.

@@ -40,14 +40,24 @@ fn the_examples_of_apps_are_right() {
     for (name, app) in &examples {
         let report = check(app, &everything()).unwrap();
         let before = *name == "rexray-before.json";
-        let allowed = |rule: &str| before && rule == "other-driver";
+        let by_path = ["mesos-shared.json", "pod-shared.json"].contains(&name.as_str());
+        let allowed = |rule: &str| {
+            (before && rule == "other-driver") || (by_path && rule == "published-path")
+        };
         let wrong: Vec<_> =
             report.findings.iter().filter(|finding| !allowed(finding.rule)).collect();
         assert!(wrong.is_empty(), "{name}: {wrong:#?}");
     }
-    for name in
-        ["postgres", "nginx-shared", "consul-scale", "mesos-redis", "rexray-before", "rexray-after"]
-    {
+    for name in [
+        "postgres",
+        "nginx-shared",
+        "consul-scale",
+        "mesos-redis",
+        "mesos-shared",
+        "pod-shared",
+        "rexray-before",
+        "rexray-after",
+    ] {
         assert!(names.contains(format!("{name}.json").as_str()), "{name}: {names:?}");
     }
 }

@@ -5,6 +5,7 @@ mod create;
 mod import;
 mod list;
 mod place;
+mod publish;
 mod remove;
 mod ways;
 
@@ -37,6 +38,12 @@ pub(super) enum Command {
     Where(place::WhereArgs),
     /// Move a volume to another node
     Move(place::MoveArgs),
+    /// Keep a volume mounted on this node, for tasks that take a path of the host, and print the path
+    Publish(publish::PublishArgs),
+    /// Let go of a published volume
+    Unpublish(publish::UnpublishArgs),
+    /// List the volumes that are published on this node
+    Published(publish::ListArgs),
     /// Remove volumes
     Rm(remove::RmArgs),
     /// Bring a removed volume back
@@ -58,6 +65,9 @@ pub(super) async fn run(client: &Client, command: Command) -> anyhow::Result<Exi
         Command::Import(args) => import::run(client, args).await,
         Command::Where(args) => place::find(client, args).await,
         Command::Move(args) => place::move_to(client, args).await,
+        Command::Publish(args) => publish::publish(client, args).await,
+        Command::Unpublish(args) => publish::unpublish(client, args).await,
+        Command::Published(args) => publish::list(client, args).await,
         Command::Rm(args) => remove::rm(client, args).await,
         Command::Undelete(args) => remove::undelete(client, args).await,
         Command::Purge(args) => remove::purge(client, args).await,

@@ -28,6 +28,12 @@ pub(super) const TABLE: &[Setting] = &[
         "The socket for Docker and dvdcli. Its file name is the driver's name.",
     ),
     setting(
+        "daemon.rexray_socket",
+        "HAWSER_REXRAY_SOCKET",
+        "",
+        "A second socket for Docker and dvdcli, on which hawser is the driver `rexray`: /run/docker/plugins/rexray.sock, once REX-Ray is off. The daemon does not start while REX-Ray answers there. Empty: none.",
+    ),
+    setting(
         "daemon.admin_socket",
         "HAWSER_ADMIN_SOCKET",
         "/run/hawser/admin.sock",
@@ -83,6 +89,12 @@ pub(super) const TABLE: &[Setting] = &[
         "HAWSER_SHARED_FS",
         "xfs",
         "The same of block volumes with shared=true. With ext4 a power loss may take a change of a file's length, mode or owner that tasks elsewhere were told is done.",
+    ),
+    setting(
+        "volumes.publish",
+        "HAWSER_PUBLISH",
+        "",
+        "Volumes that stay mounted on this node, for tasks that take a path of the host: names or inline specs with spaces between them, such as `name=assets,size=10GiB,shared=true site`. An inline spec is made where there is no such volume. `hawser volume published` says where each is.",
     ),
     setting(
         "volumes.linger",

@@ -10,19 +10,21 @@
 //! | `GET /imports`, `POST /imports` | takes over storage that has no record |
 //! | `POST /removed/{name or id}/{undelete,purge}` | decides about a removed one |
 //! | `GET /volumes/{name}/where`, `POST /volumes/{name}/move` | on which node a volume is |
+//! | `GET /published`, `POST /published`, `DELETE /published/{name}` | volumes that stay mounted here |
 //! | `GET /metrics` | figures for Prometheus |
 //! | `GET /nodes`, `POST /nodes/{node}/drain`, `DELETE /nodes/{node}?force=&local=` | the cluster's nodes |
 
 mod cluster;
 mod imports;
 mod metrics;
+mod published;
 mod snapshots;
 pub mod wire;
 
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{FromRequest, Path, Query, State, rejection::JsonRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -32,6 +34,7 @@ use serde::Deserialize;
 
 use crate::{
     engine::{Checked, Engine, EngineError, Removal, View, Ways},
+    publish::{PublishError, Published},
     spec::{self, Asked, Bytes, Stated, Value, VolumeName},
     sys::format::Repair,
     volume::transition::Changes,
@@ -43,8 +46,8 @@ use wire::{
 
 type Answer<T> = Result<Json<T>, ApiError>;
 
-/// The commands' calls, on an engine.
-pub fn router(engine: Engine) -> Router {
+/// The commands' calls, on an engine and what it keeps mounted.
+pub fn router(engine: Engine, published: Published) -> Router {
     Router::new()
         .route("/volumes", get(list).post(create))
         .route("/volumes/{name}", get(inspect))
@@ -59,6 +62,8 @@ pub fn router(engine: Engine) -> Router {
         .merge(snapshots::router())
         .merge(imports::router())
         .merge(cluster::router())
+        .merge(published::router())
+        .layer(Extension(published))
         .route("/metrics", get(metrics::page))
         .with_state(engine)
 }
@@ -70,6 +75,8 @@ enum ApiError {
     Engine(#[from] EngineError),
     #[error("{0}")]
     Request(String),
+    #[error(transparent)]
+    Publish(PublishError),
     #[error("cannot write the metrics: {0}")]
     Metrics(#[from] prometheus::Error),
 }
@@ -81,11 +88,16 @@ impl IntoResponse for ApiError {
             Self::Engine(
                 EngineError::NotFound(_) | EngineError::NoneRemoved(_) | EngineError::NoNode(_),
             ) => StatusCode::NOT_FOUND,
+            Self::Publish(PublishError::NotPublished(_)) => StatusCode::NOT_FOUND,
+            Self::Publish(PublishError::Group(_) | PublishError::Configured(_)) => {
+                StatusCode::CONFLICT
+            }
             Self::Engine(
                 EngineError::NameTaken(_)
                 | EngineError::Differs(_)
                 | EngineError::Refused { .. }
                 | EngineError::Import { .. }
+                | EngineError::NotImported { .. }
                 | EngineError::NoBackend { .. }
                 | EngineError::NoCluster
                 | EngineError::Neighbour { .. }
@@ -101,10 +113,23 @@ impl IntoResponse for ApiError {
                 | EngineError::Deadline { .. }
                 | EngineError::Gone { .. },
             )
+            | Self::Publish(PublishError::Engine(_) | PublishError::List { .. })
             | Self::Metrics(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         tracing::info!(error = %self, "a command was refused");
         (status, Json(ErrorResponse { error: self.to_string() })).into_response()
+    }
+}
+
+impl From<PublishError> for ApiError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Engine(error) => Self::Engine(error),
+            other @ (PublishError::Group(_)
+            | PublishError::Configured(_)
+            | PublishError::NotPublished(_)
+            | PublishError::List { .. }) => Self::Publish(other),
+        }
     }
 }
 

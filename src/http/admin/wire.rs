@@ -22,6 +22,20 @@ pub struct MoveVolumeRequest {
     pub effort: Effort,
 }
 
+/// A volume that is to stay mounted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PublishRequest {
+    /// Its name, or an inline spec.
+    pub name: String,
+}
+
+/// A volume that stays mounted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PublishResponse {
+    /// Where it is on this host.
+    pub path: PathBuf,
+}
+
 /// A node was forgotten.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ForgottenResponse {

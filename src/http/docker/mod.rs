@@ -9,6 +9,7 @@
 //! | `VolumeDriver.Remove` | removes, within the undelete window |
 //! | `VolumeDriver.Capabilities` | `global`: the same name is the same volume |
 
+mod driver;
 mod reply;
 mod status;
 mod wire;
@@ -29,6 +30,7 @@ use crate::{
     spec::{self, Asked},
     volume::{CallerEpoch, MountId},
 };
+pub use driver::Driver;
 use reply::{ApiError, Message, PluginJson};
 use wire::{
     ActivateResponse, Capabilities, CapabilitiesResponse, CreateRequest, ErrResponse, GetResponse,
@@ -37,8 +39,9 @@ use wire::{
 
 type Answer<T> = Result<PluginJson<T>, ApiError>;
 
-/// The protocol's calls, on an engine. Requests carry their [`CallerEpoch`] as an extension.
-pub fn router(engine: Engine) -> Router {
+/// The protocol's calls, on an engine, under a driver's name. Requests carry their [`CallerEpoch`] as an
+/// extension.
+pub fn router(engine: Engine, driver: Driver) -> Router {
     Router::new()
         .route("/Plugin.Activate", post(activate))
         .route("/VolumeDriver.Create", post(create))
@@ -54,6 +57,7 @@ pub fn router(engine: Engine) -> Router {
             ApiError::NoSuchCall(format!("{method}: every call is a POST"))
         })
         .layer(middleware::from_fn(log))
+        .layer(Extension(driver))
         .with_state(engine)
 }
 
@@ -67,6 +71,7 @@ async fn capabilities() -> PluginJson<CapabilitiesResponse> {
 
 async fn create(
     State(engine): State<Engine>,
+    Extension(driver): Extension<Driver>,
     Message(request): Message<CreateRequest>,
 ) -> Answer<ErrResponse> {
     let options = request.opts.unwrap_or_default();
@@ -74,7 +79,10 @@ async fn create(
     let name = named(&request.name)?;
     match spec::parse(name, options).map_err(EngineError::from)? {
         Asked::Help => Err(ApiError::Help(spec::help_text())),
-        Asked::Volume(volume) => Ok(done(engine.create(&volume).await?)),
+        Asked::Volume(mut volume) => {
+            driver.prepare(&engine, &mut volume).await?;
+            Ok(done(engine.create(&volume).await?))
+        }
     }
 }
 
@@ -116,9 +124,13 @@ async fn path(
 async fn mount(
     State(engine): State<Engine>,
     Extension(caller): Extension<CallerEpoch>,
+    Extension(driver): Extension<Driver>,
     Message(MountRequest { name, id }): Message<MountRequest>,
 ) -> Answer<MountpointResponse> {
-    let request = Engine::parse(named(&name)?)?;
+    let mut request = Engine::parse(named(&name)?)?;
+    if !request.stated.is_empty() {
+        driver.prepare(&engine, &mut request).await?;
+    }
     let grant = engine.mount(&request, MountId::from(id), caller).await?;
     Ok(mountpoint(Some(&grant.keep())))
 }

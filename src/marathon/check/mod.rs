@@ -5,6 +5,7 @@
 mod across;
 mod container;
 mod external;
+mod published;
 mod scheduling;
 mod spec;
 mod tasks;
@@ -58,6 +59,7 @@ fn check_app(app: &App<'_>, context: &Context, findings: &mut Findings) {
     if let Some(container) = &app.container {
         container::check(container, findings);
         external::check(app, container, findings);
+        published::check(container, findings);
         spec::check(app, container, context, findings);
     }
     tasks::check(app, context, findings);
@@ -65,6 +67,7 @@ fn check_app(app: &App<'_>, context: &Context, findings: &mut Findings) {
 
 fn pod(pod: &At<'_>, findings: &mut Findings) {
     for volume in pod.list("volumes") {
+        published::check_of_pod(&volume, findings);
         if let Some(external) = volume.get("external") {
             findings.add(
                 &rules::POD_VOLUME,

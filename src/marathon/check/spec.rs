@@ -37,7 +37,11 @@ pub(super) fn check(
             Some(driver) => {
                 let what = format!("the volume is one of `{driver}`");
                 let instead = match driver.split([':', '/']).next() {
-                    Some("rexray" | "pxd") => "`hawser marathon convert` makes it hawser's",
+                    Some("rexray") => {
+                        "`hawser marathon convert` makes it hawser's; where hawser is the driver `rexray` \
+                         (daemon.rexray_socket), check with --driver rexray"
+                    }
+                    Some("pxd") => "`hawser marathon convert` makes it hawser's",
                     _ => "write `hawser`, or name hawser's driver with --driver",
                 };
                 findings.add(&rules::OTHER_DRIVER, volume.path.clone(), what, instead);

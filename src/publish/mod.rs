@@ -1,0 +1,312 @@
+//! Volumes that stay mounted on this node though no container asked for them: for tasks that speak to no
+//! volume driver and get a directory of the host by its path, such as a pod's `hostPath`.
+//!
+//! ```text
+//! volumes.publish (settings)  ──┐                     not held? mount it
+//!                               ├──▶ wanted ──round──▶
+//! published.json (commands)   ──┘                     held and not wanted? let go of it
+//! ```
+//!
+//! The path is the one of every mount of the volume, `ROOT/volumes/NAME`, so that nothing is mounted a second time.
+//! Each is a holder of its own, [`HOLDER`]: a reboot forgets holders, and the first round mounts anew. A command
+//! mounts first and is written down then: what a crash leaves between the two is let go of by the next round.
+
+mod list;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{sync::Notify, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    engine::{Engine, EngineError, View},
+    spec::{Request, Stated, VolumeName},
+    volume::{CallerEpoch, MountId},
+};
+use list::List;
+
+/// The id under which published volumes are held.
+const HOLDER: &str = "published";
+/// How soon what failed is tried again, at most.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Why a volume is not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The volume's own trouble.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A group has no path.
+    #[error(
+        "publish {0}: it is a group, and a path is of one volume: publish one of its members, such as {0}_001"
+    )]
+    Group(VolumeName),
+    /// It is not this list's to change.
+    #[error(
+        "unpublish {0}: the setting volumes.publish names it: take it out there, and restart hawser"
+    )]
+    Configured(VolumeName),
+    /// There is nothing to take back.
+    #[error("unpublish {0}: it is not published on this node")]
+    NotPublished(VolumeName),
+    /// The list cannot be kept.
+    #[error("the list of published volumes {path}: {source}")]
+    List {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Who wants a volume published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The setting `volumes.publish`.
+    Configuration,
+    /// `hawser volume publish`.
+    Command,
+}
+
+/// A published volume, or one that is to be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PublishedVolume {
+    /// Its name.
+    pub name: String,
+    /// Where it is, while it is mounted.
+    pub path: Option<PathBuf>,
+    /// Who wants it.
+    pub by: By,
+    /// Why it is not mounted.
+    pub failure: Option<String>,
+}
+
+/// The published volumes of this node; clones share them.
+#[derive(Debug, Clone)]
+pub struct Published {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    engine: Engine,
+    me: CallerEpoch,
+    configured: Vec<Request>,
+    /// Names alone: a volume that is lost is not made again, empty, by an old command.
+    commanded: Mutex<List>,
+    /// Why the last try failed.
+    failures: Mutex<BTreeMap<VolumeName, String>>,
+    /// Held while one volume is mounted or let go of: a second mount would count twice.
+    turns: Mutex<HashMap<VolumeName, Arc<tokio::sync::Mutex<()>>>>,
+    tried: CancellationToken,
+    changed: Notify,
+}
+
+impl Published {
+    /// Reads what is to be published.
+    ///
+    /// # Errors
+    ///
+    /// A list that cannot be read.
+    pub fn open(
+        engine: Engine,
+        configured: Vec<Request>,
+        state_dir: &Path,
+    ) -> Result<Self, PublishError> {
+        let pid = i32::try_from(std::process::id()).unwrap_or_default();
+        let me = engine.callers().epoch(pid);
+        let inner = Inner {
+            engine,
+            me,
+            configured,
+            commanded: Mutex::new(List::open(state_dir)?),
+            failures: Mutex::default(),
+            turns: Mutex::default(),
+            tried: CancellationToken::new(),
+            changed: Notify::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Keeps them mounted until `stop`; a look at least every so often.
+    pub async fn keep(self, every: Duration, stop: CancellationToken) {
+        loop {
+            let failed = tokio::select! {
+                failed = self.round() => failed,
+                () = stop.cancelled() => return,
+            };
+            self.inner.tried.cancel();
+            let pause = if failed { every.min(RETRY) } else { every };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.inner.changed.notified() => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Waits until each was tried once, but not longer than `limit`: who starts after this daemon finds them.
+    pub async fn first_tried(&self, limit: Duration) {
+        if tokio::time::timeout(limit, self.inner.tried.cancelled()).await.is_err() {
+            tracing::warn!(
+                "some published volumes are not mounted yet: tasks that want them fail until they are"
+            );
+        }
+    }
+
+    /// Publishes a volume on this node, and says where it is. An inline spec that nobody created yet is created.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is written down then.
+    pub async fn publish(&self, request: &Request) -> Result<PathBuf, PublishError> {
+        let Request { name, stated } = request;
+        let known = self.inner.engine.get(name);
+        if stated.scale().is_some() || known.is_ok_and(|view| view.record.is_group()) {
+            return Err(PublishError::Group(name.clone()));
+        }
+        let path = self.stand(request).await?;
+        if self.configured(name).is_none() {
+            self.commanded().add(name.clone())?;
+        }
+        Ok(path)
+    }
+
+    /// Takes it back; tasks that have the directory keep it until they end.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was changed then, unless the volume cannot answer: it is let go of later.
+    pub async fn unpublish(&self, name: &VolumeName) -> Result<(), PublishError> {
+        if self.configured(name).is_some() {
+            return Err(PublishError::Configured(name.clone()));
+        }
+        if !self.commanded().remove(name)? {
+            return Err(PublishError::NotPublished(name.clone()));
+        }
+        self.failures().remove(name);
+        self.let_go(name).await?;
+        Ok(())
+    }
+
+    /// Every one of this node, by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<PublishedVolume> {
+        let failures = self.failures().clone();
+        let of = |request: Request| {
+            let view = self.inner.engine.get(&request.name).ok();
+            let by = self.configured(&request.name).map_or(By::Command, |_| By::Configuration);
+            PublishedVolume {
+                path: view.filter(|view| self.is_held(view)).and_then(|view| view.path.clone()),
+                by,
+                failure: failures.get(&request.name).cloned(),
+                name: request.name.to_string(),
+            }
+        };
+        let mut all: Vec<_> = self.wanted().into_iter().map(of).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// One look at each; whether one failed. All at the same time: one that is slow delays no other.
+    async fn round(&self) -> bool {
+        let wanted = self.wanted();
+        for view in self.inner.engine.list() {
+            let name = &view.record.name;
+            let is_wanted = wanted.iter().any(|request| request.name == *name);
+            if !is_wanted
+                && view.record.holder(&holder()).is_some_and(|holder| holder.count > 0)
+                && let Err(error) = self.let_go(name).await
+            {
+                tracing::warn!(volume = %name, %error, "a volume that is not published any more is not let go of yet");
+            }
+        }
+        let mut tries = JoinSet::new();
+        for request in wanted {
+            let all = self.clone();
+            tries.spawn(async move { all.attempt(&request).await });
+        }
+        tries.join_all().await.contains(&false)
+    }
+
+    async fn attempt(&self, request: &Request) -> bool {
+        let name = &request.name;
+        match self.stand(request).await {
+            Ok(_) => {
+                self.failures().remove(name);
+                true
+            }
+            Err(error) => {
+                let why = error.to_string();
+                let before = self.failures().insert(name.clone(), why.clone());
+                if before.as_ref() != Some(&why) {
+                    tracing::error!(volume = %name, error = %why, "a published volume is not mounted: tried again and again");
+                }
+                false
+            }
+        }
+    }
+
+    /// Mounts it, unless it is held already; its path.
+    async fn stand(&self, request: &Request) -> Result<PathBuf, EngineError> {
+        let _turn = self.turn(&request.name).lock_owned().await;
+        if let Ok(view) = self.inner.engine.get(&request.name)
+            && self.is_held(&view)
+            && let Some(path) = &view.path
+        {
+            return Ok(path.clone());
+        }
+        let (engine, me) = (&self.inner.engine, self.inner.me.clone());
+        let path = engine.mount(request, holder(), me).await?.keep();
+        tracing::info!(volume = %request.name, path = %path.display(), "published");
+        Ok(path)
+    }
+
+    async fn let_go(&self, name: &VolumeName) -> Result<(), EngineError> {
+        let _turn = self.turn(name).lock_owned().await;
+        tracing::info!(volume = %name, "not published any more");
+        self.inner.engine.unmount(name, holder(), self.inner.me.clone()).await
+    }
+
+    /// Whether this daemon holds it: what the one before held is taken over by a mount.
+    fn is_held(&self, view: &View) -> bool {
+        let held = view.record.holder(&holder());
+        held.is_some_and(|holder| holder.count > 0 && holder.epoch == self.inner.me)
+    }
+
+    fn wanted(&self) -> Vec<Request> {
+        let commanded = self.commanded().names();
+        let plain = |name| Request { name, stated: Stated::default() };
+        let mut all = self.inner.configured.clone();
+        all.extend(commanded.into_iter().filter(|name| self.configured(name).is_none()).map(plain));
+        all
+    }
+
+    fn configured(&self, name: &VolumeName) -> Option<&Request> {
+        self.inner.configured.iter().find(|request| request.name == *name)
+    }
+
+    fn turn(&self, name: &VolumeName) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.inner.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(name.clone()).or_default())
+    }
+
+    fn commanded(&self) -> MutexGuard<'_, List> {
+        self.inner.commanded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failures(&self) -> MutexGuard<'_, BTreeMap<VolumeName, String>> {
+        self.inner.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn holder() -> MountId {
+    MountId::from(HOLDER.to_owned())
+}
