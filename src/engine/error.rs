@@ -7,7 +7,7 @@ use crate::{
     backend::{BackendError, ErrorKind},
     cluster::StoreError,
     spec::{Difference, SpecError, VolumeName},
-    volume::{NodeName, plan::Problem, transition::Refusal},
+    volume::{NodeName, Record, plan::Problem, transition::Refusal},
 };
 
 /// A request that was not carried out.
@@ -235,4 +235,13 @@ impl From<SpecError> for EngineError {
     fn from(error: SpecError) -> Self {
         Self::Spec(Arc::new(error))
     }
+}
+/// The end of a step that waited for other nodes.
+pub(super) fn unwanted(op: &'static str, record: &Record) -> Cause {
+    Box::new(BackendError {
+        kind: ErrorKind::Cancelled,
+        op,
+        backend: record.spec.backend.kind(),
+        source: "nobody wants it any more".into(),
+    })
 }

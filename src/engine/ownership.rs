@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
-    error::Cause,
+    error::{Cause, unwanted},
     neighbours::{ReleaseRequest, Released},
 };
 use crate::{
-    backend::{BackendError, ErrorKind, MachineState, VolumeRef},
+    backend::{MachineState, VolumeRef},
     cluster::StoreError,
     spec::{BackendKind, BackendSpec},
     volume::{
@@ -85,12 +85,7 @@ impl Shared {
     ) -> Result<Outcome, Cause> {
         tokio::select! {
             outcome = self.ask_for(record, preempt, cut_off, remotely) => outcome,
-            () = cancel.cancelled() => Err(Box::new(BackendError {
-                kind: ErrorKind::Cancelled,
-                op: "own",
-                backend: record.spec.backend.kind(),
-                source: "nobody wants it any more".into(),
-            })),
+            () = cancel.cancelled() => Err(unwanted("own", record)),
         }
     }
 

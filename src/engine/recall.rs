@@ -7,16 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
-    error::Cause,
+    error::{Cause, unwanted},
     ownership::{LONGEST_PAUSE, NotHad, PATIENCE, Remotely},
 };
-use crate::{
-    backend::{BackendError, ErrorKind},
-    volume::{
-        NodeName, Record,
-        effect::Outcome,
-        lease::{Answer, Obstacle, Session},
-    },
+use crate::volume::{
+    NodeName, Record,
+    effect::Outcome,
+    lease::{Answer, Obstacle, Session},
 };
 
 impl Shared {
@@ -28,12 +25,7 @@ impl Shared {
     ) -> Result<Outcome, Cause> {
         tokio::select! {
             outcome = self.until_given_back(record) => outcome,
-            () = cancel.cancelled() => Err(Box::new(BackendError {
-                kind: ErrorKind::Cancelled,
-                op: "recall",
-                backend: record.spec.backend.kind(),
-                source: "nobody wants it any more".into(),
-            })),
+            () = cancel.cancelled() => Err(unwanted("recall", record)),
         }
     }
 

@@ -123,12 +123,6 @@ pub enum ServerError {
 }
 
 impl Server {
-    /// Whether the program is installed.
-    #[must_use]
-    pub fn is_installed() -> bool {
-        GANESHA.find().is_some()
-    }
-
     /// Has it run with exactly this export, and answer. One that runs with another is stopped first:
     /// its clients pause for that.
     ///

@@ -12,12 +12,12 @@
 //!
 //!  a directory, wanted:  Provision ▶ Stage ▶ Publish ▶ idle
 //!              removed:  Unpublish ▶ Unstage ▶ SetAside ▶ (purge time) ▶ Destroy ▶ forget
-//! ```
 //!
 //!  shared, and another node's:  (record: Joined) ▶ Connect ▶ Reach ▶ Publish ▶ idle
 //!  shared, with users on other nodes:  as above, without Publish ▶ Export ▶ idle
 //!                 which fails again and again:  Unexport ▶ Unstage ▶ Detach ▶ (record: Disowned)
 //!  not shared, and reached by one other node:  the same, see `claim`
+//! ```
 //!
 //! The function is called after every event and every finished step, and at start: it keeps no
 //! state of its own, so a crash between any two steps is nothing special.

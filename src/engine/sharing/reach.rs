@@ -14,7 +14,7 @@ use crate::{
     share::{
         self,
         mount::{Leaving, RemoteMount},
-        tunnel::{self, Status, Way},
+        tunnel::{self, Status, Table, Way},
     },
     sys::{
         mountinfo::{Mount, MountTable},
@@ -46,7 +46,8 @@ impl Sharing {
             return Err(NotReached::NoTunnel(lease.node.clone()).into());
         };
         let (volume, epoch) = (record.id, record.lease.epoch);
-        self.change(|table| {
+        let owner = lease.node.clone();
+        let with = move |table: &mut Table| {
             let present = table.remotes.iter().find(|remote| remote.volume == volume);
             // Where there is one, the kernel's client knows no other.
             let port = present.map(|remote| remote.port);
@@ -54,12 +55,11 @@ impl Sharing {
             let port = port.or_else(|| listener(volume, &taken));
             let port = port.ok_or(NotReached::NoPort(LISTENERS))?;
             table.remotes.retain(|remote| remote.volume != volume);
-            let owner = lease.node.clone();
             let way = Way::Open;
             table.remotes.push(tunnel::Remote { volume, epoch, port, owner, address, way });
             Ok(())
-        })
-        .await?;
+        };
+        self.in_force.change(with).await?;
         Ok(Outcome::Connected(epoch))
     }
 
@@ -69,7 +69,7 @@ impl Sharing {
         record: &Record,
         target: &Path,
     ) -> Result<Outcome, Cause> {
-        let Some(remote) = self.remote(record.id) else {
+        let Some(remote) = self.in_force.remote(record.id) else {
             return Err(NotReached::NoOwner.into());
         };
         let limit = if record.has_one_writer() { LENT } else { SERVED };
@@ -90,7 +90,7 @@ impl Sharing {
         let start = Instant::now();
         while !through.answers().await {
             if start.elapsed() > limit {
-                let status = self.tunnel.status().await.ok();
+                let status = self.in_force.tunnel.status().await.ok();
                 let why = status.and_then(|status| why_not(&status, remote.volume));
                 let (owner, address) = (remote.owner.clone(), remote.address.clone());
                 return Err(NotReached::Unserved { owner, address, why, after: limit }.into());
@@ -116,7 +116,7 @@ impl Sharing {
             if let Some(user) = users.first() {
                 return Err(NotReached::Used(user.pid, user.command.clone()).into());
             }
-            let answers = match self.remote(volume) {
+            let answers = match self.in_force.remote(volume) {
                 Some(remote) => self.server(volume, remote.port).answers().await,
                 None => false,
             };
@@ -141,24 +141,23 @@ impl Sharing {
 
     /// The tunnel leads there no more.
     pub(super) async fn forget_way(&self, volume: VolumeId) -> Result<Outcome, Cause> {
-        self.change(|table| {
+        let without = move |table: &mut Table| {
             table.remotes.retain(|remote| remote.volume != volume);
             Ok(())
-        })
-        .await?;
+        };
+        self.in_force.change(without).await?;
         Ok(Outcome::Done)
     }
 
     /// A node's tunnel is somewhere else.
     pub(in crate::engine) async fn moved(&self, node: &NodeName, address: &str) {
-        let changed = self
-            .change(|table| {
-                let theirs = table.remotes.iter_mut().filter(|remote| remote.owner == *node);
-                theirs.for_each(|remote| address.clone_into(&mut remote.address));
-                Ok(())
-            })
-            .await;
-        if let Err(error) = changed {
+        let (owner, there) = (node.clone(), address.to_owned());
+        let with = move |table: &mut Table| {
+            let theirs = table.remotes.iter_mut().filter(|remote| remote.owner == owner);
+            theirs.for_each(|remote| remote.address.clone_from(&there));
+            Ok(())
+        };
+        if let Err(error) = self.in_force.change(with).await {
             tracing::warn!(%node, address, %error, "the tunnel does not know that it is there");
         }
     }

@@ -89,12 +89,12 @@ impl Sharing {
         let (volume, epoch) = (record.id, record.lease.epoch);
         let access = writer::access_of(record).ok_or(NotReached::NoWriter)?;
         let export = tunnel::Export { volume, epoch, port, access };
-        self.change(|table| {
+        let with = move |table: &mut Table| {
             table.exports.retain(|export| export.volume != volume);
             table.exports.push(export);
             Ok(())
-        })
-        .await?;
+        };
+        self.in_force.change(with).await?;
         Ok(Outcome::Exported(epoch))
     }
 
@@ -119,7 +119,7 @@ impl Sharing {
         };
         let server = self.server(record.id, port);
         if !server.is_running()? {
-            if self.remote(record.id).is_none() {
+            if self.in_force.remote(record.id).is_none() {
                 // It was a client of the server before, perhaps, and comes no more as one: it would be
                 // waited for.
                 gone.push(machine::host_name());
@@ -136,15 +136,19 @@ impl Sharing {
     /// Lets nobody to it any more. What other nodes have under way waits for the next owner: no error of this
     /// one's file system gets to them.
     pub(in crate::engine) async fn close(&self, volume: VolumeId) {
-        let closing = self.change(|table| {
-            table.exports.retain(|export| export.volume != volume);
-            Ok(())
-        });
-        match timeout(CLOSE, closing).await {
+        match timeout(CLOSE, self.shut_out(volume)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%volume, %error, "its connections are not closed"),
             Err(_) => tracing::warn!(%volume, "its connections are not closed in time"),
         }
+    }
+
+    async fn shut_out(&self, volume: VolumeId) -> Result<(), Cause> {
+        let without = move |table: &mut Table| {
+            table.exports.retain(|export| export.volume != volume);
+            Ok(())
+        };
+        self.in_force.change(without).await
     }
 
     /// Ends that: nobody is let to it any more, and then its server ends.
@@ -163,11 +167,7 @@ impl Sharing {
     }
 
     pub(super) async fn end_server(&self, volume: VolumeId) -> Result<(), Cause> {
-        self.change(|table| {
-            table.exports.retain(|export| export.volume != volume);
-            Ok(())
-        })
-        .await?;
+        self.shut_out(volume).await?;
         let server = self.server(volume, 0);
         server.stop(STOP).await?;
         self.ports().remove(&volume);
@@ -183,7 +183,7 @@ impl Sharing {
             let others = table.exports.iter().filter(|export| export.volume != volume);
             others.map(|export| export.port).collect()
         };
-        let led_to = led_to(&self.table.borrow());
+        let led_to = led_to(&self.in_force.now());
         let mut servers = self.ports();
         if let Some(port) = servers.get(&volume) {
             return Ok(*port);

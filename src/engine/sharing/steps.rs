@@ -4,11 +4,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{NotReached, reach::reached};
 use crate::{
-    backend::{BackendError, ErrorKind},
     cluster::NodeState,
     engine::{
         Shared,
-        error::Cause,
+        error::{Cause, unwanted},
         host::{Subject, data_dir},
     },
     fault,
@@ -56,14 +55,10 @@ impl Shared {
                 self.host.make_reach(record.id).await?;
                 tokio::select! {
                     reached = sharing.reach(record, &reach) => reached,
-                    () = cancel.cancelled() => Err(Box::new(BackendError {
-                        kind: ErrorKind::Cancelled,
-                        op: "reach",
-                        backend: record.spec.backend.kind(),
-                        source: "it is not wanted by this way any more".into(),
-                    })),
+                    () = cancel.cancelled() => Err(unwanted("reach", record)),
                 }
             }
+            // Unreach: no other step comes here.
             _ => {
                 let done = match self.is_no_writer(record) {
                     true => sharing.cut_off(record.id, &reach).await?,

@@ -107,7 +107,7 @@ pub enum CarriedWay {
 impl Sharing {
     /// What the tunnel says of itself, if it says it soon.
     async fn status_soon(&self) -> Option<Status> {
-        timeout(SOON, self.tunnel.status()).await.ok()?.ok()
+        timeout(SOON, self.in_force.tunnel.status()).await.ok()?.ok()
     }
 
     async fn server_state(&self, volume: VolumeId, port: u16) -> ServerState {
@@ -122,7 +122,7 @@ impl Sharing {
 
     async fn ways(&self, volume: VolumeId, mounted: bool) -> Ways {
         let (export, remote) = {
-            let table = self.table.borrow();
+            let table = self.in_force.now();
             let export = table.exports.iter().find(|export| export.volume == volume).cloned();
             (export, table.remotes.iter().find(|remote| remote.volume == volume).cloned())
         };
@@ -172,7 +172,7 @@ impl Engine {
     /// All that this node shares, for its metrics.
     pub async fn carried(&self) -> Carried {
         let Ok(sharing) = &self.shared.sharing else { return Carried::default() };
-        let table: Table = sharing.table.borrow().clone();
+        let table: Table = sharing.in_force.now().clone();
         let tunnel = sharing.status_soon().await;
         let view_of = |id| self.shared.registry.by_id(id).map(|handle| handle.view());
         let exports = table.exports.iter().map(|export| {

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     engine::{Shared, error::Cause, host::data_dir},
     share::{
-        self, Server,
+        self,
         mount::Leaving,
         tunnel::{Access, Way},
     },
@@ -56,17 +56,17 @@ impl Sharing {
 
     /// What goes there fails from now on.
     async fn lose_way(&self, volume: VolumeId) -> Result<(), Cause> {
-        let lost = |table: &mut Table| {
+        let lost = move |table: &mut Table| {
             let ways = table.remotes.iter_mut().filter(|remote| remote.volume == volume);
             ways.for_each(|remote| remote.way = Way::Lost);
             Ok(())
         };
-        self.change(lost).await
+        self.in_force.change(lost).await
     }
 
     /// Nothing that was written here may go the way of a later claim.
     pub(super) async fn refuse_leftovers(&self, volume: VolumeId) -> Result<(), Cause> {
-        let Some(remote) = self.remote(volume) else { return Ok(()) };
+        let Some(remote) = self.in_force.remote(volume) else { return Ok(()) };
         for _ in 0..LOOKS {
             let netns = Arc::clone(&self.netns);
             let look = move || netns.run(|| nfs::is_left(remote.port));
@@ -89,7 +89,7 @@ impl Shared {
     pub(in crate::engine) fn can_serve(&self, record: &Record) -> bool {
         let drained = self.drained.load(std::sync::atomic::Ordering::SeqCst);
         let room = data_dir(record).file_name().is_some();
-        self.sharing.is_ok() && Server::is_installed() && room && !drained
+        self.sharing.is_ok() && share::is_installed() && room && !drained
     }
 
     /// It is not shared, and this node's tasks may not write to it by way of its owner.
