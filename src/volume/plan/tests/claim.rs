@@ -151,7 +151,8 @@ impl World {
     fn own(&mut self, node: usize) -> bool {
         let me = self.nodes[node].me.clone();
         let owner = self.owner();
-        let heir = self.writer().filter(|writer| *writer != node);
+        let writer = self.record.writer_elsewhere().and(self.writer());
+        let heir = writer.filter(|writer| *writer != node);
         match owner.map(|owner| self.nodes[owner].life) {
             None | Some(Life::Dead) if self.session(heir) == Session::Lives => {
                 let written = heir.is_some_and(|writer| self.nodes[writer].wanted);
@@ -403,6 +404,22 @@ fn when_the_owner_dies_the_writer_goes_on_with_it_and_nobody_else_gets_it() {
     assert_eq!(world.writer(), None);
     world.mounts(B);
     assert!(world.nodes[B].seen.published && world.nodes[B].lets_in.is_none());
+}
+
+#[test]
+fn a_writer_that_became_the_owner_is_asked_as_the_owner_which_it_stays() {
+    let mut world = World::idle_on_a();
+    world.mounts(B);
+    assert_eq!(world.record.writer_elsewhere(), Some(&world.nodes[B].me.node));
+    world.dies(A);
+    world.settle();
+    assert_eq!((world.writer(), world.record.writer_elsewhere()), (Some(B), None));
+
+    world.nodes[B].wanted = false;
+    world.mounts(C);
+
+    assert_eq!((world.owner(), world.writer()), (Some(B), Some(C)));
+    assert_eq!(world.did(B, Effect::Detach), 0);
 }
 
 #[test]
