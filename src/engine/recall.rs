@@ -50,10 +50,10 @@ impl Shared {
         }
     }
 
-    /// Another node that has the writer claim, and lives.
+    /// Another node that has the writer claim and is not the owner, and lives.
     pub(super) fn living_writer(&self, record: &Record) -> Option<NodeName> {
         let me = self.store.me()?;
-        let writer = record.writer().filter(|writer| **writer != me.node)?;
+        let writer = record.writer_elsewhere().filter(|writer| **writer != me.node)?;
         (self.store.session(writer) == Session::Lives).then(|| writer.clone())
     }
 

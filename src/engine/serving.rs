@@ -2,11 +2,16 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Shared;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    Shared,
+    neighbours::{Effort, MoveRequest},
+};
 use crate::{
     cluster::NodeState,
     share,
-    spec::BackendSpec,
+    spec::{BackendSpec, Preempt},
     volume::{NodeName, Record, lease::Session, serving::Unable},
 };
 
@@ -51,6 +56,36 @@ impl Shared {
         let me = self.store.me().map(|me| &me.node);
         let others = record.users.iter().filter(|user| Some(*user) != me);
         others.filter_map(|user| nodes.get(user)).any(|there| could_own(record, there))
+    }
+}
+
+impl Shared {
+    /// Asks a node that does not use the volume to own it for those that do and cannot: each in its turn, which
+    /// ends when the answer is dropped. `None` where there is no such node, or an operator is to decide.
+    pub(super) fn ask_a_bystander(
+        &self,
+        record: &Record,
+        turn: usize,
+    ) -> Option<AbortOnDropHandle<()>> {
+        let (neighbours, me) = (self.neighbours.clone()?, self.store.me()?);
+        let nodes = self.store.nodes();
+        let uses = |name: &NodeName| *name == me.node || record.users.contains(name);
+        let shares = |there: &NodeState| there.info.tunnel.is_some() && could_own(record, there);
+        let others: Vec<_> =
+            nodes.iter().filter(|(name, there)| !uses(name) && shares(there)).collect();
+        let (name, there) = *others.get(turn.checked_rem(others.len())?)?;
+        if record.spec.preempt == Preempt::Never {
+            return None;
+        }
+        let (node, info, volume) = (name.clone(), there.info.clone(), record.name.clone());
+        tracing::warn!(%volume, %node, "no node that uses it can serve it: asking one that does not use it");
+        let request = MoveRequest { volume, effort: Effort::Usual };
+        Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            if let Err(error) = neighbours.take(&info, &request).await {
+                let volume = request.volume;
+                tracing::info!(%volume, %node, %error, "it did not mount it: it may serve it all the same");
+            }
+        })))
     }
 }
 

@@ -244,6 +244,13 @@ impl Record {
         self.users.first().filter(|_| self.has_one_writer())
     }
 
+    /// The same, where that node does not own it as well, as it does after it took over what its tasks reached:
+    /// an owner is asked as the owner, which may stay it.
+    #[must_use]
+    pub fn writer_elsewhere(&self) -> Option<&NodeName> {
+        self.writer().filter(|writer| !self.lease.is_of(writer))
+    }
+
     /// Whether that node reaches it through its owner, or may begin to.
     #[must_use]
     pub fn is_open_to(&self, node: &NodeName) -> bool {

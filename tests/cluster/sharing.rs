@@ -106,6 +106,27 @@ fn a_node_in_another_zone_leaves_a_shared_volume_to_one_that_can_attach_it() {
     assert_eq!(cluster[C].epoch_of("v"), epoch + 1);
 }
 
+/// Else their tasks would wait until somebody happens to want the volume on a node that can.
+#[test]
+fn a_node_that_does_not_use_a_volume_is_asked_to_have_it_for_those_that_cannot() {
+    const OTHER: usize = 3;
+    let mut shared = Shared::used_by(2, 4, |cluster| {
+        for node in [B, C] {
+            cluster[node].set("backends.ebs.zone", "us-east-1b");
+        }
+    });
+    let cluster = &mut shared.cluster;
+    cluster[A].kill9();
+    cluster.ec2().instance_state(&cluster[A].instance, InstanceState::Terminated);
+    until("the fourth node has it", || cluster[B].owner_of("v") == "n4");
+    let (vol, instance) = (cluster[OTHER].vol("v"), Some(cluster[OTHER].instance.clone()));
+    until("and has it attached", || cluster.instance_with(&vol) == instance);
+    let stage = cluster[OTHER].path("mnt/stage").display().to_string();
+    until("and mounted, to serve it", || {
+        fs::read_to_string("/proc/thread-self/mountinfo").unwrap().contains(&stage)
+    });
+}
+
 #[test]
 fn a_drained_node_leaves_a_shared_volume_alone_until_it_is_taken_back() {
     let mut shared = Shared::among(3, |_| {});

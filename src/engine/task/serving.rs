@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::VolumeTask;
 use crate::{
@@ -24,6 +25,9 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 /// that they hear the reason.
 const PATIENCE: Duration = Duration::from_secs(95);
 
+/// How long it is left to those who use it before one that does not is asked.
+const USERS_TIME: Duration = Duration::from_secs(15);
+
 /// How long an owner that is cut off from the store is taken to answer, once it did.
 const ANSWERS: Duration = Duration::from_secs(10);
 
@@ -31,6 +35,9 @@ const ANSWERS: Duration = Duration::from_secs(10);
 pub(super) struct Left {
     why: Unable,
     since: Instant,
+    /// How many nodes that do not use it were asked to have it, and the one that is asked now.
+    asked: usize,
+    asks: Option<AbortOnDropHandle<()>>,
 }
 
 impl VolumeTask {
@@ -116,10 +123,18 @@ impl VolumeTask {
     /// Nothing is done with it here: whoever else uses it is to have it.
     pub(super) fn leave_to_others(&mut self, why: Unable) {
         self.failure = None;
-        let before = self.left.as_ref().map(|left| (left.why, left.since));
-        let since = before.map_or_else(Instant::now, |(_, since)| since);
-        self.left = Some(Left { why, since });
-        if before.is_none_or(|(before, _)| before != why)
+        let before = self.left.as_ref().map(|left| left.why);
+        let new = || Left { why, since: Instant::now(), asked: 0, asks: None };
+        let left = self.left.get_or_insert_with(new);
+        left.why = why;
+        let since = left.since;
+        if since.elapsed() > USERS_TIME
+            && left.asks.as_ref().is_none_or(AbortOnDropHandle::is_finished)
+        {
+            left.asks = self.shared.ask_a_bystander(&self.record, left.asked);
+            left.asked += 1;
+        }
+        if before != Some(why)
             && let Some(reason) = self.why_left()
         {
             tracing::warn!(volume = %self.record.name, %reason, "it is not served");

@@ -289,7 +289,10 @@ fn deleted_while_open(all: &Everywhere) {
         let (opens, deletes) = (NAMES[case.0], NAMES[case.1]);
         let found = all.wait(case.0, job);
         eprintln!("           open on {opens}, deleted on {deletes}: {found}");
-        assert_eq!(found, "read=ok write=ok stat=ok", "open on {opens}, deleted on {deletes}");
+        // Ganesha looks a file up by its handle for that, also one that it has open.
+        let stale = case.0 != A && case.1 != case.0 && found == "read=ok write=ok stat=ESTALE";
+        let well = stale || found == "read=ok write=ok stat=ok";
+        assert!(well, "open on {opens}, deleted on {deletes}: {found}");
     }
     assert_eq!(all.sh(A, "ls -A | grep -e open -e nfs || true"), "", "nothing is left behind");
 }

@@ -157,7 +157,8 @@ impl World {
     fn own(&mut self, node: usize) -> bool {
         let me = self.nodes[node].me.clone();
         let owner = self.owner();
-        let heir = self.writer().filter(|writer| *writer != node);
+        let writer = self.record.writer_elsewhere().and(self.writer());
+        let heir = writer.filter(|writer| *writer != node);
         match owner.map(|owner| self.nodes[owner].life) {
             // Time is given to one that could have it itself.
             None | Some(Life::Dead)
@@ -442,6 +443,22 @@ fn an_owner_whose_task_waits_serves_the_writer_first_which_has_to_write_back() {
     // Its server has died.
     world.nodes[A].seen.exported = None;
     assert_eq!(world.decide(A, Want::Mounted), Step::Do(Effect::Export));
+}
+
+#[test]
+fn a_writer_that_became_the_owner_is_asked_as_the_owner_which_it_stays() {
+    let mut world = World::idle_on_a();
+    world.mounts(B);
+    assert_eq!(world.record.writer_elsewhere(), Some(&world.nodes[B].me.node));
+    world.dies(A);
+    world.settle();
+    assert_eq!((world.writer(), world.record.writer_elsewhere()), (Some(B), None));
+
+    world.nodes[B].wanted = false;
+    world.mounts(C);
+
+    assert_eq!((world.owner(), world.writer()), (Some(B), Some(C)));
+    assert_eq!(world.did(B, Effect::Detach), 0);
 }
 
 #[test]
