@@ -98,7 +98,6 @@ fn the_mount_of_a_nomad_job_is_what_its_docker_driver_takes_and_hawser_can_make(
     let job = job("postgres.nomad.hcl");
     let mounts = blocks(&job, "mount");
     let [mount] = mounts.as_slice() else { panic!("{mounts:?}") };
-    let mount = mount;
     has_only(
         mount,
         &["type", "target", "source", "readonly"],
@@ -128,7 +127,6 @@ fn the_short_form_of_a_nomad_job_survives_what_nomad_does_to_it() {
     let job = job("site.nomad.hcl");
     let configs = blocks(&job, "config");
     let [config] = configs.as_slice() else { panic!("{configs:?}") };
-    let config = config;
     has_only(config, &["image", "volume_driver", "volumes"], &[]);
     assert_eq!(text(config, "volume_driver"), "hawser");
     for volume in value(config, "volumes").as_array().unwrap() {
