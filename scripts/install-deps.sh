@@ -11,6 +11,7 @@ needs=(
     "gcc gcc"
     "make make"
     "docker.io dockerd"
+    "docker-compose docker-compose"
     "e2fsprogs mke2fs"
     "xfsprogs mkfs.xfs"
     "util-linux losetup"

@@ -44,8 +44,11 @@ fn the_service_shares_the_hosts_mount_namespace() {
 #[test]
 fn docker_starts_after_hawser_and_stops_before_it() {
     for name in ["hawser.service", "hawser.socket"] {
-        assert_eq!(values(&unit(name), "Before"), ["docker.service"], "{name}");
+        assert_eq!(values(&unit(name), "Before")[0], "docker.service", "{name}");
     }
+    // Where Mesos and Nomad are, they are called so: as packages, and on DC/OS.
+    let others = "mesos-slave.service dcos-mesos-slave.service dcos-mesos-slave-public.service nomad.service";
+    assert_eq!(values(&unit("hawser.service"), "Before")[1], others);
     assert_eq!(values(&unit("hawser.service"), "KillMode"), ["process"]);
     assert_eq!(values(&unit("hawser.socket"), "SocketMode"), ["0600"]);
 }

@@ -7,7 +7,7 @@
     reason = "test code runs programs and fails by panicking"
 )]
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
 
 use serde_json::{Map, Value, json};
 
@@ -215,8 +215,132 @@ fn a_release_is_a_repository_of_one_package() {
     assert_eq!(package["releaseVersion"], 0);
     let uri = &package["resource"]["assets"]["uris"]["hawser"];
     assert_eq!(uri, "http://assets.example/hawser/0.1.0/hawser");
+    let cli = &package["resource"]["cli"]["binaries"]["linux"]["x86-64"];
+    assert_eq!((&cli["kind"], &cli["url"]), (&json!("executable"), uri));
+    let sum = fs::read_to_string(out.join("artifacts/hawser.sha256")).unwrap();
+    assert_eq!(cli["contentHash"][0]["value"].as_str(), sum.split(' ').next());
     let template = package["marathon"]["v2AppMustacheTemplate"].as_str().unwrap();
     let decoded = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, template);
     assert_eq!(String::from_utf8(decoded.unwrap()).unwrap(), text("marathon.json.mustache"));
     assert!(out.join("artifacts/hawser.sha256").exists());
+}
+
+/// The steps of a release, with a toolchain that compiles nothing: it says what it was asked for, and hands out a program that is static
+/// (busybox) or not (this test).
+fn built(targets: &[&str], compilers: &[&str], program: &str) -> (bool, String, Vec<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let script = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    for target in targets {
+        fs::create_dir_all(dir.path().join("lib/rustlib").join(target)).unwrap();
+    }
+    for compiler in compilers {
+        script(compiler, "exit 1");
+    }
+    let rustc = script("rustc", &format!("echo {}", dir.path().display()));
+    let steps = "echo \"cargo $*\" >&2; env | grep -E '^(CC_|CARGO_TARGET_.*LINKER)' >&2
+        while [ $# -gt 0 ]; do [ \"$1\" != --target ] || target=/$2; shift; done
+        mkdir -p \"$CARGO_TARGET_DIR$target/release\" && cp \"$PROGRAM\" \"$CARGO_TARGET_DIR$target/release/hawser\"";
+    let cargo = script("cargo", steps);
+    let out = dir.path().join("out");
+    let output = Command::new(path("build.sh"))
+        .args(["--artifacts", "http://assets.example", "--out"])
+        .arg(&out)
+        .env("CARGO", cargo)
+        .env("RUSTC", rustc)
+        .env("PROGRAM", program)
+        .env("CARGO_TARGET_DIR", dir.path().join("target"))
+        // Without this machine's own compilers.
+        .env("PATH", format!("{}:{}", dir.path().display(), without_compilers(dir.path())))
+        .output()
+        .unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let mut artifacts: Vec<_> = fs::read_dir(out.join("artifacts"))
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    artifacts.sort();
+    (output.status.success(), said, artifacts)
+}
+
+/// A directory with what the script calls, and no more.
+fn without_compilers(dir: &std::path::Path) -> String {
+    let bin = dir.join("bin");
+    fs::create_dir(&bin).unwrap();
+    for tool in [
+        "bash",
+        "cat",
+        "cp",
+        "cut",
+        "dirname",
+        "env",
+        "grep",
+        "head",
+        "install",
+        "ldd",
+        "mkdir",
+        "python3",
+        "readelf",
+        "rm",
+        "sed",
+        "sh",
+        "sha256sum",
+        "tr",
+        "uname",
+    ] {
+        // The system's own: a version manager's stand-in would look for more than is here.
+        let found = ["/usr/bin", "/bin"].map(|dir| PathBuf::from(dir).join(tool));
+        let found = found.into_iter().find(|path| path.exists());
+        let found = found.unwrap_or_else(|| panic!("no {tool}"));
+        // By its own path: some look for their files beside it.
+        let path = bin.join(tool);
+        fs::write(&path, format!("#!/bin/sh\nexec {} \"$@\"\n", found.display())).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    bin.display().to_string()
+}
+
+const MUSL: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+const COMPILERS: [&str; 2] = ["x86_64-linux-musl-gcc", "aarch64-linux-musl-gcc"];
+
+#[test]
+fn a_release_is_static_for_both_processors_where_the_toolchain_can() {
+    let (ok, said, artifacts) = built(&MUSL, &COMPILERS, "/bin/busybox");
+    assert!(ok, "{said}");
+    assert_eq!(artifacts, ["hawser", "hawser-arm64", "hawser-arm64.sha256", "hawser.sha256"]);
+    for line in [
+        "cargo build --locked --release --bin hawser --target x86_64-unknown-linux-musl",
+        "cargo build --locked --release --bin hawser --target aarch64-unknown-linux-musl",
+    ] {
+        assert!(said.lines().any(|said| said == line), "{said}");
+    }
+    assert!(said.contains("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER="), "{said}");
+    assert!(said.contains("CC_aarch64_unknown_linux_musl="), "{said}");
+    assert!(!said.contains("note:"), "{said}");
+}
+
+#[test]
+fn a_release_that_cannot_be_static_says_what_is_missing() {
+    let (ok, said, artifacts) = built(&[], &[], "/bin/busybox");
+    assert!(ok, "{said}");
+    assert_eq!(artifacts, ["hawser", "hawser.sha256"]);
+    assert!(said.contains("rustup target add x86_64-unknown-linux-musl"), "{said}");
+    assert!(said.contains("nothing for arm64") && said.contains("musl-tools"), "{said}");
+
+    let (ok, said, artifacts) = built(&MUSL[..1], &COMPILERS[..1], "/bin/busybox");
+    assert!(ok && artifacts == ["hawser", "hawser.sha256"], "{said}");
+    assert!(said.contains("nothing for arm64") && !said.contains("for x86-64"), "{said}");
+}
+
+#[test]
+fn a_program_that_turns_out_not_to_be_static_is_no_release() {
+    let this = std::env::current_exe().unwrap();
+    let (ok, said, artifacts) = built(&MUSL, &COMPILERS, this.to_str().unwrap());
+    assert!(!ok && artifacts.is_empty(), "{said}");
+    assert!(said.contains("is not static"), "{said}");
 }

@@ -7,6 +7,7 @@ mod client;
 mod cluster;
 mod completions;
 mod config;
+mod dcos;
 mod doctor;
 mod dvdcli;
 mod images;
@@ -164,8 +165,16 @@ impl Command {
 }
 
 /// Reads the command line and runs the command.
-pub fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(with_verb(arguments)) {
+pub fn run(mut arguments: impl Iterator<Item = OsString>) -> Exit {
+    let name = arguments.next();
+    if dcos::is_called(name.as_deref()) {
+        return dcos::run(arguments);
+    }
+    parse_and_run(with_verb(name.into_iter().chain(arguments)).collect())
+}
+
+fn parse_and_run(arguments: Vec<OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };

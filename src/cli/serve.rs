@@ -104,8 +104,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make {}", config.root.display()))?;
     // Bound before the records are at work: requests wait in the socket, and Docker is not told
     // "connection refused" while the daemon starts.
-    let (docker_socket, admin_socket) = bind(&config)?;
+    // REX-Ray's first: where that fails, nobody has seen a daemon that answers.
     let rexray_socket = config.rexray_socket.as_deref().map(bind_as_rexray).transpose()?;
+    let (docker_socket, admin_socket) = bind(&config)?;
     let host = open_host(&config)?;
     host.prepare(config.root_kind)
         .with_context(|| format!("cannot prepare {} for mounts", config.root.display()))?;

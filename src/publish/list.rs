@@ -113,7 +113,7 @@ mod tests {
         for text in
             ["", "{}", r#"{"version":2,"volumes":[]}"#, r#"{"version":1,"volumes":["a b"]}"#]
         {
-            fs::write(dir.path().join("published.json"), text).unwrap();
+            durable::replace(&dir.path().join("published.json"), text.as_bytes(), 0o600).unwrap();
             let error = List::open(dir.path()).unwrap_err().to_string();
             assert!(error.contains("published.json"), "{text}: {error}");
         }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The path is the one of every mount of the volume, `ROOT/volumes/NAME`, so that nothing is mounted a second time.
-//! Each is a holder of its own, [`HOLDER`]: a reboot forgets holders, and the first round mounts anew. A command
+//! Each is a holder of its own, `published`: a reboot forgets holders, and the first round mounts anew. A command
 //! mounts first and is written down then: what a crash leaves between the two is let go of by the next round.
 
 mod list;
@@ -21,7 +21,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -103,10 +103,10 @@ struct Inner {
     commanded: Mutex<List>,
     /// Why the last try failed.
     failures: Mutex<BTreeMap<VolumeName, String>>,
-    /// Held while one volume is mounted or let go of: a second mount would count twice.
+    /// Held while one volume is mounted or let go of, and while that is decided and written down: a second mount would
+    /// count twice, and a round must not let go of what a command has just mounted.
     turns: Mutex<HashMap<VolumeName, Arc<tokio::sync::Mutex<()>>>>,
     tried: CancellationToken,
-    changed: Notify,
 }
 
 impl Published {
@@ -130,7 +130,6 @@ impl Published {
             failures: Mutex::default(),
             turns: Mutex::default(),
             tried: CancellationToken::new(),
-            changed: Notify::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -146,7 +145,6 @@ impl Published {
             let pause = if failed { every.min(RETRY) } else { every };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.inner.changed.notified() => {}
                 () = stop.cancelled() => return,
             }
         }
@@ -172,9 +170,15 @@ impl Published {
         if stated.scale().is_some() || known.is_ok_and(|view| view.record.is_group()) {
             return Err(PublishError::Group(name.clone()));
         }
+        let _turn = self.turn(name).lock_owned().await;
         let path = self.stand(request).await?;
-        if self.configured(name).is_none() {
-            self.commanded().add(name.clone())?;
+        if self.configured(name).is_some() {
+            return Ok(path);
+        }
+        let noted = self.commanded().add(name.clone());
+        if let Err(error) = noted {
+            self.let_go(name).await?;
+            return Err(error);
         }
         Ok(path)
     }
@@ -188,12 +192,16 @@ impl Published {
         if self.configured(name).is_some() {
             return Err(PublishError::Configured(name.clone()));
         }
+        // Before its turn, which a mount that is stuck may have for long: that is let go of when it ends.
         if !self.commanded().remove(name)? {
             return Err(PublishError::NotPublished(name.clone()));
         }
         self.failures().remove(name);
-        self.let_go(name).await?;
-        Ok(())
+        let _turn = self.turn(name).lock_owned().await;
+        if self.is_wanted(name) {
+            return Ok(());
+        }
+        self.let_go(name).await.map_err(PublishError::from)
     }
 
     /// Every one of this node, by name.
@@ -217,27 +225,38 @@ impl Published {
 
     /// One look at each; whether one failed. All at the same time: one that is slow delays no other.
     async fn round(&self) -> bool {
-        let wanted = self.wanted();
+        let mut tries = JoinSet::new();
         for view in self.inner.engine.list() {
-            let name = &view.record.name;
-            let is_wanted = wanted.iter().any(|request| request.name == *name);
-            if !is_wanted
-                && view.record.holder(&holder()).is_some_and(|holder| holder.count > 0)
-                && let Err(error) = self.let_go(name).await
-            {
-                tracing::warn!(volume = %name, %error, "a volume that is not published any more is not let go of yet");
+            if view.record.holder(&holder()).is_some_and(|holder| holder.count > 0) {
+                let (all, name) = (self.clone(), view.record.name.clone());
+                tries.spawn(async move { all.drop_unwanted(&name).await });
             }
         }
-        let mut tries = JoinSet::new();
-        for request in wanted {
+        for request in self.wanted() {
             let all = self.clone();
             tries.spawn(async move { all.attempt(&request).await });
         }
         tries.join_all().await.contains(&false)
     }
 
+    async fn drop_unwanted(&self, name: &VolumeName) -> bool {
+        let _turn = self.turn(name).lock_owned().await;
+        if self.is_wanted(name) {
+            return true;
+        }
+        let dropped = self.let_go(name).await;
+        if let Err(error) = &dropped {
+            tracing::warn!(volume = %name, %error, "a volume that is not published any more is not let go of yet");
+        }
+        dropped.is_ok()
+    }
+
     async fn attempt(&self, request: &Request) -> bool {
         let name = &request.name;
+        let _turn = self.turn(name).lock_owned().await;
+        if !self.is_wanted(name) {
+            return true;
+        }
         match self.stand(request).await {
             Ok(_) => {
                 self.failures().remove(name);
@@ -254,9 +273,8 @@ impl Published {
         }
     }
 
-    /// Mounts it, unless it is held already; its path.
+    /// Mounts it, unless it is held already; its path. In its turn.
     async fn stand(&self, request: &Request) -> Result<PathBuf, EngineError> {
-        let _turn = self.turn(&request.name).lock_owned().await;
         if let Ok(view) = self.inner.engine.get(&request.name)
             && self.is_held(&view)
             && let Some(path) = &view.path
@@ -269,8 +287,8 @@ impl Published {
         Ok(path)
     }
 
+    /// In its turn.
     async fn let_go(&self, name: &VolumeName) -> Result<(), EngineError> {
-        let _turn = self.turn(name).lock_owned().await;
         tracing::info!(volume = %name, "not published any more");
         self.inner.engine.unmount(name, holder(), self.inner.me.clone()).await
     }
@@ -287,6 +305,10 @@ impl Published {
         let mut all = self.inner.configured.clone();
         all.extend(commanded.into_iter().filter(|name| self.configured(name).is_none()).map(plain));
         all
+    }
+
+    fn is_wanted(&self, name: &VolumeName) -> bool {
+        self.configured(name).is_some() || self.commanded().names().contains(name)
     }
 
     fn configured(&self, name: &VolumeName) -> Option<&Request> {

@@ -7,6 +7,7 @@
 
 mod closed;
 mod detached;
+mod replaced;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -24,6 +25,7 @@ use tokio::{
 };
 
 pub use detached::start_alone;
+pub use replaced::become_program;
 
 const DIRECTORIES: [&str; 6] =
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
