@@ -9,7 +9,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    os::unix::net::UnixStream,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
     path::Path,
     process::Command,
 };
@@ -74,23 +74,48 @@ fn the_disk_of_the_records_is_mounted_while_the_services_run() {
     }
 }
 
+/// RHEL 7 and CentOS 7, which DC/OS runs on, have systemd 219: what is younger than that is ignored there.
+#[test]
+fn nothing_depends_on_what_an_old_systemd_ignores() {
+    let service = unit("hawser.service");
+    let young = ["StateDirectory", "RuntimeDirectoryPreserve", "TimeoutStopFailureMode"];
+    for key in young.iter().chain(&["ConfigurationDirectory", "LogsDirectory", "CacheDirectory"]) {
+        assert!(values(&service, key).is_empty(), "{key}");
+    }
+    // What cannot be preserved there is deleted at each restart, under the servers of shared volumes.
+    assert!(values(&service, "RuntimeDirectory").is_empty());
+    assert_eq!(values(&service, "StartLimitInterval"), ["0"], "since 230 StartLimitIntervalSec=");
+    assert_eq!(values(&service, "StartLimitIntervalSec"), ["0"]);
+}
+
 /// systemd holds the socket: a request made while the daemon is away waits for it.
 #[test]
 fn a_socket_of_systemd_is_served_and_left_alone() {
+    let name = unit("hawser.socket");
+    serves_a_passed_socket(&["--fdname", values(&name, "FileDescriptorName")[0]]);
+}
+
+/// Before version 227 systemd passes sockets without names.
+#[test]
+fn a_socket_of_an_old_systemd_is_served_without_a_name() {
+    serves_a_passed_socket(&[]);
+}
+
+fn serves_a_passed_socket(options: &[&str]) {
     let dir = tempfile::tempdir_in("/var/tmp").unwrap();
     let socket = dir.path().join("d.sock");
-    let name = unit("hawser.socket");
-    let name = values(&name, "FileDescriptorName")[0];
+    let (state, run) = (dir.path().join("state"), dir.path().join("run"));
     let mut daemon = Command::new("systemd-socket-activate")
         .arg("--listen")
         .arg(&socket)
-        .arg("--fdname")
-        .arg(name)
+        .args(options)
         .args(["--setenv=HAWSER_LOG=info", env!("CARGO_BIN_EXE_hawser"), "serve"])
+        .arg("--docker-socket")
+        .arg(&socket)
         .arg("--state-dir")
-        .arg(dir.path().join("state"))
+        .arg(&state)
         .arg("--admin-socket")
-        .arg(dir.path().join("admin.sock"))
+        .arg(run.join("admin.sock"))
         .spawn()
         .expect("systemd-socket-activate is there (scripts/install-deps.sh)");
 
@@ -101,8 +126,11 @@ fn a_socket_of_systemd_is_served_and_left_alone() {
     assert!(answer.contains("VolumeDriver"), "{answer}");
     assert!(kill.success() && ended.success(), "{ended}");
     assert!(socket.exists(), "hawser removed systemd's socket");
-    let root = dir.path().join("state/mnt");
-    assert!(Command::new("umount").arg(&root).status().unwrap().success());
+    for dir in [&state, &run] {
+        let mode = fs::metadata(dir).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", dir.display());
+    }
+    assert!(Command::new("umount").arg(state.join("mnt")).status().unwrap().success());
 }
 
 /// The answer to `Plugin.Activate`, once somebody listens.

@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::AgentError;
-use crate::{config::settings, sys::durable};
+use crate::{
+    config::settings,
+    sys::{durable, process::Tool},
+};
 
 /// By this a unit is known as one that may be replaced and removed again.
 const MARK: &str = "# Written by `hawser agent install`: changes here are lost.\n";
@@ -26,17 +29,20 @@ pub(super) const UNITS: [(&str, &str); 4] = [
     ("hawser-docker.service", include_str!("../../dist/systemd/hawser-docker.service")),
 ];
 
-/// The host's root directory, as this process sees it.
+/// The host, as this process sees it.
 #[derive(Debug, Clone)]
 pub struct Place {
-    root: PathBuf,
+    /// Its root directory: `/`, but in tests.
+    pub(super) root: PathBuf,
+    /// The program that commands its systemd.
+    pub(super) systemctl: Tool,
 }
 
 impl Place {
-    /// The host under that directory: `/`, but in tests.
+    /// The host that this process runs on.
     #[must_use]
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+    pub fn here() -> Self {
+        Self { root: "/".into(), systemctl: Tool::new("systemctl") }
     }
 
     /// Where a path of the host is found.
@@ -170,7 +176,7 @@ pub(super) fn settings_and_units(
 
 /// A unit as it is shipped, of this program and with these settings.
 fn unit(shipped: &str, docker_socket: &Path) -> String {
-    let host = Place::new("/");
+    let host = Place::here();
     let program = host.program().display().to_string();
     let settings = format!("[Service]\nEnvironmentFile={}\n", host.environment().display());
     let text = shipped
@@ -238,10 +244,10 @@ mod tests {
     #[test]
     fn every_unit_has_the_installed_program_and_the_settings() {
         let socket = Path::new("/run/docker/plugins/other.sock");
-        let files = settings_and_units(&Place::new("/"), &environment(&[]), socket).unwrap();
+        let files = settings_and_units(&Place::here(), &environment(&[]), socket).unwrap();
 
         let text = |name: &str| {
-            let path = Place::new("/").unit(name);
+            let path = Place::here().unit(name);
             let file = files.iter().find(|file| file.path == path).unwrap();
             String::from_utf8(file.contents.clone()).unwrap()
         };
@@ -259,7 +265,7 @@ mod tests {
     #[test]
     fn a_unit_of_another_hand_is_found_wherever_systemd_looks() {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place::new(dir.path());
+        let place = Place { root: dir.path().into(), ..Place::here() };
         refuse_foreign_units(&place).unwrap();
         let path = place.path("/lib/systemd/system/hawser.service");
         fs::create_dir_all(path.parent().unwrap()).unwrap();

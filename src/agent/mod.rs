@@ -9,6 +9,8 @@ mod files;
 mod install;
 mod supervise;
 mod systemd;
+#[cfg(test)]
+mod tests;
 
 use std::{io, path::PathBuf};
 

@@ -5,13 +5,12 @@ use std::time::Duration;
 use super::{AgentError, Place};
 use crate::sys::process::{Tool, ToolError};
 
-const SYSTEMCTL: Tool = Tool::new("systemctl");
 /// A start of the daemon waits until it is ready (`TimeoutStartSec=120`), a stop until its steps have ended.
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// The host's service manager.
 #[derive(Debug, Clone, Copy)]
-pub struct Systemd(());
+pub struct Systemd(Tool);
 
 impl Systemd {
     /// That of this host.
@@ -21,7 +20,7 @@ impl Systemd {
     pub fn of(place: &Place) -> Result<Self, AgentError> {
         // sd_booted(3).
         let sign = place.path("/run/systemd/system");
-        if sign.is_dir() { Ok(Self(())) } else { Err(AgentError::NoSystemd(sign)) }
+        if sign.is_dir() { Ok(Self(place.systemctl)) } else { Err(AgentError::NoSystemd(sign)) }
     }
 
     /// Reads the units again.
@@ -52,12 +51,13 @@ impl Systemd {
 
     /// What systemd says of it: `active`, `activating`, `failed`, `inactive`, …
     pub(super) async fn state(self, unit: &str) -> Result<String, ToolError> {
-        let output =
-            SYSTEMCTL.run(["show", "--value", "--property=ActiveState", unit], LIMIT).await?;
-        Ok(output.stdout.trim().to_owned())
+        // `--value` is known since systemd 230; RHEL 7 has 219.
+        let output = self.0.run(["show", "--property=ActiveState", unit], LIMIT).await?;
+        let text = output.stdout.trim();
+        Ok(text.strip_prefix("ActiveState=").unwrap_or(text).to_owned())
     }
 
     async fn ctl(self, arguments: &[&str]) -> Result<(), ToolError> {
-        SYSTEMCTL.run(arguments, LIMIT).await.map(drop)
+        self.0.run(arguments, LIMIT).await.map(drop)
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<Exit> {
     if !rustix::process::geteuid().is_root() {
         bail!("root is needed: it writes units of systemd, and starts them");
     }
-    let place = Place::new("/");
+    let place = Place::here();
     let config = Source::default().read()?;
     match command {
         Command::Install(args) => say(&put(&place, &config, &args).await?),

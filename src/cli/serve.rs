@@ -2,6 +2,7 @@
 
 use std::{
     io::IsTerminal,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -104,6 +105,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make {}", config.root.display()))?;
     // Bound before the records are at work: requests wait in the socket, and Docker is not told
     // "connection refused" while the daemon starts.
+    make_private(config.run_dir())?;
     // REX-Ray's first: where that fails, nobody has seen a daemon that answers.
     let rexray_socket = config.rexray_socket.as_deref().map(bind_as_rexray).transpose()?;
     let (docker_socket, admin_socket) = bind(&config)?;
@@ -165,12 +167,19 @@ fn open_store(config: &Config) -> anyhow::Result<(Embedded, Vec<Record>)> {
         // Before an empty store is made in the place of the lost one.
         ensure_no_images(state, images)?;
     }
-    std::fs::create_dir_all(state).with_context(|| format!("cannot make {}", state.display()))?;
+    make_private(state)?;
     let (store, records) = Embedded::open(state)?;
     if records.is_empty() {
         ensure_no_images(state, images)?;
     }
     Ok((store, records))
+}
+
+/// Makes a directory that is root's alone, where there is none. Not left to the unit: older systemds know no
+/// `StateDirectory=`, and take a `RuntimeDirectory=` away at each restart.
+fn make_private(dir: &Path) -> anyhow::Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("cannot make {}", dir.display()))
 }
 
 fn ensure_no_images(state: &Path, dir: &Path) -> anyhow::Result<()> {
@@ -194,8 +203,13 @@ pub(super) fn open_host(config: &Config) -> anyhow::Result<Host> {
 
 /// The two sockets; those that systemd passes by the names `docker` and `admin` are used.
 fn bind(config: &Config) -> anyhow::Result<(Socket, Socket)> {
-    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut passed = ListenFd::from_env();
+    let names = match std::env::var("LISTEN_FDNAMES") {
+        Ok(names) => names,
+        // Before version 227 systemd has no names; `hawser.socket` is Docker's.
+        Err(_) if passed.len() == 1 => "docker".to_owned(),
+        Err(_) => String::new(),
+    };
     let mut take = |name: &str| -> anyhow::Result<Option<Socket>> {
         let Some(index) = names.split(':').position(|passed| passed == name) else {
             return Ok(None);
