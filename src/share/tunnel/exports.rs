@@ -36,6 +36,8 @@ const CLOSING: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Exports {
     volumes: Mutex<HashMap<VolumeId, Entry>>,
+    /// What is gone, and has connections that were told to end and have not.
+    ending: tokio::sync::Mutex<Vec<Entry>>,
 }
 
 #[derive(Debug)]
@@ -81,19 +83,24 @@ impl Exports {
     }
 
     /// Puts these in the place of those before. The connections of what has changed or is gone have
-    /// ended when this returns; what could not be ended is told.
+    /// ended when this returns; what could not be ended is told, each time until it has.
     pub(super) async fn replace(&self, exports: &[Export]) -> Vec<String> {
-        let gone = self.swap(exports);
+        let mut ending = self.ending.lock().await;
+        ending.extend(self.swap(exports));
         let mut failures = Vec::new();
-        for entry in gone {
+        let mut next = 0;
+        while let Some(entry) = ending.get(next) {
             entry.connections.close();
-            if timeout(CLOSING, entry.connections.wait()).await.is_err() {
-                let Export { volume, epoch, .. } = entry.export;
-                let open = entry.connections.len();
-                failures.push(format!(
-                    "volume {volume}: {open} connections of epoch {epoch} are still open after {CLOSING:?}"
-                ));
+            if timeout(CLOSING, entry.connections.wait()).await.is_ok() {
+                ending.swap_remove(next);
+                continue;
             }
+            let Export { volume, epoch, .. } = entry.export;
+            let open = entry.connections.len();
+            failures.push(format!(
+                "volume {volume}: {open} connections of epoch {epoch} are still open after {CLOSING:?}"
+            ));
+            next += 1;
         }
         failures
     }
@@ -183,5 +190,26 @@ impl Entry {
             _connection: self.connections.token(),
             _place: place,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever fences asks until it is so.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_does_not_end_is_told_until_it_has() {
+        let (volume, epoch) = (VolumeId::random(), 7.into());
+        let exports = Exports::default();
+        exports.replace(&[Export { volume, epoch, port: 1, access: Access::Any }]).await;
+        let hello = Hello { volume, epoch, node: "b".parse().unwrap() };
+        let open = exports.admit(&hello).unwrap();
+        for _ in 0..2 {
+            let failures = exports.replace(&[]).await;
+            assert!(failures.concat().contains("1 connections of epoch 7"), "{failures:?}");
+        }
+        drop(open);
+        assert!(exports.replace(&[]).await.is_empty());
     }
 }
