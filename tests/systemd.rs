@@ -43,12 +43,18 @@ fn the_service_shares_the_hosts_mount_namespace() {
 
 #[test]
 fn docker_starts_after_hawser_and_stops_before_it() {
-    for name in ["hawser.service", "hawser.socket"] {
-        assert_eq!(values(&unit(name), "Before")[0], "docker.service", "{name}");
+    for name in ["hawser.service", "hawser.socket", "hawser-release.service"] {
+        let before = values(&unit(name), "Before").join(" ");
+        let before: Vec<_> = before.split(' ').collect();
+        // Agents of Mesos mount volumes while they start, and their tasks use them until they stop:
+        // as DC/OS calls them, on private and on public nodes, and as Mesos' own packages do.
+        let agents =
+            ["dcos-mesos-slave.service", "dcos-mesos-slave-public.service", "mesos-slave.service"];
+        for user in agents.iter().chain(&["docker.service"]) {
+            assert!(before.contains(user), "{name}: {before:?}");
+        }
     }
-    // Where Mesos and Nomad are, they are called so: as packages, and on DC/OS.
-    let others = "mesos-slave.service dcos-mesos-slave.service dcos-mesos-slave-public.service nomad.service";
-    assert_eq!(values(&unit("hawser.service"), "Before")[1], others);
+    assert!(values(&unit("hawser.service"), "Before").join(" ").contains("nomad.service"));
     assert_eq!(values(&unit("hawser.service"), "KillMode"), ["process"]);
     assert_eq!(values(&unit("hawser.socket"), "SocketMode"), ["0600"]);
 }
@@ -57,7 +63,7 @@ fn docker_starts_after_hawser_and_stops_before_it() {
 #[test]
 fn volumes_are_released_after_hawser_stopped() {
     let release = unit("hawser-release.service");
-    assert_eq!(values(&release, "Before"), ["hawser.service"]);
+    assert!(values(&release, "Before")[0].starts_with("hawser.service "));
     assert_eq!(values(&release, "ExecStop"), ["/usr/bin/hawser release"]);
     // What is on its way to another node's volume needs the network.
     let after = values(&release, "After").join(" ");

@@ -2,24 +2,24 @@
 //! from what is there.
 
 use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
 };
 
-use super::AgentError;
+use super::{AgentError, Environment};
 use crate::{
-    config::settings,
+    config::Config,
     sys::{durable, process::Tool},
 };
 
 /// By this a unit is known as one that may be replaced and removed again.
-const MARK: &str = "# Written by `hawser agent install`: changes here are lost.\n";
+pub(super) const MARK: &str = "# Written by `hawser agent install`: changes here are lost.\n";
 /// The program in the units as they are shipped.
 const SHIPPED_PROGRAM: &str = "/usr/bin/hawser";
 /// Docker's socket in the unit as it is shipped.
 const SHIPPED_SOCKET: &str = "/run/docker/plugins/hawser.sock";
+/// The disks that the daemon needs, in the units as they are shipped.
+const SHIPPED_DISKS: &str = "RequiresMountsFor=/var/lib/hawser\n";
 
 /// The units, in the order in which they are started.
 pub(super) const UNITS: [(&str, &str); 4] = [
@@ -33,9 +33,9 @@ pub(super) const UNITS: [(&str, &str); 4] = [
 #[derive(Debug, Clone)]
 pub struct Place {
     /// Its root directory: `/`, but in tests.
-    pub(super) root: PathBuf,
+    pub root: PathBuf,
     /// The program that commands its systemd.
-    pub(super) systemctl: Tool,
+    pub systemctl: Tool,
 }
 
 impl Place {
@@ -61,6 +61,12 @@ impl Place {
     #[must_use]
     pub fn environment(&self) -> PathBuf {
         self.path("/etc/hawser/agent.env")
+    }
+
+    /// What the running service was started with.
+    #[must_use]
+    pub(super) fn stamp(&self) -> PathBuf {
+        self.path("/etc/hawser/agent.sha256")
     }
 
     /// A unit.
@@ -113,46 +119,11 @@ impl File {
     }
 }
 
-/// The settings among a process's environment variables.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Environment(BTreeMap<&'static str, String>);
-
-impl Environment {
-    /// Those that are hawser's settings and say something; all others are the task's own.
-    #[must_use]
-    pub fn of(variables: impl Fn(&str) -> Option<String>) -> Self {
-        let names = settings()
-            .flat_map(|setting| [setting.env].into_iter().chain(setting.aliases.iter().copied()));
-        let said = names.filter_map(|name| Some((name, variables(name)?)));
-        Self(said.filter(|(_, value)| !value.is_empty()).collect())
-    }
-
-    /// One variable a line, as systemd.exec(5) reads them.
-    fn file(&self) -> Result<String, AgentError> {
-        let mut text = MARK.to_owned();
-        for (name, value) in &self.0 {
-            if value.contains(['\n', '\r']) {
-                return Err(AgentError::LineBreak((*name).to_owned()));
-            }
-            let mut quoted = String::new();
-            for character in value.chars() {
-                if matches!(character, '"' | '\\' | '`' | '$') {
-                    quoted.push('\\');
-                }
-                quoted.push(character);
-            }
-            // Nothing that is written to a string fails.
-            let _ = writeln!(text, "{name}=\"{quoted}\"");
-        }
-        Ok(text)
-    }
-}
-
 /// All files, but the program.
 pub(super) fn settings_and_units(
     place: &Place,
     environment: &Environment,
-    docker_socket: &Path,
+    config: &Config,
 ) -> Result<Vec<File>, AgentError> {
     let settings = File {
         path: place.environment(),
@@ -163,7 +134,7 @@ pub(super) fn settings_and_units(
     };
     let units = UNITS.iter().map(|(name, shipped)| File {
         path: place.unit(name),
-        contents: unit(shipped, docker_socket).into_bytes(),
+        contents: unit(shipped, config).into_bytes(),
         mode: 0o644,
         part: match *name {
             "hawser.service" => Part::Daemon,
@@ -175,15 +146,36 @@ pub(super) fn settings_and_units(
 }
 
 /// A unit as it is shipped, of this program and with these settings.
-fn unit(shipped: &str, docker_socket: &Path) -> String {
+fn unit(shipped: &str, config: &Config) -> String {
     let host = Place::here();
     let program = host.program().display().to_string();
+    let socket = config.docker_socket.display().to_string().replace('%', "%%");
     let settings = format!("[Service]\nEnvironmentFile={}\n", host.environment().display());
     let text = shipped
         .replace(SHIPPED_PROGRAM, &program)
-        .replace(SHIPPED_SOCKET, &docker_socket.display().to_string())
+        .replace(SHIPPED_SOCKET, &socket)
+        .replace(SHIPPED_DISKS, &format!("RequiresMountsFor={}\n", disks(config)))
         .replace("[Service]\n", &settings);
     format!("{MARK}{text}")
+}
+
+/// The directories that may be on disks of their own.
+fn disks(config: &Config) -> String {
+    let elsewhere = |dir: &&PathBuf| !dir.starts_with(&config.state_dir);
+    let others = [&config.root, &config.local.dir].into_iter().filter(elsewhere);
+    let words: Vec<_> =
+        [&config.state_dir].into_iter().chain(others).map(|dir| word(dir)).collect();
+    words.join(" ")
+}
+
+/// A path as one word of a unit (systemd.syntax(7)), where `%` begins a specifier.
+fn word(path: &Path) -> String {
+    let text = path.display().to_string().replace('%', "%%");
+    if text.contains([' ', '\t', '"', '\'', '\\']) {
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    } else {
+        text
+    }
 }
 
 /// A unit that is there, by another hand.
@@ -205,46 +197,14 @@ pub(super) fn refuse_foreign_units(place: &Place) -> Result<(), AgentError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn environment(pairs: &[(&str, &str)]) -> Environment {
-        let pairs: BTreeMap<_, _> = pairs.iter().copied().collect();
-        Environment::of(|name| pairs.get(name).map(|value| (*value).to_owned()))
-    }
-
-    #[test]
-    fn only_settings_that_say_something_are_handed_on() {
-        let environment = environment(&[
-            ("HAWSER_CLUSTER", "prod"),
-            ("HAWSER_NODE", ""),
-            ("PATH", "/bin"),
-            ("HAWSER_UNKNOWN", "x"),
-            ("REXRAY_FSTYPE", "xfs"),
-        ]);
-
-        let file = environment.file().unwrap();
-
-        assert_eq!(file, format!("{MARK}HAWSER_CLUSTER=\"prod\"\nREXRAY_FSTYPE=\"xfs\"\n"));
-    }
-
-    /// systemd.exec(5), `EnvironmentFile=`.
-    #[test]
-    fn what_systemd_would_read_otherwise_is_escaped() {
-        let file = environment(&[("HAWSER_EBS_SECRET_KEY", "a\"b\\c$d`e f#g'h")]).file().unwrap();
-
-        assert!(file.ends_with("HAWSER_EBS_SECRET_KEY=\"a\\\"b\\\\c\\$d\\`e f#g'h\"\n"), "{file}");
-    }
-
-    #[test]
-    fn a_line_break_is_refused_by_the_name_of_its_variable() {
-        let error = environment(&[("HAWSER_CLUSTER", "a\nb")]).file().unwrap_err();
-
-        assert!(matches!(error, AgentError::LineBreak(name) if name == "HAWSER_CLUSTER"));
-    }
+    use crate::config::Values;
 
     #[test]
     fn every_unit_has_the_installed_program_and_the_settings() {
-        let socket = Path::new("/run/docker/plugins/other.sock");
-        let files = settings_and_units(&Place::here(), &environment(&[]), socket).unwrap();
+        let mut values = Values::default();
+        values.add_option("daemon.docker_socket", "/run/docker/plugins/other.sock");
+        let (config, none) = (Config::read(values).unwrap(), Environment::of(|_| None));
+        let files = settings_and_units(&Place::here(), &none, &config).unwrap();
 
         let text = |name: &str| {
             let path = Place::here().unit(name);
@@ -254,6 +214,7 @@ mod tests {
         let service = text("hawser.service");
         assert!(service.contains("\nExecStart=/opt/hawser/bin/hawser serve\n"), "{service}");
         assert!(service.contains("\n[Service]\nEnvironmentFile=/etc/hawser/agent.env\n"));
+        assert!(service.contains("\nRequiresMountsFor=/var/lib/hawser\n"), "{service}");
         let release = text("hawser-release.service");
         assert!(release.contains("\nExecStop=/opt/hawser/bin/hawser release\n"), "{release}");
         assert!(release.contains("\nEnvironmentFile=/etc/hawser/agent.env\n"));

@@ -10,6 +10,7 @@ use tokio::{
 use super::{
     AgentError, Environment, File, Part, Place, Systemd,
     files::{UNITS, refuse_foreign_units, settings_and_units},
+    stamp::Stamp,
 };
 use crate::{config::Config, sys::mountinfo::MountTable};
 
@@ -18,7 +19,7 @@ const READY: Duration = Duration::from_secs(60);
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What was not as it should be, and is now.
+/// What the service did not run with, and does now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The files that were written.
@@ -26,53 +27,91 @@ pub struct Changes {
 }
 
 impl Changes {
+    fn between(stamp: Option<&Stamp>, files: &[File]) -> Result<Self, AgentError> {
+        let mut written = Vec::new();
+        for file in files {
+            // One that is there may have been written by an attempt that failed.
+            if !stamp.is_some_and(|stamp| stamp.has(file)) || !file.is_there()? {
+                written.push(file.clone());
+            }
+        }
+        Ok(Self { written })
+    }
+
     fn of(&self, part: Part) -> bool {
         self.written.iter().any(|file| file.part == part)
     }
+}
+
+/// Whether hawser can be a service of that host.
+///
+/// # Errors
+/// Where the host has no systemd, or hawser by another hand.
+pub fn check(place: &Place) -> Result<Systemd, AgentError> {
+    let systemd = Systemd::of(place)?;
+    refuse_foreign_units(place)?;
+    Ok(systemd)
 }
 
 /// Installs this program as the service, or upgrades the one that is there, and starts it. Volumes stay
 /// mounted. What is as it should be is left alone: a second time, nothing is restarted.
 ///
 /// # Errors
-/// Nothing was changed where the host has no systemd, or hawser by another hand.
+/// Nothing was changed where [`check`] fails. After another error the next attempt goes on.
 pub async fn install(
     place: &Place,
     program: Vec<u8>,
     environment: &Environment,
     config: &Config,
 ) -> Result<Changes, AgentError> {
-    let systemd = Systemd::of(place)?;
-    refuse_foreign_units(place)?;
+    let systemd = check(place)?;
     let program =
         File { path: place.program(), contents: program, mode: 0o755, part: Part::Daemon };
-    let mut files = settings_and_units(place, environment, &config.docker_socket)?;
+    let mut files = settings_and_units(place, environment, config)?;
     files.insert(0, program);
-    let mut changes = Changes::default();
-    for file in files {
-        if !file.is_there()? {
-            file.write()?;
-            changes.written.push(file);
+    let stamp = Stamp::read(place)?;
+    let changes = Changes::between(stamp.as_ref(), &files)?;
+    let socket = place.path(&config.admin_socket.to_string_lossy());
+    if let Err(error) = start(place, systemd, &changes, &socket).await {
+        if stamp.is_none() {
+            close(systemd).await;
         }
+        return Err(error);
     }
-    start(systemd, &changes).await?;
-    answers(&place.path(&config.admin_socket.to_string_lossy()), READY).await?;
+    // Only now: what does not start is not to hold Docker up at each boot.
+    systemd.enable(&UNITS.map(|(name, _)| name)).await?;
+    // Where there is no Docker it does nothing, and says so to the journal.
+    systemd.restart(&["hawser-docker.service"]).await?;
+    Stamp::of(&files).write(place)?;
     Ok(changes)
 }
 
-async fn start(systemd: Systemd, changes: &Changes) -> Result<(), AgentError> {
-    // A unit that was written before an attempt that failed is not written now, and not known yet either.
-    systemd.reload().await?;
-    systemd.enable(&UNITS.map(|(name, _)| name)).await?;
-    if changes.of(Part::Socket) {
-        // systemd does not take another path for a socket that is open.
+async fn start(
+    place: &Place,
+    systemd: Systemd,
+    changes: &Changes,
+    socket: &Path,
+) -> Result<(), AgentError> {
+    if changes.of(Part::Socket) && place.unit("hawser.socket").exists() {
+        // systemd takes no other path for a socket that is open, and removes the file that its unit names.
         systemd.stop(&["hawser.service", "hawser.socket"]).await?;
-    } else if changes.of(Part::Daemon) {
+    }
+    for file in &changes.written {
+        file.write()?;
+    }
+    systemd.reload().await?;
+    if changes.of(Part::Daemon) && !changes.of(Part::Socket) {
         systemd.restart(&["hawser.service"]).await?;
     }
     systemd.start(&["hawser-release.service", "hawser.socket", "hawser.service"]).await?;
-    // Where there is no Docker it does nothing, and says so to the journal.
-    Ok(systemd.restart(&["hawser-docker.service"]).await?)
+    answers(socket, READY).await
+}
+
+/// After a first start that failed: Docker would wait behind a socket that nobody serves.
+async fn close(systemd: Systemd) {
+    if let Err(error) = systemd.stop(&["hawser.socket", "hawser.service"]).await {
+        tracing::warn!(%error, "hawser.socket may be open still: Docker then waits for hawser");
+    }
 }
 
 /// Waits until somebody listens there.
@@ -94,8 +133,7 @@ pub(super) async fn answers(socket: &Path, limit: Duration) -> Result<(), AgentE
 /// # Errors
 /// When volumes are mounted, and nothing was changed.
 pub async fn uninstall(place: &Place, config: &Config) -> Result<(), AgentError> {
-    let systemd = Systemd::of(place)?;
-    refuse_foreign_units(place)?;
+    let systemd = check(place)?;
     let mounted = published(&place.path(&config.root.to_string_lossy()))?;
     if !mounted.is_empty() {
         return Err(AgentError::InUse(mounted));
@@ -111,9 +149,8 @@ pub async fn uninstall(place: &Place, config: &Config) -> Result<(), AgentError>
         systemd.stop(&release).await?;
         systemd.disable(&present).await?;
     }
-    for path in
-        present.iter().map(|name| place.unit(name)).chain([place.environment(), place.program()])
-    {
+    let files = [place.stamp(), place.environment(), place.program()];
+    for path in present.iter().map(|name| place.unit(name)).chain(files) {
         remove(&path)?;
     }
     Ok(systemd.reload().await?)

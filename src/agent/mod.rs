@@ -5,17 +5,22 @@
 //! the task installs the systemd units of `dist/systemd`, with its own environment as their settings, and
 //! then only looks that they run. When the task is killed, nothing happens to a volume.
 
+mod environment;
 mod files;
 mod install;
+mod stamp;
 mod supervise;
 mod systemd;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
 use std::{io, path::PathBuf};
 
-pub use files::{Environment, File, Part, Place};
-pub use install::{Changes, install, uninstall};
+pub use environment::{Environment, installed};
+pub use files::{File, Part, Place};
+pub use install::{Changes, check, install, uninstall};
 pub use supervise::{Watch, supervise};
 pub use systemd::Systemd;
 
@@ -39,9 +44,9 @@ pub enum AgentError {
     /// A value that systemd cannot be told.
     #[error("{0} has a line break in its value: systemd's environment files cannot hold one")]
     LineBreak(String),
-    /// Volumes are mounted for tasks.
+    /// Tasks use volumes.
     #[error(
-        "volumes are mounted on this host: {}. Stop the tasks that use them, or move them to other nodes (`hawser node drain`)",
+        "volumes of this host are in use: {}. Stop the tasks that use them, or move them to other nodes (`hawser node drain`)",
         .0.join(", ")
     )]
     InUse(Vec<String>),

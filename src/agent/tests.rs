@@ -1,86 +1,11 @@
-//! Installing and watching, on a host that is a directory, with a systemctl that only notes what it is told.
+//! Installing and watching, on a host that is a directory.
 
-use std::{
-    fs,
-    os::unix::{fs::PermissionsExt, net::UnixListener},
-    path::PathBuf,
+use std::fs;
+
+use super::{
+    testing::{Host, config},
+    *,
 };
-
-use super::*;
-use crate::{
-    config::{Config, Values},
-    sys::process::Tool,
-};
-
-/// It answers as systemd 219 does, of CentOS 7 and RHEL 7. `state` is the service's; a call that begins
-/// with the text in `fails` fails.
-const SYSTEMCTL: &str = r#"#!/bin/sh
-dir=$(dirname "$0")
-socket=$(grep ListenStream= "$dir/etc/systemd/system/hawser.socket" 2>/dev/null)
-case $1 in
-stop) echo "$* ($socket)" ;;
-*) echo "$*" ;;
-esac >>"$dir/calls"
-case $* in
-*--value*) echo "systemctl: unrecognized option '--value'" >&2; exit 1 ;;
-show*) echo "ActiveState=$(cat "$dir/state")" ;;
-"$(cat "$dir/fails")"*) echo "Job for hawser.service failed." >&2; exit 1 ;;
-esac
-"#;
-
-struct Host {
-    dir: tempfile::TempDir,
-    place: Place,
-    config: Config,
-    /// The daemon's, which is always there.
-    _admin: UnixListener,
-}
-
-impl Host {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let program = dir.path().join("systemctl");
-        fs::write(&program, SYSTEMCTL).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        // A tool's name lives as long as the program.
-        let systemctl = Tool::new(String::leak(program.to_str().unwrap().to_owned()));
-        let place = Place { root: dir.path().into(), systemctl };
-        fs::create_dir_all(place.path("/run/systemd/system")).unwrap();
-        fs::create_dir_all(place.path("/run/hawser")).unwrap();
-        let _admin = UnixListener::bind(place.path("/run/hawser/admin.sock")).unwrap();
-        let host = Self { dir, place, config: config(&[]), _admin };
-        host.is("active");
-        host.fails("none");
-        host
-    }
-
-    fn is(&self, state: &str) {
-        fs::write(self.dir.path().join("state"), state).unwrap();
-    }
-
-    fn fails(&self, call: &str) {
-        fs::write(self.dir.path().join("fails"), call).unwrap();
-    }
-
-    /// What systemctl was told since it was asked last.
-    fn calls(&self) -> Vec<String> {
-        let path = self.dir.path().join("calls");
-        let calls = fs::read_to_string(&path).unwrap_or_default();
-        fs::write(path, "").unwrap();
-        calls.lines().map(str::to_owned).collect()
-    }
-
-    fn watch(&self) -> Watch {
-        let socket = self.place.path("/run/hawser/admin.sock");
-        Watch { systemd: Systemd::of(&self.place).unwrap(), socket }
-    }
-}
-
-fn config(options: &[(&str, &str)]) -> Config {
-    let mut values = Values::default();
-    options.iter().for_each(|(key, value)| values.add_option(key, value));
-    Config::read(values).unwrap()
-}
 
 #[tokio::test]
 async fn the_state_is_known_of_a_systemd_that_prints_no_bare_values() {
@@ -91,4 +16,110 @@ async fn the_state_is_known_of_a_systemd_that_prints_no_bare_values() {
     let error = host.watch().running().await.unwrap_err();
 
     assert!(matches!(&error, AgentError::NotActive(state) if state == "failed"), "{error}");
+}
+
+fn environment() -> Environment {
+    Environment::of(|name| (name == "HAWSER_LOG").then(|| "debug".to_owned()))
+}
+
+impl Host {
+    async fn install(&self, program: &str) -> Result<Changes, AgentError> {
+        install(&self.place, program.into(), &environment(), &self.config).await
+    }
+
+    fn unit(&self, name: &str) -> String {
+        fs::read_to_string(self.place.unit(name)).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn it_is_installed_once_and_started_again_when_it_changes() {
+    let host = Host::new();
+
+    let first = host.install("one").await.unwrap();
+    let calls = host.calls();
+    let again = host.install("one").await.unwrap();
+    let idle = host.calls();
+    let other = host.install("two").await.unwrap();
+
+    assert_eq!(first.written.len(), 6);
+    assert!(calls.contains(&"daemon-reload".to_owned()), "{calls:?}");
+    assert!(calls.iter().any(|call| call.starts_with("--quiet enable hawser-release.service")));
+    assert_eq!(again, Changes::default());
+    assert!(idle.iter().all(|call| !call.contains("restart hawser.service")), "{idle:?}");
+    assert_eq!(other.written.len(), 1);
+    let calls = host.calls();
+    assert!(calls.contains(&"restart hawser.service".to_owned()), "{calls:?}");
+    assert_eq!(fs::read(host.place.program()).unwrap(), b"two");
+}
+
+/// Docker would wait for ever behind a socket that nobody serves.
+#[tokio::test]
+async fn a_service_that_never_started_leaves_no_socket() {
+    let host = Host::new();
+    host.fails("start hawser-release.service");
+
+    let error = host.install("one").await.unwrap_err();
+
+    assert!(matches!(error, AgentError::Systemctl(_)), "{error}");
+    let calls = host.calls();
+    let at = |begin: &str| calls.iter().rposition(|call| call.starts_with(begin));
+    assert!(at("stop hawser.socket") > at("start "), "{calls:?}");
+    assert_eq!(at("--quiet enable"), None, "Docker would wait at the next boot");
+}
+
+#[tokio::test]
+async fn an_upgrade_that_failed_leaves_the_socket_and_is_not_forgotten() {
+    let host = Host::new();
+    host.install("one").await.unwrap();
+    host.fails("restart hawser.service");
+    host.calls();
+
+    host.install("two").await.unwrap_err();
+    let calls = host.calls();
+    host.fails("none");
+    let retried = host.install("two").await.unwrap();
+
+    assert!(calls.iter().all(|call| !call.starts_with("stop")), "{calls:?}");
+    assert_eq!(retried.written.len(), 1, "the daemon of before goes on");
+    let calls = host.calls();
+    assert!(calls.contains(&"restart hawser.service".to_owned()), "{calls:?}");
+}
+
+/// systemd stops at the path that the unit names: the file of the socket before would stay.
+#[tokio::test]
+async fn the_old_socket_is_closed_before_its_unit_changes() {
+    let mut host = Host::new();
+    host.install("one").await.unwrap();
+    host.calls();
+    host.config = config(&[("daemon.docker_socket", "/run/docker/plugins/other.sock")]);
+
+    host.install("one").await.unwrap();
+
+    let calls = host.calls();
+    let stop = calls.iter().position(|call| call.starts_with("stop "));
+    let reload = calls.iter().position(|call| call == "daemon-reload");
+    let stop = stop.unwrap();
+    assert!(calls[stop].ends_with("(ListenStream=/run/docker/plugins/hawser.sock)"), "{calls:?}");
+    assert!(Some(stop) < reload, "{calls:?}");
+    assert!(host.unit("hawser.socket").contains("/other.sock"));
+}
+
+/// Without their disks, the daemon would start with no records, and Docker forget its volumes.
+#[tokio::test]
+async fn the_units_wait_for_the_disks_of_the_settings() {
+    let mut host = Host::new();
+    host.config = config(&[
+        ("daemon.state_dir", "/data/hawser 100%"),
+        ("daemon.root", "/mnt/hawser"),
+        ("backends.local.dir", "images"),
+    ]);
+
+    host.install("one").await.unwrap();
+
+    for name in ["hawser.service", "hawser-release.service"] {
+        let unit = host.unit(name);
+        let needs = "RequiresMountsFor=\"/data/hawser 100%%\" /mnt/hawser\n";
+        assert!(unit.contains(needs) && !unit.contains("/var/lib/hawser"), "{unit}");
+    }
 }

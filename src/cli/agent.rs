@@ -1,7 +1,12 @@
 //! `hawser agent install|supervise|status|uninstall`: hawser as a systemd service of its host, for a
 //! Marathon task on every agent.
 
-use std::{env, io::IsTerminal, path::PathBuf, time::Duration};
+use std::{
+    env,
+    io::{self, IsTerminal},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -11,13 +16,19 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, config::Source};
+use super::{Client, Exit, cluster::identity_of, config::Source};
 use crate::{
     agent::{
-        AgentError, Changes, Environment, Place, Systemd, Watch, install, supervise, uninstall,
+        AgentError, Changes, Environment, Place, Systemd, Watch, check, install, supervise,
+        uninstall,
     },
     config::Config,
-    peer::pki::{Installed, certify},
+    engine::Whereabouts,
+    http::admin::wire::VolumeInfo,
+    peer::{
+        Identity,
+        pki::{Installed, certify},
+    },
 };
 
 /// How often the end of the certificate is looked at.
@@ -52,15 +63,21 @@ pub(super) async fn run(command: Command) -> anyhow::Result<Exit> {
         bail!("root is needed: it writes units of systemd, and starts them");
     }
     let place = Place::here();
-    let config = Source::default().read()?;
+    let source = Source::default();
     match command {
-        Command::Install(args) => say(&put(&place, &config, &args).await?),
-        Command::Supervise(args) => watch(&place, &config, &args).await?,
+        Command::Install(args) => say(&put(&place, &source.read_anew()?, &args).await?),
+        Command::Supervise(args) => watch(&place, &source.read_anew()?, &args).await?,
         Command::Status => {
+            let config = source.read()?;
             watched(&place, &config)?.running().await?;
             println!("hawser.service runs and answers on {}", config.admin_socket.display());
         }
         Command::Uninstall => {
+            let config = source.read()?;
+            let served = served(&config).await?;
+            if !served.is_empty() {
+                return Err(AgentError::InUse(served).into());
+            }
             uninstall(&place, &config).await?;
             let kept = config.state_dir.display();
             println!(
@@ -72,7 +89,15 @@ pub(super) async fn run(command: Command) -> anyhow::Result<Exit> {
 }
 
 async fn put(place: &Place, config: &Config, args: &Args) -> anyhow::Result<Changes> {
+    // Before anything is changed: the certificate may be another installation's.
+    check(place)?;
     certified(config, args)?;
+    if let Some(cluster) = &config.cluster {
+        // As `hawser serve` does: it would not start, and Docker wait for it.
+        Identity::load(identity_of(cluster)).context(
+            "nothing was installed: nodes of a cluster know each other by certificates. Give this one its own (`hawser pki node`), or have it made (--ca-dir; in the package for DC/OS security.ca_secret)",
+        )?;
+    }
     let itself = env::current_exe().context("cannot find this program")?;
     let program = std::fs::read(&itself).with_context(|| format!("read {}", itself.display()))?;
     let environment = Environment::of(|name| env::var(name).ok());
@@ -94,6 +119,34 @@ fn certified(config: &Config, args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The volumes of this node that tasks on others use by way of it: they would hang without it.
+async fn served(config: &Config) -> anyhow::Result<Vec<String>> {
+    let Some(cluster) = &config.cluster else { return Ok(Vec::new()) };
+    let servers = config.run_dir().join("share");
+    let none = match std::fs::read_dir(&servers) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => return Err(error).with_context(|| servers.display().to_string()),
+    };
+    if none {
+        return Ok(Vec::new());
+    }
+    let client = Client::new(config.admin_socket.clone());
+    let volumes: Vec<VolumeInfo> = client.get("/volumes").await.context(
+        "this node serves volumes to others, and it is not known who uses them: start hawser (`systemctl start hawser`)",
+    )?;
+    let mut served = Vec::new();
+    let mine = |volume: &&VolumeInfo| volume.owner.as_deref() == Some(cluster.node.as_str());
+    for VolumeInfo { name, .. } in volumes.iter().filter(mine) {
+        let found: Whereabouts = client.get(&format!("/volumes/{name}/where")).await?;
+        let elsewhere = found.nodes.iter().filter(|node| node.node != cluster.node);
+        // A node that does not say may have it.
+        let users = elsewhere.filter(|at| at.presence.as_ref().is_none_or(|has| has.mounted));
+        served.extend(users.map(|at| format!("{name} (on {})", at.node)));
+    }
+    Ok(served)
+}
+
 fn say(changes: &Changes) {
     if changes.written.is_empty() {
         println!("Hawser {} is installed, and runs: nothing to do.", env!("CARGO_PKG_VERSION"));
@@ -108,7 +161,7 @@ fn say(changes: &Changes) {
 async fn watch(place: &Place, config: &Config, args: &Args) -> anyhow::Result<()> {
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr);
     log.with_ansi(std::io::stderr().is_terminal()).init();
-    say(&put(place, config, args).await?);
+    // Before it is installed: that is not to be cut off in the middle.
     let stop = CancellationToken::new();
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let told = stop.clone();
@@ -116,8 +169,8 @@ async fn watch(place: &Place, config: &Config, args: &Args) -> anyhow::Result<()
         tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
         told.cancel();
     });
+    say(&put(place, config, args).await?);
     let watch = watched(place, config)?;
-    // A certificate that ends soon is replaced on the way.
     loop {
         if let Ok(ended) = timeout(DAY, supervise(&watch, &stop)).await {
             ended?;
@@ -133,3 +186,6 @@ async fn watch(place: &Place, config: &Config, args: &Args) -> anyhow::Result<()
 fn watched(place: &Place, config: &Config) -> Result<Watch, AgentError> {
     Ok(Watch { systemd: Systemd::of(place)?, socket: config.admin_socket.clone() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,7 +79,8 @@ pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow
     Ok(Opened { keeper, neighbours: Some(neighbours), sharing, port: Some(port) })
 }
 
-fn identity_of(cluster: &ClusterConfig) -> PeerConfig {
+/// Who this node is to others, by its configuration.
+pub(super) fn identity_of(cluster: &ClusterConfig) -> PeerConfig {
     PeerConfig {
         cluster: cluster.cluster.clone(),
         node: cluster.node.clone(),

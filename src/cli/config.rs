@@ -1,15 +1,21 @@
 //! `hawser config`: checks what was written, and prints what could be.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use clap::Subcommand;
 
 use super::Exit;
-use crate::config::{
-    Config, DEFAULT_FILE, Values, reference,
-    rexray::{self, Secrets},
-    sample_file, universe,
+use crate::{
+    agent::{Place, installed},
+    config::{
+        Config, DEFAULT_FILE, Values, reference,
+        rexray::{self, Secrets},
+        sample_file, universe,
+    },
 };
 
 /// Where a command's configuration comes from.
@@ -24,8 +30,30 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Everything that was written.
+    /// Everything that was written: the service's own settings, too, so that a command by hand means the
+    /// same as the daemon. With another file, another daemon is meant.
     pub(super) fn values(&self) -> anyhow::Result<Values> {
+        let mut values = self.file()?;
+        if self.config.is_none() {
+            add_service(&mut values, &Place::here().environment())?;
+        }
+        self.add_own(&mut values);
+        Ok(values)
+    }
+
+    /// The configuration.
+    pub(super) fn read(&self) -> anyhow::Result<Config> {
+        Ok(Config::read(self.values()?)?)
+    }
+
+    /// The configuration of a service that is installed anew: what the one before was told does not count.
+    pub(super) fn read_anew(&self) -> anyhow::Result<Config> {
+        let mut values = self.file()?;
+        self.add_own(&mut values);
+        Ok(Config::read(values)?)
+    }
+
+    fn file(&self) -> anyhow::Result<Values> {
         let mut values = Values::default();
         let path = self.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
         match fs::read_to_string(&path) {
@@ -36,6 +64,11 @@ impl Source {
                     .with_context(|| format!("cannot read the configuration {}", path.display()));
             }
         }
+        Ok(values)
+    }
+
+    /// What this command itself was told.
+    fn add_own(&self, values: &mut Values) {
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
@@ -43,13 +76,20 @@ impl Source {
         for (key, value) in &self.set {
             values.add_option(key, value);
         }
-        Ok(values)
     }
+}
 
-    /// The configuration.
-    pub(super) fn read(&self) -> anyhow::Result<Config> {
-        Ok(Config::read(self.values()?)?)
+/// Adds what `hawser agent install` told the service.
+fn add_service(values: &mut Values, path: &Path) -> anyhow::Result<()> {
+    match installed(path) {
+        Ok(variables) => values.add_variables(&path.display().to_string(), variables),
+        // `hawser spec`, say, is for everybody.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            eprintln!("hawser: {} is root's alone: its settings do not count here", path.display())
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
+    Ok(())
 }
 
 #[derive(Debug, Subcommand)]
@@ -162,5 +202,28 @@ fn import_rexray(
             }
             Ok(Exit::Failure)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::durable;
+
+    /// `agent uninstall` would look for mounted volumes in the wrong place, and `release` find no records.
+    #[test]
+    fn a_command_by_hand_has_the_services_settings_and_its_own_win() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.env");
+        let text = b"# made\nHAWSER_STATE_DIR=\"/data/hawser\"\nHAWSER_LOG=\"debug\"\n";
+        durable::create(&path, text, 0o600).unwrap();
+        let mut values = Values::default();
+
+        add_service(&mut values, &path).unwrap();
+        values.add_environment([("HAWSER_LOG".to_owned(), "warn".to_owned())].into_iter());
+
+        let config = Config::read(values).unwrap();
+        assert_eq!(config.state_dir, Path::new("/data/hawser"));
+        assert_eq!(config.log, "warn");
     }
 }

@@ -105,20 +105,32 @@ impl Values {
     /// Adds the environment's values. An empty variable is how managed plugins and unit files say
     /// "not set".
     pub fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) {
-        let variables: BTreeMap<_, _> = variables.filter(|(_, value)| !value.is_empty()).collect();
-        self.aws_region = variables.get(AWS_REGION).cloned();
+        self.add_variables("environment", variables);
+    }
+
+    /// Adds variables that a file sets for the daemon.
+    pub fn add_variables(
+        &mut self,
+        source: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) {
+        let said = variables.into_iter().filter(|(_, value)| !value.is_empty());
+        let variables: BTreeMap<_, _> = said.collect();
+        if let Some(region) = variables.get(AWS_REGION) {
+            self.aws_region = Some(region.clone());
+        }
         for setting in settings() {
             let names = [&setting.env].into_iter().chain(setting.aliases);
             let mut set = names.filter_map(|name| Some((*name, variables.get(*name)?)));
             let Some((name, value)) = set.next() else { continue };
-            self.add("environment", setting.key, value);
+            self.add(source, setting.key, value);
             if let Some((other, another)) = set.find(|(_, another)| *another != value) {
                 let why = format!(
                     "{other} is set too, to something else ({}): they are names of one setting, \
                      set one of them",
                     setting.shown(another)
                 );
-                let (source, value) = ("environment".to_owned(), setting.shown(value).to_owned());
+                let (source, value) = (source.to_owned(), setting.shown(value).to_owned());
                 self.mistakes.push(Mistake { source, key: name.to_owned(), value, why });
             }
         }
@@ -126,7 +138,7 @@ impl Values {
             let known = settings().any(|setting| setting.env == name);
             if name.starts_with("HAWSER_") && !known && !OTHER_VARIABLES.contains(&name.as_str()) {
                 let known = settings().map(|setting| (setting.env.to_owned(), setting.privacy));
-                self.unknown("environment", name, value, known);
+                self.unknown(source, name, value, known);
             }
         }
     }

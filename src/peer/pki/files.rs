@@ -51,6 +51,17 @@ pub enum PkiError {
         "{0} is there already, and a CA is never overwritten: every node's certificate depends on it. To replace the CA, make the new one in another directory"
     )]
     AuthorityExists(PathBuf),
+    /// A node is to believe another CA, and was told by hand whom to believe.
+    #[error(
+        "{} was not written by `hawser agent` and has other certificates than {}: hawser has another CA on this host. Nothing was changed; put the same certificates into both, or remove the former",
+        path.display(), dir.join("ca.pem").display()
+    )]
+    OthersBelieved {
+        /// The file.
+        path: PathBuf,
+        /// Where the CA is.
+        dir: PathBuf,
+    },
     /// A node's certificate is there.
     #[error(
         "{0} is there already: nothing was changed. `--renew` makes a new key and certificate, and keeps these as .old"
