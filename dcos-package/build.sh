@@ -64,7 +64,10 @@ build_for() {
     if [ "${triple##*-}" = musl ]; then
         compiler=$(musl_compiler "$processor")
         export "CC_${triple//-/_}=$compiler"
-        export "CARGO_TARGET_$(tr a-z- A-Z_ <<<"$triple")_LINKER=$compiler"
+        # Rust has the start files and the C library for the linking, and its `cc` of this processor links them. With musl-gcc in its
+        # place the program names a loader, and crashes (seen with Debian's musl-gcc 1.2.3 and Rust 1.95).
+        [ "$processor" = "$(uname -m)" ] ||
+            export "CARGO_TARGET_$(tr a-z- A-Z_ <<<"$triple")_LINKER=$compiler"
     fi
     (cd "$repo" && "${CARGO:-cargo}" build --locked --release --bin hawser --target "$triple" >&2)
     echo "$target_dir/$triple/release/hawser"
