@@ -65,6 +65,10 @@ install -m 755 "$binary" "$out/artifacts/hawser"
 cp "$here"/universe/{package.json,config.json,marathon.json.mustache} "$out/package/"
 sed "s|{{artifacts}}|$artifacts|" "$here/universe/resource.json" >"$out/package/resource.json"
 
+# What root runs on every agent is compared with this, wherever it came from.
+sha256=$(cut -d' ' -f1 "$out/artifacts/hawser.sha256")
+sed -i "s|{{sha256}}|$sha256|" "$out/package/marathon.json.mustache"
+
 python3 - "$out/package" "$out/repo.json" <<'PYTHON'
 import base64, json, pathlib, sys
 

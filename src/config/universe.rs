@@ -88,14 +88,22 @@ fn service() -> Value {
         "properties": {
             "name": {
                 "type": "string",
+                "pattern": "^/?[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
                 "default": "hawser",
-                "description": "The name of the app in Marathon.",
+                "description": "The name of the app in Marathon, in no group: in one its role would be the group's, and it could not run on public agents.",
             },
             "agents": {
                 "type": "integer",
                 "minimum": 1,
                 "default": 1,
                 "description": "How many agents there are, public ones included: hawser is installed on so many, one task on each. More than there are leaves a deployment that waits.",
+            },
+            "minimum_health_capacity": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 1,
+                "default": 0,
+                "description": "The part of the tasks that go on running while others are upgraded. 0: all agents are upgraded at once, which disturbs no container. 0.9: a tenth at a time; with fewer than 10 agents the upgrade would then wait for ever for an agent without a task.",
             },
             "cpus": {
                 "type": "number",
@@ -110,7 +118,7 @@ fn service() -> Value {
                 "description": "Memory of each task in MiB.",
             },
         },
-        "required": ["name", "agents", "cpus", "mem"],
+        "required": ["name", "agents", "minimum_health_capacity", "cpus", "mem"],
     })
 }
 
@@ -140,10 +148,11 @@ pub fn app() -> String {
 }
 
 /// Without an image the task sees the host's files, and as root its systemd; the file that is fetched
-/// keeps the last part of its URI as its name.
+/// keeps the last part of its URI as its name. `sha256` is filled in by `dcos-package/build.sh`, from the
+/// program that it packs: what was fetched is not run unless it is that.
 const APP: &str = r#"{
   "id": "{{{service.name}}}",
-  "cmd": "exec ./hawser agent supervise{{#security.ca_secret}} --ca-dir pki{{/security.ca_secret}}",
+  "cmd": "echo '{{sha256}}  hawser' | sha256sum -c - && exec ./hawser agent supervise{{#security.ca_secret}} --ca-dir pki{{/security.ca_secret}}",
   "user": "root",
   "instances": {{service.agents}},
   "cpus": {{service.cpus}},
@@ -165,7 +174,7 @@ const APP: &str = r#"{
   {{/security.ca_secret}}
   "constraints": [["hostname", "UNIQUE"]],
   "acceptedResourceRoles": ["*", "slave_public"],
-  "upgradeStrategy": {"minimumHealthCapacity": 0.8, "maximumOverCapacity": 0},
+  "upgradeStrategy": {"minimumHealthCapacity": {{service.minimum_health_capacity}}, "maximumOverCapacity": 0},
   "taskKillGracePeriodSeconds": 10,
   "healthChecks": [
     {
