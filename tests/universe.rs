@@ -40,6 +40,9 @@ fn defaults(schema: &Value) -> Value {
 /// As Cosmos does it: strings go into the template as JSON has them, without the quotes.
 fn escaped(value: &Value) -> Value {
     match value {
+        // What is empty is false to mustache.java (`falsey` of `BaseObjectHandler.java`), and to these tests'
+        // renderer only null is.
+        Value::String(text) if text.is_empty() => Value::Null,
         Value::String(text) => {
             let quoted = serde_json::to_string(text).unwrap();
             Value::String(quoted[1..quoted.len() - 1].to_owned())
@@ -192,6 +195,38 @@ fn whatever_is_said_arrives_as_it_was_said() {
         app["container"]["volumes"][1],
         json!({"containerPath": "pki/ca.key", "secret": "ca-key"})
     );
+}
+
+/// Whoever may read apps would read them.
+#[test]
+fn every_secret_can_be_kept_in_the_secret_store() {
+    let secrets = [
+        ("ca_secret", "ca"),
+        ("ebs_access_key_secret", "HAWSER_EBS_ACCESS_KEY"),
+        ("ebs_secret_key_secret", "HAWSER_EBS_SECRET_KEY"),
+        ("cluster_zookeeper_auth_secret", "HAWSER_CLUSTER_ZOOKEEPER_AUTH"),
+        ("nfs_secret_secret", "HAWSER_NFS_SECRET"),
+    ];
+    for said in 0..1 << secrets.len() {
+        let said: Vec<_> =
+            (0..secrets.len()).filter(|at| said & (1 << at) != 0).map(|at| secrets[at]).collect();
+        let paths: Map<_, _> =
+            said.iter().map(|(option, _)| ((*option).to_owned(), json!("a/b"))).collect();
+        let app = rendered(&json!({
+            "security": paths,
+            "backends": {"ebs": {"secret_key": "plain"}},
+        }));
+
+        let found = app.get("secrets").and_then(Value::as_object).cloned().unwrap_or_default();
+        let of_ca = said.iter().any(|(_, name)| *name == "ca");
+        assert_eq!(found.len(), said.len() + usize::from(of_ca), "{said:?}: {found:?}");
+        for (_, name) in said.iter().filter(|(_, name)| *name != "ca") {
+            assert_eq!(app["env"][name], json!({"secret": name}));
+            assert_eq!(found[*name], json!({"source": "a/b"}));
+        }
+        let kept = said.iter().any(|(_, name)| *name == "HAWSER_EBS_SECRET_KEY");
+        assert_eq!(app.to_string().contains("plain"), !kept, "{app}");
+    }
 }
 
 /// In a group, the app's role is the group's (`marathon_new_group_enforce_role` of DC/OS is `top`), and
