@@ -114,6 +114,9 @@ cp "$here"/universe/{package.json,config.json,marathon.json.mustache} "$out/pack
 sha256=$(cut -d' ' -f1 "$out/artifacts/hawser.sha256")
 sed -e "s|{{artifacts}}|$artifacts|" -e "s|{{sha256}}|$sha256|" "$here/universe/resource.json" >"$out/package/resource.json"
 
+# What root runs on every agent is compared with this, wherever it came from.
+sed -i "s|{{sha256}}|$sha256|" "$out/package/marathon.json.mustache"
+
 python3 - "$out/package" "$out/repo.json" <<'PYTHON'
 import base64, json, pathlib, sys
 

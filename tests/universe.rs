@@ -7,8 +7,14 @@
     reason = "test code runs programs and fails by panicking"
 )]
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
+use hawser::marathon::{Context, check};
 use serde_json::{Map, Value, json};
 
 fn path(name: &str) -> PathBuf {
@@ -34,6 +40,9 @@ fn defaults(schema: &Value) -> Value {
 /// As Cosmos does it: strings go into the template as JSON has them, without the quotes.
 fn escaped(value: &Value) -> Value {
     match value {
+        // What is empty is false to mustache.java (`falsey` of `BaseObjectHandler.java`), and to these tests'
+        // renderer only null is.
+        Value::String(text) if text.is_empty() => Value::Null,
         Value::String(text) => {
             let quoted = serde_json::to_string(text).unwrap();
             Value::String(quoted[1..quoted.len() - 1].to_owned())
@@ -65,6 +74,7 @@ fn rendered(options: &Value) -> Value {
     let schema = Value::Object(object("config.json"));
     let mut context = merged(defaults(&schema), options);
     context["resource"] = Value::Object(object("resource.json"));
+    context["sha256"] = json!("0".repeat(64));
     let template = mustache::compile_str(&text("marathon.json.mustache")).unwrap();
     let app = template.render_to_string(&escaped(&context)).unwrap();
     serde_json::from_str(&app).unwrap_or_else(|error| panic!("{error}: {app}"))
@@ -148,12 +158,18 @@ fn with_the_defaults_it_is_an_app_that_puts_hawser_on_every_agent() {
     let app = rendered(&json!({}));
 
     assert_eq!(app["id"], "hawser");
-    assert_eq!(app["cmd"], "exec ./hawser agent supervise");
+    let supervise = format!(
+        "echo '{}  hawser' | sha256sum -c - && exec ./hawser agent supervise",
+        "0".repeat(64)
+    );
+    assert_eq!(app["cmd"], *supervise);
     assert_eq!(app["user"], "root");
     assert!(app.get("container").is_none(), "with an image it would not see the host: {app}");
     assert_eq!(app["constraints"], json!([["hostname", "UNIQUE"]]));
     assert_eq!(app["acceptedResourceRoles"], json!(["*", "slave_public"]));
-    assert_eq!(app["upgradeStrategy"]["maximumOverCapacity"], 0);
+    // Or an upgrade of few agents would begin with one task more, which has no place.
+    let at_once = json!({"minimumHealthCapacity": 0, "maximumOverCapacity": 0});
+    assert_eq!(app["upgradeStrategy"], at_once);
     assert_eq!(app["env"]["HAWSER_CLUSTER_ZOOKEEPER"], "master.mesos:2181");
     assert!(app["fetch"][0]["uri"].as_str().unwrap().ends_with("/hawser"), "{app}");
     assert!(app.get("secrets").is_none());
@@ -163,21 +179,79 @@ fn with_the_defaults_it_is_an_app_that_puts_hawser_on_every_agent() {
 fn whatever_is_said_arrives_as_it_was_said() {
     let odd = r#"a "b" \ <c> & {{d}} 'e'"#;
     let app = rendered(&json!({
-        "service": {"name": "storage/hawser", "agents": 40},
+        "service": {"name": "/storage-hawser", "agents": 40},
         "security": {"ca_secret": "hawser"},
         "backends": {"ebs": {"enabled": true, "tags": odd}},
     }));
 
-    assert_eq!(app["id"], "storage/hawser");
+    assert_eq!(app["id"], "/storage-hawser");
     assert_eq!(app["instances"], 40);
     assert_eq!(app["env"]["HAWSER_EBS_ENABLED"], "true");
     assert_eq!(app["env"]["HAWSER_EBS_TAGS"], odd);
-    assert_eq!(app["cmd"], "exec ./hawser agent supervise --ca-dir pki");
+    let cmd = app["cmd"].as_str().unwrap();
+    assert!(cmd.ends_with(" && exec ./hawser agent supervise --ca-dir pki"), "{cmd}");
     assert_eq!(app["secrets"]["ca-key"]["source"], "hawser/ca.key");
     assert_eq!(
         app["container"]["volumes"][1],
         json!({"containerPath": "pki/ca.key", "secret": "ca-key"})
     );
+}
+
+/// Whoever may read apps would read them.
+#[test]
+fn every_secret_can_be_kept_in_the_secret_store() {
+    let secrets = [
+        ("ca_secret", "ca"),
+        ("ebs_access_key_secret", "HAWSER_EBS_ACCESS_KEY"),
+        ("ebs_secret_key_secret", "HAWSER_EBS_SECRET_KEY"),
+        ("cluster_zookeeper_auth_secret", "HAWSER_CLUSTER_ZOOKEEPER_AUTH"),
+        ("nfs_secret_secret", "HAWSER_NFS_SECRET"),
+    ];
+    for said in 0..1 << secrets.len() {
+        let said: Vec<_> =
+            (0..secrets.len()).filter(|at| said & (1 << at) != 0).map(|at| secrets[at]).collect();
+        let paths: Map<_, _> =
+            said.iter().map(|(option, _)| ((*option).to_owned(), json!("a/b"))).collect();
+        let app = rendered(&json!({
+            "security": paths,
+            "backends": {"ebs": {"secret_key": "plain"}},
+        }));
+
+        let found = app.get("secrets").and_then(Value::as_object).cloned().unwrap_or_default();
+        let of_ca = said.iter().any(|(_, name)| *name == "ca");
+        assert_eq!(found.len(), said.len() + usize::from(of_ca), "{said:?}: {found:?}");
+        for (_, name) in said.iter().filter(|(_, name)| *name != "ca") {
+            assert_eq!(app["env"][name], json!({"secret": name}));
+            assert_eq!(found[*name], json!({"source": "a/b"}));
+        }
+        let kept = said.iter().any(|(_, name)| *name == "HAWSER_EBS_SECRET_KEY");
+        assert_eq!(app.to_string().contains("plain"), !kept, "{app}");
+    }
+}
+
+/// In a group, the app's role is the group's (`marathon_new_group_enforce_role` of DC/OS is `top`), and
+/// Marathon refuses that it also takes what is offered to public agents.
+#[test]
+fn its_name_is_in_no_group() {
+    let config = Value::Object(object("config.json"));
+    let pattern = config["properties"]["service"]["properties"]["name"]["pattern"].as_str();
+    assert_eq!(pattern, Some("^/?[a-z0-9]([-a-z0-9]*[a-z0-9])?$"));
+}
+
+#[test]
+fn it_is_an_app_without_a_finding() {
+    let context = Context { driver: "hawser".to_owned(), defaults: None };
+    for options in [
+        json!({}),
+        json!({"service": {"agents": 3}, "security": {"ca_secret": "hawser"}}),
+        json!({"service": {"agents": 50, "minimum_health_capacity": 0.9}}),
+    ] {
+        let report = check(&rendered(&options).to_string(), &context).unwrap();
+        assert!(report.findings.is_empty(), "{options}: {report:?}");
+    }
+    let few = json!({"service": {"agents": 4, "minimum_health_capacity": 0.8}});
+    let report = check(&rendered(&few).to_string(), &context).unwrap();
+    assert_eq!(report.findings[0].rule, "upgrade-place", "{report:?}");
 }
 
 /// What the app hands on is a configuration that hawser takes, but for what only a node has.
@@ -215,14 +289,51 @@ fn a_release_is_a_repository_of_one_package() {
     assert_eq!(package["releaseVersion"], 0);
     let uri = &package["resource"]["assets"]["uris"]["hawser"];
     assert_eq!(uri, "http://assets.example/hawser/0.1.0/hawser");
+    let sum = fs::read_to_string(out.join("artifacts/hawser.sha256")).unwrap();
+    let (sha256, _) = sum.split_once(' ').unwrap();
     let cli = &package["resource"]["cli"]["binaries"]["linux"]["x86-64"];
     assert_eq!((&cli["kind"], &cli["url"]), (&json!("executable"), uri));
-    let sum = fs::read_to_string(out.join("artifacts/hawser.sha256")).unwrap();
-    assert_eq!(cli["contentHash"][0]["value"].as_str(), sum.split(' ').next());
-    let template = package["marathon"]["v2AppMustacheTemplate"].as_str().unwrap();
+    assert_eq!(cli["contentHash"][0]["value"], sha256);
+    let expected = text("marathon.json.mustache").replace("{{sha256}}", sha256);
+    assert_eq!(template_of(&out), expected);
+    assert!(expected.contains(&format!("echo '{sha256}  hawser'")), "{expected}");
+}
+
+fn template_of(out: &Path) -> String {
+    let repository: Value =
+        serde_json::from_str(&fs::read_to_string(out.join("repo.json")).unwrap()).unwrap();
+    let template = repository["packages"][0]["marathon"]["v2AppMustacheTemplate"].as_str().unwrap();
     let decoded = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, template);
-    assert_eq!(String::from_utf8(decoded.unwrap()).unwrap(), text("marathon.json.mustache"));
-    assert!(out.join("artifacts/hawser.sha256").exists());
+    String::from_utf8(decoded.unwrap()).unwrap()
+}
+
+/// Root runs it on every agent, and it may come over HTTP.
+#[test]
+fn a_program_that_was_changed_on_its_way_is_not_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, out) = (dir.path().join("hawser"), dir.path().join("out"));
+    fs::write(&program, "#!/bin/sh\necho \"ran $*\"\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let build = Command::new(path("build.sh"))
+        .args(["--artifacts", "http://assets.example", "--binary"])
+        .arg(&program)
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert!(build.status.success(), "{}", String::from_utf8_lossy(&build.stderr));
+    let template = template_of(&out);
+    let begin = template.find("echo '").unwrap();
+    let (cmd, _) = template[begin..].split_once("{{#security").unwrap();
+    let run = || {
+        // As Mesos' command executor runs it, in the sandbox.
+        let output = Command::new("sh").args(["-c", cmd]).current_dir(dir.path()).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+
+    assert_eq!(run(), (true, "hawser: OK\nran agent supervise\n".to_owned()));
+    fs::write(&program, "#!/bin/sh\necho \"Ran $*\"\n").unwrap();
+    assert_eq!(run(), (false, "hawser: FAILED\n".to_owned()));
 }
 
 /// The steps of a release, with a toolchain that compiles nothing: it says what it was asked for, and hands out a program that is static

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::settings::{Setting, settings};
+use super::settings::{Privacy, Setting, settings};
 
 /// What is of one node, and would be wrong said for all; and where things are on the host, which the
 /// package decides.
@@ -72,7 +72,12 @@ fn insert(properties: &mut Map<String, Value>, path: &[&str], setting: &Setting)
 }
 
 fn option(setting: &Setting) -> Value {
-    let description = format!("{} ({})", setting.meaning, setting.env);
+    let mut description = format!("{} ({})", setting.meaning, setting.env);
+    if setting.privacy == Privacy::Secret {
+        description.push_str(" Whoever may read apps can read it here: better ");
+        description.push_str(&secret_option(setting));
+        description.push('.');
+    }
     match default_of(setting) {
         truth @ ("true" | "false") => {
             json!({"type": "boolean", "default": truth == "true", "description": description})
@@ -88,14 +93,22 @@ fn service() -> Value {
         "properties": {
             "name": {
                 "type": "string",
+                "pattern": "^/?[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
                 "default": "hawser",
-                "description": "The name of the app in Marathon.",
+                "description": "The name of the app in Marathon, in no group: in one its role would be the group's, and it could not run on public agents.",
             },
             "agents": {
                 "type": "integer",
                 "minimum": 1,
                 "default": 1,
                 "description": "How many agents there are, public ones included: hawser is installed on so many, one task on each. More than there are leaves a deployment that waits.",
+            },
+            "minimum_health_capacity": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 1,
+                "default": 0,
+                "description": "The part of the tasks that go on running while others are upgraded. 0: all agents are upgraded at once, which disturbs no container. 0.9: a tenth at a time; with fewer than 10 agents the upgrade would then wait for ever for an agent without a task.",
             },
             "cpus": {
                 "type": "number",
@@ -110,21 +123,44 @@ fn service() -> Value {
                 "description": "Memory of each task in MiB.",
             },
         },
-        "required": ["name", "agents", "cpus", "mem"],
+        "required": ["name", "agents", "minimum_health_capacity", "cpus", "mem"],
     })
 }
 
+/// The option that says where a secret setting is kept: `security.ebs_secret_key_secret`.
+fn secret_option(setting: &Setting) -> String {
+    let key = setting.key.strip_prefix("backends.").unwrap_or(setting.key);
+    format!("security.{}_secret", key.replace('.', "_"))
+}
+
+fn secret_settings() -> impl Iterator<Item = &'static Setting> {
+    offered().filter(|setting| setting.privacy == Privacy::Secret)
+}
+
 fn security() -> Value {
+    let mut properties = Map::new();
+    properties.insert(
+        "ca_secret".to_owned(),
+        json!({
+            "type": "string",
+            "default": "",
+            "description": "The path in DC/OS's secret store below which `ca.pem` and `ca.key` of the cluster's CA are (`hawser pki init` makes them): each agent then gets a certificate under its host name, and a new one before it ends. Whoever reads ca.key can be any node. Empty: certificates are put on the agents by hand (`hawser pki node`).",
+        }),
+    );
+    for setting in secret_settings() {
+        let option = secret_option(setting);
+        let name = option.strip_prefix("security.").unwrap_or(&option).to_owned();
+        let key = setting.key;
+        let description = format!(
+            "The path in DC/OS's secret store where {key} is; what that option says does not count then."
+        );
+        properties
+            .insert(name, json!({"type": "string", "default": "", "description": description}));
+    }
     json!({
         "type": "object",
-        "description": "Certificates by which the nodes know each other",
-        "properties": {
-            "ca_secret": {
-                "type": "string",
-                "default": "",
-                "description": "The path in DC/OS's secret store below which `ca.pem` and `ca.key` of the cluster's CA are (`hawser pki init` makes them): each agent then gets a certificate under its host name, and a new one before it ends. Whoever reads ca.key can be any node. Empty: certificates are put on the agents by hand (`hawser pki node`).",
-            },
-        },
+        "description": "Certificates by which the nodes know each other, and where secrets are kept",
+        "properties": properties,
     })
 }
 
@@ -133,17 +169,57 @@ fn security() -> Value {
 pub fn app() -> String {
     let line = |setting: &Setting| {
         let Setting { env, key, .. } = setting;
-        format!("    \"{env}\": \"{{{{{{{key}}}}}}}\"")
+        let plain = format!("\"{env}\": \"{{{{{{{key}}}}}}}\"");
+        if setting.privacy == Privacy::Open {
+            return format!("    {plain}");
+        }
+        let option = secret_option(setting);
+        let secret = format!("\"{env}\": {{\"secret\": \"{env}\"}}");
+        format!("    {}{}", section('#', &[&option], &secret), section('^', &[&option], &plain))
     };
     let environment = offered().map(line).collect::<Vec<_>>().join(",\n");
-    APP.replace("    ENVIRONMENT", &environment)
+    APP.replace("    ENVIRONMENT", &environment).replace("  SECRETS\n", &secrets())
+}
+
+/// The app's secrets: of those that are said. Mustache knows no comma between what may be missing: each
+/// looks whether one before it is there.
+fn secrets() -> String {
+    let ca = "\"ca\": {\"source\": \"{{{security.ca_secret}}}/ca.pem\"}, \"ca-key\": {\"source\": \"{{{security.ca_secret}}}/ca.key\"}";
+    let mut all = vec![("security.ca_secret".to_owned(), ca.to_owned())];
+    all.extend(secret_settings().map(|setting| {
+        let option = secret_option(setting);
+        let member = format!("\"{}\": {{\"source\": \"{{{{{{{option}}}}}}}\"}}", setting.env);
+        (option, member)
+    }));
+    let options: Vec<_> = all.iter().map(|(option, _)| option.as_str()).collect();
+    // Once, where any of them is there: by the last that is.
+    let once = |of: &[&str], text: &str| {
+        let by = |at: usize| section('#', &of[at..=at], &section('^', &of[at + 1..], text));
+        (0..of.len()).map(by).collect::<String>()
+    };
+    let mut text = String::new();
+    for (at, (option, member)) in all.iter().enumerate() {
+        let before = &options[..at];
+        let begin = section('^', before, "\"secrets\": { ") + &once(before, ", ");
+        text.push_str(&format!("  {}\n", section('#', &[option], &(begin + member))));
+    }
+    text.push_str(&format!("  {}\n", once(&options, " },")));
+    text
+}
+
+/// A text that is there where all of these options are said (`#`), or none (`^`).
+fn section(kind: char, options: &[&str], text: &str) -> String {
+    let inside =
+        |inner: String, option: &&str| format!("{{{{{kind}{option}}}}}{inner}{{{{/{option}}}}}");
+    options.iter().rev().fold(text.to_owned(), inside)
 }
 
 /// Without an image the task sees the host's files, and as root its systemd; the file that is fetched
-/// keeps the last part of its URI as its name.
+/// keeps the last part of its URI as its name. `sha256` is filled in by `dcos-package/build.sh`, from the
+/// program that it packs: what was fetched is not run unless it is that.
 const APP: &str = r#"{
   "id": "{{{service.name}}}",
-  "cmd": "exec ./hawser agent supervise{{#security.ca_secret}} --ca-dir pki{{/security.ca_secret}}",
+  "cmd": "echo '{{sha256}}  hawser' | sha256sum -c - && exec ./hawser agent supervise{{#security.ca_secret}} --ca-dir pki{{/security.ca_secret}}",
   "user": "root",
   "instances": {{service.agents}},
   "cpus": {{service.cpus}},
@@ -158,14 +234,11 @@ const APP: &str = r#"{
       {"containerPath": "pki/ca.key", "secret": "ca-key"}
     ]
   },
-  "secrets": {
-    "ca": {"source": "{{{security.ca_secret}}}/ca.pem"},
-    "ca-key": {"source": "{{{security.ca_secret}}}/ca.key"}
-  },
   {{/security.ca_secret}}
+  SECRETS
   "constraints": [["hostname", "UNIQUE"]],
   "acceptedResourceRoles": ["*", "slave_public"],
-  "upgradeStrategy": {"minimumHealthCapacity": 0.8, "maximumOverCapacity": 0},
+  "upgradeStrategy": {"minimumHealthCapacity": {{service.minimum_health_capacity}}, "maximumOverCapacity": 0},
   "taskKillGracePeriodSeconds": 10,
   "healthChecks": [
     {

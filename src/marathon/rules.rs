@@ -282,6 +282,12 @@ pub(super) static SCALE_UNIQUE: Rule = Rule {
     why: "tasks of one app on one node lose their volumes together, with the node",
     source: OURS_GROUPS,
 };
+pub(super) static UPGRADE_PLACE: Rule = Rule {
+    name: "upgrade-place",
+    level: Advice,
+    why: "where there are no more nodes than tasks the new task has no place, and the upgrade waits for ever",
+    source: UPGRADE,
+};
 pub(super) static UNREACHABLE_SLOW: Rule = Rule {
     name: "unreachable-slow",
     level: Advice,
@@ -308,7 +314,7 @@ pub(super) static OTHER_DRIVER: Rule = Rule {
 };
 
 /// Every rule.
-pub static RULES: [&Rule; 47] = [
+pub static RULES: [&Rule; 48] = [
     &JSON_TYPE,
     &APP_ID,
     &NO_TASK,
@@ -352,6 +358,7 @@ pub static RULES: [&Rule; 47] = [
     &PUBLISHED_DOCKER,
     &PUBLISHED_PATH,
     &SCALE_UNIQUE,
+    &UPGRADE_PLACE,
     &UNREACHABLE_SLOW,
     &NO_SIZE,
     &INLINE_NAME,

@@ -40,6 +40,20 @@ pub(super) fn check(app: &App<'_>, context: &Context, findings: &mut Findings) {
     if any {
         unreachable(app, findings);
     }
+    place_of_one_more(app, findings);
+}
+
+/// An upgrade that begins with one task more than there are, of an app with one on each node.
+fn place_of_one_more(app: &App<'_>, findings: &mut Findings) {
+    let during = app.tasks_during_upgrade();
+    if app.instances < 2 || !app.is_one_per_node() || during <= app.instances {
+        return;
+    }
+    let at = app.at.get("upgradeStrategy").map_or(app.at.place("upgradeStrategy"), |at| at.path);
+    let what = format!("one task on each node, and up to {during} while a version is replaced");
+    let instead = "have at least as many nodes, or write a minimumHealthCapacity that lets a task end \
+                   first, such as 0, and \"maximumOverCapacity\": 0";
+    findings.add(&rules::UPGRADE_PLACE, at, what, instead);
 }
 
 /// A volume that tasks of one node at a time can use.
