@@ -123,7 +123,9 @@ fn serves_a_passed_socket(options: &[&str]) {
         .arg("--admin-socket")
         .arg(run.join("admin.sock"))
         .spawn()
-        .expect("systemd-socket-activate is there (scripts/install-deps.sh)");
+        .unwrap_or_else(|error| {
+            panic!("systemd-socket-activate is needed (scripts/install-deps.sh): {error}")
+        });
 
     let answer = activate(&socket);
     let kill = Command::new("kill").arg(daemon.id().to_string()).status().unwrap();

@@ -38,7 +38,7 @@ impl Watch {
     }
 
     /// Whether it runs and answers. Somebody who stopped it by hand has it started again.
-    async fn look(&self) -> Result<(), AgentError> {
+    pub(super) async fn look(&self) -> Result<(), AgentError> {
         let state = self.systemd.state("hawser.service").await?;
         if matches!(state.as_str(), "inactive" | "failed") {
             tracing::warn!(state, "hawser.service does not run: starting it");

@@ -1,5 +1,7 @@
 //! A host that is a directory, with a systemctl that only notes what it is told.
 
+#![allow(clippy::disallowed_methods, reason = "test code writes scratch files")]
+
 use std::{
     fs,
     os::unix::{fs::PermissionsExt, net::UnixListener},

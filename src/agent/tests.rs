@@ -123,3 +123,36 @@ async fn the_units_wait_for_the_disks_of_the_settings() {
         assert!(unit.contains(needs) && !unit.contains("/var/lib/hawser"), "{unit}");
     }
 }
+
+#[tokio::test]
+async fn a_service_that_was_stopped_by_hand_is_started_again_and_no_other() {
+    let host = Host::new();
+
+    host.watch().look().await.unwrap();
+    let calls = host.calls();
+    host.is("inactive");
+    host.watch().look().await.unwrap();
+
+    assert!(calls.iter().all(|call| call.starts_with("show ")), "{calls:?}");
+    assert_eq!(host.calls().last().unwrap(), "start hawser.socket hawser.service");
+}
+
+#[tokio::test]
+async fn what_was_installed_is_taken_away_again() {
+    let host = Host::new();
+    host.install("one").await.unwrap();
+    host.calls();
+
+    uninstall(&host.place, &host.config).await.unwrap();
+
+    let calls = host.calls();
+    let stop =
+        |of: &str| calls.iter().position(|call| call.starts_with("stop") && call.contains(of));
+    assert!(stop("hawser.socket") < stop("hawser-release.service"), "{calls:?}");
+    for path in [host.place.environment(), host.place.program(), host.place.unit("hawser.service")]
+    {
+        assert!(!path.exists(), "{}", path.display());
+    }
+    // Nothing is remembered of it: the next one starts all of it.
+    assert_eq!(host.install("one").await.unwrap().written.len(), 6);
+}

@@ -1,5 +1,7 @@
 //! What is refused before anything is changed.
 
+#![allow(clippy::disallowed_methods, reason = "test code writes scratch files")]
+
 use std::{fs, path::Path};
 
 use axum::{Json, Router, routing::get};
