@@ -92,8 +92,8 @@ if [ -z "$binary" ]; then
         binary=$(build_for "$target")
         if [ "${target##*-}" = musl ]; then
             ensure_static "$binary"
-            echo "WARNING: a static hawser has not served yet: in the one test that was made of it (a debug build) its daemon ended at the start" >&2
-            echo "WARNING: run tests/docker with HAWSER_TEST_BINARY=$binary before you hand it out, or say --target x86_64-unknown-linux-gnu" >&2
+            echo "Before you hand it out, run tests/docker with HAWSER_TEST_BINARY=$binary: of static programs a debug build without EBS"
+            echo "has served local volumes, and nothing else was tried. --target x86_64-unknown-linux-gnu links with this host's C library."
         fi
     fi
     missing=$(missing_for aarch64)
