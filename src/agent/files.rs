@@ -215,6 +215,7 @@ mod tests {
         assert!(service.contains("\nExecStart=/opt/hawser/bin/hawser serve\n"), "{service}");
         assert!(service.contains("\n[Service]\nEnvironmentFile=/etc/hawser/agent.env\n"));
         assert!(service.contains("\nRequiresMountsFor=/var/lib/hawser\n"), "{service}");
+        assert!(service.contains("\nExecStop=-/opt/hawser/bin/hawser node"), "{service}");
         let release = text("hawser-release.service");
         assert!(release.contains("\nExecStop=/opt/hawser/bin/hawser release\n"), "{release}");
         assert!(release.contains("\nEnvironmentFile=/etc/hawser/agent.env\n"));

@@ -1,4 +1,4 @@
-//! `hawser node ls|drain|rm`.
+//! `hawser node ls|drain|hand-over|rm`.
 
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -19,6 +19,8 @@ pub(super) enum Command {
     Ls(ListArgs),
     /// Have a node give its volumes free and take no more, before it is serviced
     Drain(DrainArgs),
+    /// Give the volumes of this node that tasks on other nodes use to one of those, before its machine stops
+    HandOver(HandOverArgs),
     /// Forget a node that is gone for good; others may take its volumes then
     Rm(RemoveArgs),
 }
@@ -43,6 +45,17 @@ pub(super) struct DrainArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct HandOverArgs {
+    /// Only when systemd is stopping the machine, and nothing otherwise: for the unit of the service, which
+    /// is stopped at each restart, too
+    #[arg(long)]
+    if_stopping: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct RemoveArgs {
     /// The node
     node: NodeName,
@@ -60,6 +73,7 @@ pub(super) async fn run(client: &Client, command: Command) -> anyhow::Result<Exi
     match command {
         Command::Ls(args) => list(client, args).await,
         Command::Drain(args) => drain(client, args).await,
+        Command::HandOver(args) => hand_over(client, args).await,
         Command::Rm(args) => remove(client, args).await,
     }
 }
@@ -111,14 +125,38 @@ async fn drain(client: &Client, args: DrainArgs) -> anyhow::Result<Exit> {
         println!("{node} takes volumes again.");
     } else {
         println!("{node} takes no more volumes; {} given free.", done.released.len());
-        for (volume, why) in &done.held {
-            println!("{volume}: still there: {why}");
-        }
-        if !done.local.is_empty() {
-            println!("On its own disks, and staying there: {}.", done.local.join(", "));
-        }
+        list_kept(&done);
     }
     Ok(if done.held.is_empty() { Exit::Success } else { Exit::Failure })
+}
+
+fn list_kept(done: &Drained) {
+    for (volume, why) in &done.held {
+        println!("{volume}: still there: {why}");
+    }
+    if !done.local.is_empty() {
+        println!("On its own disks, and staying there: {}.", done.local.join(", "));
+    }
+}
+
+async fn hand_over(client: &Client, args: HandOverArgs) -> anyhow::Result<Exit> {
+    if args.if_stopping && !is_machine_stopping().await {
+        return Ok(Exit::Success);
+    }
+    let done: Drained = client.post("/hand-over", &()).await?;
+    if args.json {
+        output::json(&done)?;
+    } else {
+        println!("Given to nodes that use them: {}.", done.released.len());
+        list_kept(&done);
+    }
+    Ok(if done.held.is_empty() { Exit::Success } else { Exit::Failure })
+}
+
+/// By systemd's word. Without systemd nobody knows.
+async fn is_machine_stopping() -> bool {
+    let asked = tokio::process::Command::new("systemctl").arg("is-system-running").output().await;
+    asked.is_ok_and(|said| said.stdout.trim_ascii() == b"stopping")
 }
 
 async fn here(client: &Client) -> anyhow::Result<NodeName> {

@@ -22,7 +22,7 @@ use crate::{
     backend::MachineState,
     cluster::{NodeInfo, NodeState},
     spec::{BackendKind, VolumeName},
-    volume::{Epoch, NodeName, Observed, VolumeId, lease::Session},
+    volume::{Epoch, NodeName, Observed, Record, VolumeId, lease::Session},
 };
 
 /// How long a node may take to say what it has of a volume.
@@ -303,28 +303,52 @@ impl Engine {
         let me = self.shared.store.me().ok_or(EngineError::NoCluster)?;
         self.announce("drain", |info| info.drained = drained).await?;
         tracing::info!(drained, "this node's draining was changed");
-        let mut result = Drained::default();
         if !drained {
-            return Ok(result);
+            return Ok(Drained::default());
         }
-        let mine = |view: &View| view.record.lease.is_of(&me.node);
+        Ok(self.give_free(|record| record.lease.is_of(&me.node)).await)
+    }
+
+    /// Gives volumes of this node that tasks on other nodes use to one of those: before its machine stops. It
+    /// takes volumes as before.
+    pub async fn hand_over(&self) -> Drained {
+        let Some(me) = self.shared.store.me() else { return Drained::default() };
+        self.give_free(|record| {
+            let elsewhere = record.users.iter().any(|user| *user != me.node);
+            record.lease.is_of(&me.node) && record.is_served() && elsewhere
+        })
+        .await
+    }
+
+    /// All of these at the same time: one that is slow delays no other.
+    async fn give_free(&self, which: impl Fn(&Record) -> bool) -> Drained {
+        let mut result = Drained::default();
+        let mut giving = JoinSet::new();
         for handle in self.shared.registry.all() {
             let view = handle.view();
             let name = view.record.name.to_string();
-            if !mine(&view) || view.record.is_removed() {
+            if view.record.is_removed() || !which(&view.record) {
                 continue;
             }
             if view.record.spec.backend.kind() == BackendKind::Local {
                 result.local.push(name);
                 continue;
             }
-            match self.release_task(&handle, view.record.lease.epoch, Users::Pause, None).await {
+            let (engine, epoch) = (self.clone(), view.record.lease.epoch);
+            giving.spawn(async move {
+                (name, engine.release_task(&handle, epoch, Users::Pause, None).await)
+            });
+        }
+        for (name, given) in giving.join_all().await {
+            match given {
                 Ok(Released::Released | Released::Joined) => result.released.push(name),
                 Ok(Released::Held(why) | Released::Busy(why)) => result.held.push((name, why)),
                 Err(error) => result.held.push((name, error.to_string())),
             }
         }
-        Ok(result)
+        result.released.sort();
+        result.held.sort();
+        result
     }
 
     /// Forgets a node that is gone for good: what it owned may be taken by others, once it is fenced.

@@ -4,13 +4,13 @@
 //! mounts it, and what is tested here happens while it cannot, because the owner's tunnel has no port. That tasks
 //! reach it and go on is the lab's to test (`tests/lab/cluster/shared.rs`).
 
-use std::{fs, net::TcpListener, thread};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, thread};
 
 use ec2_fake::InstanceState;
 use serde_json::json;
 
 use crate::{
-    harness::until,
+    harness::{HAWSER, until},
     nodes::{A, B, C, Cluster, Node, text},
 };
 
@@ -125,6 +125,38 @@ fn a_node_that_does_not_use_a_volume_is_asked_to_have_it_for_those_that_cannot()
     until("and mounted, to serve it", || {
         fs::read_to_string("/proc/thread-self/mountinfo").unwrap().contains(&stage)
     });
+}
+
+/// As its unit does before the machine stops, and not before hawser is restarted.
+#[test]
+fn a_node_hands_what_other_nodes_use_over_to_those_and_takes_volumes_as_before() {
+    let shared = Shared::among(2, |_| {});
+    let cluster = &shared.cluster;
+    cluster[A].with_data("name=own,size=1GiB", "x");
+    let refused = cluster[A].cli(["node", "hand-over"]);
+    let said = String::from_utf8(refused.stdout).unwrap();
+    assert!(said.contains("v: still there: ") && said.contains("task-a"), "{said}");
+    assert_eq!(refused.status.code(), Some(1));
+    cluster[A].unmount("v", "task-a");
+
+    let systemd = tempfile::tempdir().unwrap();
+    let hand_over = |state: &str| {
+        let systemctl = systemd.path().join("systemctl");
+        fs::write(&systemctl, format!("#!/bin/sh\necho {state}\n")).unwrap();
+        fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", systemd.path().display(), std::env::var("PATH").unwrap());
+        let mut command = cluster[A].command(HAWSER);
+        let output = command.args(["node", "hand-over", "--if-stopping"]).env("PATH", path);
+        let output = output.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(hand_over("running"), "");
+    assert_eq!(cluster[A].owner_of("v"), "n1");
+    assert!(hand_over("stopping").contains("Given to nodes that use them: 1."));
+    until("the other one has it", || cluster[A].owner_of("v") == "n2");
+    assert_eq!(cluster[A].owner_of("own"), "n1", "nobody else uses that");
+    assert_eq!(cluster[A].data_of("own"), "x");
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(super) fn router() -> Router<Engine> {
         .route("/nodes", get(list))
         .route("/nodes/{node}", delete(forget))
         .route("/nodes/{node}/drain", post(drain))
+        .route("/hand-over", post(hand_over))
         .route("/volumes/{name}/where", get(whereabouts))
         .route("/volumes/{name}/move", post(move_volume))
 }
@@ -39,6 +40,10 @@ async fn drain(
     Body(request): Body<DrainRequest>,
 ) -> Answer<Drained> {
     Ok(Json(engine.drain(&node_name(&node)?, request.drained).await?))
+}
+
+async fn hand_over(State(engine): State<Engine>) -> Answer<Drained> {
+    Ok(Json(engine.hand_over().await))
 }
 
 #[derive(Deserialize)]

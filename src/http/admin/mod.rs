@@ -13,6 +13,7 @@
 //! | `GET /published`, `POST /published`, `DELETE /published/{name}` | volumes that stay mounted here |
 //! | `GET /metrics` | figures for Prometheus |
 //! | `GET /nodes`, `POST /nodes/{node}/drain`, `DELETE /nodes/{node}?force=&local=` | the cluster's nodes |
+//! | `POST /hand-over` | what this node serves to others goes to those |
 
 mod cluster;
 mod imports;
