@@ -134,17 +134,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         port.map(|port| tokio::spawn(port.serve(peer::router(engine.clone()), stop.clone())));
     let every = config.engine.sweep;
     let keeping = tokio::spawn(published.clone().keep(every, stop.clone()));
-    published.first_tried(PUBLISHING).await;
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        docker = %config.docker_socket.display(),
-        admin = %config.admin_socket.display(),
-        "ready"
-    );
-    // Not under systemd there is nobody to notify.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-
-    signals.wait().await;
+    tokio::select! {
+        () = ready(&config, &published) => signals.wait().await,
+        () = signals.wait() => {}
+    }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping; mounted volumes stay mounted");
     stop.cancel();
@@ -157,6 +150,19 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     engine.stop(STEPS).await;
     store.close().await;
     Ok(())
+}
+
+/// Says so, once whoever starts after this daemon finds what is published.
+async fn ready(config: &Config, published: &Published) {
+    published.first_tried(PUBLISHING).await;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        docker = %config.docker_socket.display(),
+        admin = %config.admin_socket.display(),
+        "ready"
+    );
+    // Not under systemd there is nobody to notify.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
 /// The store, and its records. Refused where images show that the records of this node are elsewhere:

@@ -49,13 +49,14 @@ impl Shared {
         full.then_some(Unable::NoSlot)
     }
 
-    /// Whether another node that uses the volume could have it, for all that it tells of itself. Given up for
-    /// none, it would be nobody's.
+    /// Whether another node could have the volume, for all that it tells of itself: one that uses it, or one
+    /// that those would ask. Given up for none, it would be nobody's.
     pub(super) fn another_could_serve(&self, record: &Record) -> bool {
-        let nodes = self.store.nodes();
         let me = self.store.me().map(|me| &me.node);
-        let others = record.users.iter().filter(|user| Some(*user) != me);
-        others.filter_map(|user| nodes.get(user)).any(|there| could_own(record, there))
+        self.store.nodes().iter().any(|(name, there)| {
+            let takes = record.users.contains(name) || may_be_asked(record, there);
+            Some(name) != me && takes && could_own(record, there)
+        })
     }
 }
 
@@ -70,23 +71,25 @@ impl Shared {
         let (neighbours, me) = (self.neighbours.clone()?, self.store.me()?);
         let nodes = self.store.nodes();
         let uses = |name: &NodeName| *name == me.node || record.users.contains(name);
-        let shares = |there: &NodeState| there.info.tunnel.is_some() && could_own(record, there);
+        let could = |there: &NodeState| may_be_asked(record, there) && could_own(record, there);
         let others: Vec<_> =
-            nodes.iter().filter(|(name, there)| !uses(name) && shares(there)).collect();
+            nodes.iter().filter(|(name, there)| !uses(name) && could(there)).collect();
         let (name, there) = *others.get(turn.checked_rem(others.len())?)?;
-        if record.spec.preempt == Preempt::Never {
-            return None;
-        }
         let (node, info, volume) = (name.clone(), there.info.clone(), record.name.clone());
         tracing::warn!(%volume, %node, "no node that uses it can serve it: asking one that does not use it");
         let request = MoveRequest { volume, effort: Effort::Usual };
         Some(AbortOnDropHandle::new(tokio::spawn(async move {
             if let Err(error) = neighbours.take(&info, &request).await {
                 let volume = request.volume;
-                tracing::info!(%volume, %node, %error, "it did not mount it: it may serve it all the same");
+                tracing::info!(%volume, %node, %error, "it has not mounted it: the next one is asked, where it does not serve it");
             }
         })))
     }
+}
+
+/// Where an operator is to decide, nobody is asked.
+fn may_be_asked(record: &Record, there: &NodeState) -> bool {
+    there.info.tunnel.is_some() && record.spec.preempt != Preempt::Never
 }
 
 /// What a node could not attach would be nobody's, and tasks would wait. What is not known of it is no reason.

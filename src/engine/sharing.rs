@@ -30,7 +30,7 @@ use super::error::Cause;
 use crate::{
     share::{
         self, Server, Times,
-        tunnel::{self, Table, process::Tunnel},
+        tunnel::{self, Table, Way, process::Tunnel},
     },
     sys::{mountinfo::MountTable, netns::Netns, nfs::Helper},
     volume::{Epoch, NodeName, Record, Remote, VolumeId},
@@ -151,7 +151,12 @@ impl Sharing {
             (Some(_), _) | (None, true) => Some(Epoch::FIRST),
             (None, false) => None,
         };
-        let connected = self.in_force.remote(record.id).map(|remote| remote.epoch);
+        // A lost way leads to nobody.
+        let leads_to = |remote: tunnel::Remote| match remote.way {
+            Way::Open => remote.epoch,
+            Way::Lost => Epoch::FIRST,
+        };
+        let connected = self.in_force.remote(record.id).map(leads_to);
         let remote = Remote { connected, ..reached(reach, published, mounts) };
         (exported, remote)
     }

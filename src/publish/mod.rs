@@ -165,11 +165,7 @@ impl Published {
     ///
     /// Nothing is written down then.
     pub async fn publish(&self, request: &Request) -> Result<PathBuf, PublishError> {
-        let Request { name, stated } = request;
-        let known = self.inner.engine.get(name);
-        if stated.scale().is_some() || known.is_ok_and(|view| view.record.is_group()) {
-            return Err(PublishError::Group(name.clone()));
-        }
+        let name = &request.name;
         let _turn = self.turn(name).lock_owned().await;
         let path = self.stand(request).await?;
         if self.configured(name).is_some() {
@@ -227,7 +223,7 @@ impl Published {
     async fn round(&self) -> bool {
         let mut tries = JoinSet::new();
         for view in self.inner.engine.list() {
-            if view.record.holder(&holder()).is_some_and(|holder| holder.count > 0) {
+            if count(&view) > 0 {
                 let (all, name) = (self.clone(), view.record.name.clone());
                 tries.spawn(async move { all.drop_unwanted(&name).await });
             }
@@ -274,23 +270,40 @@ impl Published {
     }
 
     /// Mounts it, unless it is held already; its path. In its turn.
-    async fn stand(&self, request: &Request) -> Result<PathBuf, EngineError> {
-        if let Ok(view) = self.inner.engine.get(&request.name)
-            && self.is_held(&view)
+    async fn stand(&self, request: &Request) -> Result<PathBuf, PublishError> {
+        let Request { name, stated } = request;
+        let engine = &self.inner.engine;
+        let known = engine.get(name).ok();
+        if stated.scale().is_some() || known.as_ref().is_some_and(|view| view.record.is_group()) {
+            return Err(PublishError::Group(name.clone()));
+        }
+        let counted = known.filter(|view| count(view) > 0);
+        if let Some(view) = &counted
+            && self.is_held(view)
             && let Some(path) = &view.path
         {
-            return Ok(path.clone());
+            let path = path.clone();
+            engine.create(request).await?;
+            return Ok(path);
         }
-        let (engine, me) = (&self.inner.engine, self.inner.me.clone());
-        let path = engine.mount(request, holder(), me).await?.keep();
-        tracing::info!(volume = %request.name, path = %path.display(), "published");
+        // What the daemon before held stays, whatever is stated by now: that is told after it.
+        let as_it_is = Request { name: name.clone(), stated: Stated::default() };
+        let mounted = if counted.is_some() { &as_it_is } else { request };
+        let path = engine.mount(mounted, holder(), self.inner.me.clone()).await?.keep();
+        tracing::info!(volume = %name, path = %path.display(), "published");
+        engine.create(request).await?;
         Ok(path)
     }
 
-    /// In its turn.
+    /// In its turn. It may be counted more than once.
     async fn let_go(&self, name: &VolumeName) -> Result<(), EngineError> {
         tracing::info!(volume = %name, "not published any more");
-        self.inner.engine.unmount(name, holder(), self.inner.me.clone()).await
+        let engine = &self.inner.engine;
+        let counted = engine.get(name).map_or(0, |view| count(&view));
+        for _ in 0..counted.max(1) {
+            engine.unmount(name, holder(), self.inner.me.clone()).await?;
+        }
+        Ok(())
     }
 
     /// Whether this daemon holds it: what the one before held is taken over by a mount.
@@ -331,4 +344,9 @@ impl Published {
 
 fn holder() -> MountId {
     MountId::from(HOLDER.to_owned())
+}
+
+/// How often it is held as published, by this daemon or by the one before.
+fn count(view: &View) -> u32 {
+    view.record.holder(&holder()).map_or(0, |holder| holder.count)
 }

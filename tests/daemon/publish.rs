@@ -21,6 +21,17 @@ fn published(world: &World) -> Vec<(String, bool, String)> {
     listed.iter().map(|v| (text(&v["name"]), v["path"].is_string(), text(&v["by"]))).collect()
 }
 
+fn by_settings(name: &str) -> Vec<(String, bool, String)> {
+    vec![(name.to_owned(), true, "configuration".to_owned())]
+}
+
+/// Why the one that is published is not as it should be.
+fn failure(world: &World) -> String {
+    let listed = world.hawser(["volume", "published", "--json"]);
+    let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
+    listed[0]["failure"].as_str().unwrap_or_default().to_owned()
+}
+
 fn by_command(name: &str) -> Vec<(String, bool, String)> {
     vec![(name.to_owned(), true, "command".to_owned())]
 }
@@ -81,6 +92,45 @@ fn containers_come_and_go_beside_it_and_it_is_not_removed_while_it_is_published(
     world.until_released("assets");
     world.remove("assets");
     world.finish();
+}
+
+/// A mistyped size must not take the path away from tasks, on every agent.
+#[test]
+fn what_was_published_stays_though_the_settings_state_another_size_by_now() {
+    let mut world = World::new();
+    world.set("volumes.orphan_after", "1s").set("volumes.sweep", "1s");
+    world.set("volumes.publish", "name=assets,size=64MiB").start();
+    until("it is mounted", || published(&world) == by_settings("assets"));
+    world.kill9();
+    world.set("volumes.publish", "name=assets,size=640MiB").start();
+
+    until("the difference is told", || failure(&world).contains("size"));
+    // Longer than what nobody holds any more is left alone.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(is_mount_point(&world.path("mnt/volumes/assets")));
+    assert_eq!(world.holders("assets"), [("published".into(), 1)]);
+    assert!(failure(&world).contains("size"), "as long as it is so");
+    world.kill9();
+    world.set("volumes.publish", "").start();
+    world.until_released("assets");
+    world.remove("assets");
+    world.finish();
+}
+
+#[test]
+fn a_group_is_not_published_and_none_of_its_members_is_taken() {
+    let mut world = World::started();
+    world.mount("name=elk,scale=2,size=64MiB", "task");
+    world.stop();
+    world.set("volumes.publish", "elk").start();
+    until("that is told", || failure(&world).contains("it is a group"));
+    let members = world.hawser(["volume", "ls"]);
+    assert!(!members.contains("elk_002"), "{members}");
+    assert_eq!(world.holders("elk_001"), [("task".into(), 1)]);
+    world.unmount("elk", "task");
+    for volume in ["elk_001", "elk"] {
+        world.remove(volume);
+    }
 }
 
 #[test]

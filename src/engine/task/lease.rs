@@ -289,7 +289,8 @@ impl VolumeTask {
     pub(super) fn take(&mut self, effort: Effort, reply: Reply<()>) {
         let reached = self.is_open_here() && self.standing() == Standing::Other;
         let held = if reached { self.refuse_holders("move") } else { Ok(()) };
-        if let Err(refused) = held.and_then(|()| self.refuse_lent("move")) {
+        let fit = || self.refuse_unfit("move");
+        if let Err(refused) = held.and_then(|()| self.refuse_lent("move")).and_then(|()| fit()) {
             return tell(reply, Err(refused));
         }
         self.effort = Some(effort);

@@ -97,6 +97,8 @@ pub(super) struct VolumeTask {
     tries: Tries,
     /// This node does not serve it, and others that use it may.
     left: Option<Left>,
+    /// How many nodes that do not use it were asked to have it: each in its turn, also the next time.
+    asked: usize,
     /// Until then its owner, which is cut off from the store, is taken to answer.
     answers_until: Option<Instant>,
     /// Those who need its slot, if nobody wants it.
@@ -155,6 +157,7 @@ impl VolumeTask {
             settled: false,
             tries: Tries::default(),
             left: None,
+            asked: 0,
             answers_until: None,
             slot_wanted: Vec::new(),
             idle_since: None,

@@ -9,7 +9,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::VolumeTask;
 use crate::{
-    engine::{error::StepError, ownership::CutOff, serving::LeftToOthers},
+    engine::{
+        error::{EngineError, StepError},
+        ownership::CutOff,
+        serving::LeftToOthers,
+    },
     volume::{
         NodeName,
         effect::Effect,
@@ -35,8 +39,7 @@ const ANSWERS: Duration = Duration::from_secs(10);
 pub(super) struct Left {
     why: Unable,
     since: Instant,
-    /// How many nodes that do not use it were asked to have it, and the one that is asked now.
-    asked: usize,
+    /// The node that does not use it and is asked now to have it.
     asks: Option<AbortOnDropHandle<()>>,
 }
 
@@ -53,12 +56,32 @@ impl VolumeTask {
                 Serving::Failing
             }
             Standing::Other if self.record.lease.owner.is_none() || owner == Session::Over => {
-                let stands_back = self.tries.stands_back(now).map(Unable::Failed);
-                let unable = stands_back.or_else(|| self.shared.unable_to_serve(&self.record));
-                unable.map_or(Serving::Able, Serving::Unable)
+                self.unable(now).map_or(Serving::Able, Serving::Unable)
             }
             Standing::Owner | Standing::Other | Standing::Alone | Standing::Fencing => {
                 Serving::Able
+            }
+        }
+    }
+
+    fn unable(&self, now: Timestamp) -> Option<Unable> {
+        let stands_back = self.tries.stands_back(now).map(Unable::Failed);
+        stands_back.or_else(|| self.shared.unable_to_serve(&self.record))
+    }
+
+    /// Whoever takes what tasks of other nodes use must be able to serve it to them: it would keep it from those
+    /// who can.
+    pub(super) fn refuse_unfit(&self, op: &'static str) -> Result<(), EngineError> {
+        let Some(me) = self.shared.store.me() else { return Ok(()) };
+        let used = self.record.users.iter().any(|user| *user != me.node);
+        let comes = self.record.is_served() && self.standing() == Standing::Other && used;
+        match self.unable(Timestamp::now()).filter(|_| comes) {
+            None => Ok(()),
+            Some(why) => {
+                let (node, volume) = (me.node.clone(), self.record.name.clone());
+                let source = Box::new(LeftToOthers { node, why });
+                let source = Arc::new(StepError::Step { step: "own", source });
+                Err(EngineError::Failed { op, volume, source })
             }
         }
     }
@@ -124,15 +147,15 @@ impl VolumeTask {
     pub(super) fn leave_to_others(&mut self, why: Unable) {
         self.failure = None;
         let before = self.left.as_ref().map(|left| left.why);
-        let new = || Left { why, since: Instant::now(), asked: 0, asks: None };
+        let new = || Left { why, since: Instant::now(), asks: None };
         let left = self.left.get_or_insert_with(new);
         left.why = why;
         let since = left.since;
         if since.elapsed() > USERS_TIME
             && left.asks.as_ref().is_none_or(AbortOnDropHandle::is_finished)
         {
-            left.asks = self.shared.ask_a_bystander(&self.record, left.asked);
-            left.asked += 1;
+            left.asks = self.shared.ask_a_bystander(&self.record, self.asked);
+            self.asked += 1;
         }
         if before != Some(why)
             && let Some(reason) = self.why_left()

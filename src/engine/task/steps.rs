@@ -260,6 +260,7 @@ impl VolumeTask {
                 error
             }
         };
+        let by_the_way = self.observed.as_ref().is_some_and(|seen| seen.remote.mounted);
         // Whatever the step did or did not do is found out by looking.
         self.observed = None;
         if error.is(ErrorKind::Cancelled) {
@@ -291,6 +292,7 @@ impl VolumeTask {
             Creation::Done
                 if effect == Effect::Export
                     && self.waiters.want_mounted()
+                    && !by_the_way
                     && !self.record.has_one_writer() =>
             {
                 // For others. Whoever waits here came while it was tried, and is next.

@@ -48,8 +48,15 @@ impl Waiters {
 
     /// The volume was lost to another node, and with it what its holders had. Those who wait have nothing
     /// yet, and hold it once they get it.
-    pub(super) fn keep_places(&self, holders: &mut Vec<Holder>) {
-        holders.retain(|holder| self.mounted.iter().any(|waiter| waiter.id == holder.id));
+    pub(super) fn keep_places(&mut self, holders: &mut Vec<Holder>) {
+        holders.retain_mut(|holder| {
+            let waiting = self.mounted.iter_mut().filter(|waiter| waiter.id == holder.id);
+            // Each gives its own place up, where it comes to nothing.
+            let waiting = waiting.map(|waiter| waiter.added = true).count();
+            let places = if holder.id.is_anonymous() { waiting.min(1) } else { waiting };
+            holder.count = u32::try_from(places).unwrap_or(u32::MAX);
+            places > 0
+        });
     }
 
     /// The volume is forgotten: that is what those who wait for the purge wanted.
@@ -278,7 +285,7 @@ mod tests {
         let (reply, _answer) = tokio::sync::oneshot::channel();
         let (id, epoch) = (waits.id.clone(), waits.epoch.clone());
         let waiter = MountWaiter { id, epoch, added: true, reply };
-        let waiters = Waiters { mounted: vec![waiter], ..Waiters::default() };
+        let mut waiters = Waiters { mounted: vec![waiter], ..Waiters::default() };
 
         waiters.keep_places(&mut holders);
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
@@ -88,10 +88,12 @@ impl Exports {
         let mut ending = self.ending.lock().await;
         ending.extend(self.swap(exports));
         let mut failures = Vec::new();
+        // For all of them together: one that does not end delays the others' change once.
+        let deadline = Instant::now() + CLOSING;
         let mut next = 0;
         while let Some(entry) = ending.get(next) {
             entry.connections.close();
-            if timeout(CLOSING, entry.connections.wait()).await.is_ok() {
+            if timeout_at(deadline, entry.connections.wait()).await.is_ok() {
                 ending.swap_remove(next);
                 continue;
             }

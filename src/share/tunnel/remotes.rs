@@ -180,7 +180,12 @@ async fn connection(mut plain: TcpStream, mut caller: Caller, stop: Cancellation
         let mut secured = match client::reach(&plain, &mut caller).await {
             Reached::Owner(secured) => secured,
             Reached::GivenUp => return true,
-            Reached::Lost => return lost::refuse(&mut plain).await.is_ok(),
+            Reached::Lost => {
+                return tokio::select! {
+                    refused = lost::refuse(&mut plain) => refused.is_ok(),
+                    _ = caller.target.changed() => false,
+                };
+            }
         };
         let _open = caller.traffic.open();
         tokio::select! {

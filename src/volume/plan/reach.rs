@@ -124,8 +124,8 @@ fn stage(record: &Record, seen: &Observed, here: &Here<'_>) -> Step {
 /// What the tasks of the owner's own node see.
 fn publish(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> Option<Step> {
     match want {
-        Want::Mounted if seen.is_reached() => None,
-        Want::Mounted if seen.published => None,
+        // Its tasks are on the way through the former owner. One that is not mounted is none.
+        Want::Mounted if seen.remote.mounted || seen.published => None,
         Want::Mounted => mount(record, seen, here.ext4),
         Want::Released | Want::Owned | Want::Detached => {
             let shown = seen.remote.published || seen.published;
