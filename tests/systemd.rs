@@ -70,8 +70,8 @@ fn volumes_are_released_after_hawser_stopped() {
     assert!(after.split(' ').any(|unit| unit == "network.target"), "{after}");
     assert_eq!(values(&release, "RemainAfterExit"), ["yes"]);
     // Before: where the machine stops, and not where hawser is restarted. Its failure stops nothing.
-    let stop = values(&unit("hawser.service"), "ExecStop");
-    assert_eq!(stop, ["-/usr/bin/hawser node hand-over --if-stopping"]);
+    let service = unit("hawser.service");
+    assert_eq!(values(&service, "ExecStop"), ["-/usr/bin/hawser node hand-over --if-stopping"]);
 }
 
 /// Started without the disk of the records, hawser would know no volume; stopped before it, the

@@ -16,7 +16,6 @@ use super::{
         RemoveRequest,
     },
     registry::Handle,
-    view::View,
 };
 use crate::{
     backend::MachineState,
