@@ -110,7 +110,7 @@ fn a_shared_volume_s_owner_is_drained_released_and_shut_down_and_tasks_elsewhere
     world.assert_attached_once();
 }
 
-/// As units order it: Docker and its containers, hawser, `hawser release`, the machine.
+/// As units order it: Docker and its containers, hawser, which hands over before, `hawser release`, the machine.
 #[track_caller]
 fn the_owner_is_shut_down(world: &World, tasks: [&Shared; 4], owner: usize, other: usize) {
     let World { lab, cluster, nodes, .. } = world;
@@ -123,8 +123,11 @@ fn the_owner_is_shut_down(world: &World, tasks: [&Shared; 4], owner: usize, othe
     // A lock that another one tries for is free now.
     let others: Vec<_> = others.into_iter().filter(|task| !task.tag.starts_with("try")).collect();
     world.all_go_on(&others, 3);
-    nodes[owner].stop_hawser();
     let since = Instant::now();
+    let given = nodes[owner].hawser(&["node", "hand-over"]).ok();
+    eprintln!("           {given}");
+    assert!(given.contains("Given to nodes that use them: 1."), "{given}");
+    nodes[owner].stop_hawser();
     let released = nodes[owner].release();
     eprintln!("           {released}");
     assert_eq!(released.code, 0, "{released}");
