@@ -238,7 +238,7 @@ fn a_volume_whose_owner_is_cut_off_from_the_store_is_reached_through_it_by_nodes
         let reaches = || cluster[node].inspect("v")["doing"] == "reach";
         until("it reaches for it", reaches);
     }
-    assert_eq!(users(&cluster[B]), ["n2", "n3"]);
+    until("both are its users", || users(&cluster[B]) == ["n2", "n3"]);
     for node in [B, C] {
         assert_eq!(cluster[node].logged(["a step failed"]), 0, "it is {node}");
     }
