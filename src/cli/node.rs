@@ -1,5 +1,7 @@
 //! `hawser node ls|drain|hand-over|rm`.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use jiff::Timestamp;
 
@@ -10,8 +12,13 @@ use super::{
 use crate::{
     engine::{DrainRequest, Drained, NodeRow},
     http::admin::wire::ForgottenResponse,
+    sys::process::Tool,
     volume::NodeName,
 };
+
+const SYSTEMCTL: Tool = Tool::new("systemctl");
+/// How long systemd may take to say how it is.
+const SOON: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -155,8 +162,9 @@ async fn hand_over(client: &Client, args: HandOverArgs) -> anyhow::Result<Exit> 
 
 /// By systemd's word. Without systemd nobody knows.
 async fn is_machine_stopping() -> bool {
-    let asked = tokio::process::Command::new("systemctl").arg("is-system-running").output().await;
-    asked.is_ok_and(|said| said.stdout.trim_ascii() == b"stopping")
+    // It ends with an error where it says anything but "running".
+    let asked = SYSTEMCTL.run_any(["is-system-running"], SOON).await;
+    asked.is_ok_and(|said| said.stdout.trim() == "stopping")
 }
 
 async fn here(client: &Client) -> anyhow::Result<NodeName> {

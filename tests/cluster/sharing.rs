@@ -10,7 +10,7 @@ use ec2_fake::InstanceState;
 use serde_json::json;
 
 use crate::{
-    harness::{HAWSER, until},
+    harness::{run, until},
     nodes::{A, B, C, Cluster, Node, text},
 };
 
@@ -139,17 +139,15 @@ fn a_node_hands_what_other_nodes_use_over_to_those_and_takes_volumes_as_before()
     assert_eq!(refused.status.code(), Some(1));
     cluster[A].unmount("v", "task-a");
 
+    // In this test's own mount namespace.
     let systemd = tempfile::tempdir().unwrap();
+    let systemctl = systemd.path().join("systemctl");
+    fs::write(&systemctl, "").unwrap();
+    fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+    run("mount", ["--bind", systemctl.to_str().unwrap(), "/usr/bin/systemctl"]);
     let hand_over = |state: &str| {
-        let systemctl = systemd.path().join("systemctl");
         fs::write(&systemctl, format!("#!/bin/sh\necho {state}\n")).unwrap();
-        fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
-        let path = format!("{}:{}", systemd.path().display(), std::env::var("PATH").unwrap());
-        let mut command = cluster[A].command(HAWSER);
-        let output = command.args(["node", "hand-over", "--if-stopping"]).env("PATH", path);
-        let output = output.output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
+        cluster[A].hawser(["node", "hand-over", "--if-stopping"])
     };
     assert_eq!(hand_over("running"), "");
     assert_eq!(cluster[A].owner_of("v"), "n1");
