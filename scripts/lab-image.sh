@@ -11,7 +11,8 @@ set -euo pipefail
 
 release=bookworm
 # What the guests need before a test brings anything: the kernel with its NFS client and server, both
-# NFS servers, a Docker engine, PostgreSQL with pgbench, and tools to look, to write and to stress with.
+# NFS servers, a Docker engine, PostgreSQL with pgbench, tools to look, to write and to stress with, and
+# systemd for the machines that are to have it as their first process.
 packages=(
     linux-image-cloud-amd64
     busybox-static
@@ -31,6 +32,7 @@ packages=(
     libpython3-stdlib
     qemu-guest-agent
     stress-ng
+    systemd
     udev
     util-linux
     xfsprogs

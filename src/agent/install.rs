@@ -16,6 +16,10 @@ use crate::{config::Config, sys::mountinfo::MountTable};
 
 /// How long a daemon that was started may take until it answers.
 const READY: Duration = Duration::from_secs(60);
+/// A linger that is longer is not waited for.
+const LINGER: Duration = Duration::from_secs(60);
+/// How long a volume's unmounting may take after the linger.
+const SETTLED: Duration = Duration::from_secs(2);
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -134,10 +138,7 @@ pub(super) async fn answers(socket: &Path, limit: Duration) -> Result<(), AgentE
 /// When volumes are mounted, and nothing was changed.
 pub async fn uninstall(place: &Place, config: &Config) -> Result<(), AgentError> {
     let systemd = check(place)?;
-    let mounted = published(&place.path(&config.root.to_string_lossy()))?;
-    if !mounted.is_empty() {
-        return Err(AgentError::InUse(mounted));
-    }
+    unused(&place.path(&config.root.to_string_lossy()), config.engine.linger.min(LINGER)).await?;
     let names = UNITS.map(|(name, _)| name);
     let present: Vec<_> = names.into_iter().filter(|name| place.unit(name).exists()).collect();
     if !present.is_empty() {
@@ -145,7 +146,7 @@ pub async fn uninstall(place: &Place, config: &Config) -> Result<(), AgentError>
         let (release, others): (Vec<_>, Vec<_>) =
             present.iter().copied().partition(|name| *name == "hawser-release.service");
         systemd.stop(&others).await?;
-        // Its end is what unmounts what still lingers.
+        // Its end is what frees what is still attached.
         systemd.stop(&release).await?;
         systemd.disable(&present).await?;
     }
@@ -154,6 +155,21 @@ pub async fn uninstall(place: &Place, config: &Config) -> Result<(), AgentError>
         remove(&path)?;
     }
     Ok(systemd.reload().await?)
+}
+
+/// Waits for volumes that no task has any more: for the linger they stay mounted all the same.
+async fn unused(root: &Path, linger: Duration) -> Result<(), AgentError> {
+    let deadline = Instant::now() + linger + SETTLED;
+    loop {
+        let mounted = published(root)?;
+        if mounted.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(AgentError::InUse(mounted));
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 /// The volumes that are mounted for tasks.

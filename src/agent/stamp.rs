@@ -3,7 +3,7 @@
 
 use std::{fs, io};
 
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 
 use super::{AgentError, File, Place};
 use crate::sys::durable;
@@ -40,5 +40,5 @@ impl Stamp {
 }
 
 fn line(file: &File) -> String {
-    format!("{}  {}\n", hex::encode(Sha256::digest(&file.contents)), file.path.display())
+    format!("{}  {}\n", hex::encode(digest(&SHA256, &file.contents)), file.path.display())
 }

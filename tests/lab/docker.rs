@@ -50,7 +50,7 @@ fn start(node: &Machine, disk: &Disk) {
 
 /// Waits until the container has written this many lines; answers with their number.
 #[track_caller]
-fn wait_more(node: &Machine, lines: u64) -> u64 {
+pub(crate) fn wait_more(node: &Machine, lines: u64) -> u64 {
     let script =
         format!("until [ \"$(wc -l <{LINES})\" -ge {lines} ]; do sleep 0.2; done; wc -l <{LINES}");
     node.sh_within(SLOW, &script).ok().trim().parse().unwrap()

@@ -25,3 +25,4 @@ mod power;
 mod selftest;
 mod sharing;
 mod smoke;
+mod systemd;

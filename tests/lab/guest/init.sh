@@ -3,13 +3,15 @@
 # agent that runs the tests' commands. Servers are started by the steps that need them.
 export PATH=/lab:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# Handed over on the kernel's command line: lab.name=a lab.address=10.77.0.2/24 lab.host=10.78.0.15/24
+# Handed over on the kernel's command line: lab.name=a lab.address=10.77.0.2/24 lab.host=10.78.0.15/24, and
+# lab.systemd=SERIAL where systemd is to go on as the first process (systemd.sh).
 # shellcheck disable=SC2013  # words, not lines
 for word in $(cat /proc/cmdline); do
     case $word in
     lab.name=*) name=${word#*=} ;;
     lab.address=*) address=${word#*=} ;;
     lab.host=*) host=${word#*=} ;;
+    lab.systemd=*) systemd=${word#*=} ;;
     esac
 done
 
@@ -31,7 +33,7 @@ echo "127.0.0.1 localhost $name" >/etc/hosts
 # virtio_pci first: without it the others find no device, and say nothing.
 modprobe virtio_pci
 modprobe -a virtio_blk virtio_console virtio_net virtio_rng
-/usr/lib/systemd/systemd-udevd --daemon
+[ -n "$systemd" ] || /usr/lib/systemd/systemd-udevd --daemon
 # There from the start, as systemd makes it; the driver is loaded by the first who opens it.
 mknod -m 600 /dev/loop-control c 10 237
 ip link set lo up
@@ -41,11 +43,15 @@ ip link set eth0 up
 ip address add "$host" dev eth1
 ip link set eth1 up
 
-for port in /sys/class/virtio-ports/*; do
-    if [ "$(cat "$port/name")" = org.qemu.guest_agent.0 ]; then
-        agent=/dev/${port##*/}
-    fi
+# The kernel names its ports when QEMU has told it, a moment later.
+until [ -n "$agent" ]; do
+    for port in /sys/class/virtio-ports/*; do
+        if [ "$(cat "$port/name" 2>/dev/null)" = org.qemu.guest_agent.0 ]; then
+            agent=/dev/${port##*/}
+        fi
+    done
 done
+[ -z "$systemd" ] || exec /lab/systemd.sh "$systemd" "$agent"
 cat >/etc/inittab <<INITTAB
 ::respawn:/usr/sbin/qemu-ga --method=virtio-serial --path=$agent --statedir=/run
 ::ctrlaltdel:/bin/busybox reboot

@@ -96,6 +96,12 @@ impl Machine {
     /// Switches it on.
     #[track_caller]
     pub(super) fn switch_on(&self) {
+        self.switch_on_with("", &[]);
+    }
+
+    /// The same with more words on the kernel's command line, and with more of QEMU's arguments.
+    #[track_caller]
+    pub(super) fn switch_on_with(&self, words: &str, more: &[String]) {
         assert!(self.live.borrow().is_none(), "{} is on", self.name);
         let boot = self.boots.replace(self.boots.get() + 1);
         let socket = |kind: &str| self.dir.join(format!("{}{boot}.{kind}", self.name));
@@ -103,7 +109,7 @@ impl Machine {
         // Killed with the test's process, however that ends.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64"]);
-        command.args(self.arguments(&sockets));
+        command.args(self.arguments(&sockets, words)).args(more);
         let qemu = command.stdin(Stdio::null()).spawn().expect("QEMU runs");
         eventually("QEMU has its sockets", PATIENCE, || sockets.iter().all(|path| path.exists()));
         let [monitor, agent, bay] = &sockets;
@@ -117,7 +123,7 @@ impl Machine {
     }
 
     #[rustfmt::skip]
-    fn arguments(&self, sockets: &[PathBuf; 3]) -> Vec<String> {
+    fn arguments(&self, sockets: &[PathBuf; 3], words: &str) -> Vec<String> {
         let Self { name, address, image, .. } = self;
         let [monitor, agent, bay] = sockets.each_ref().map(|path| path.display());
         let (mac, host, guest) = (self.ethernet_address(), proxy::HOST, proxy::GUEST);
@@ -144,7 +150,7 @@ impl Machine {
             "-name", name, "-kernel", &image.kernel.display().to_string(),
             // Without the kernel's check of its timer: where the host is busy enough, it ends with a panic.
             "-append", &format!("root=/dev/nvme0n1 ro init=/lab-init console=ttyS0 net.ifnames=0 panic=-1 \
-                no_timer_check mitigations=off lab.name={name} lab.address={address}/24 lab.host={guest}/24"),
+                no_timer_check mitigations=off lab.name={name} lab.address={address}/24 lab.host={guest}/24 {words}"),
             "-chardev", &format!("file,id=console,append=on,path={}", self.console.display()),
             "-serial", "chardev:console",
             "-chardev", &format!("socket,id=monitor,server=on,wait=off,path={monitor}"),

@@ -20,6 +20,7 @@ mod proxy;
 mod stamps;
 mod swarm;
 mod switch;
+mod systemd;
 mod witness;
 mod writer;
 

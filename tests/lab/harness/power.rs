@@ -1,5 +1,7 @@
 //! Machines that lose their power, are shut down, stand still, or have their cable pulled.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{Disk, Machine, eventually, machine::COMMAND};
@@ -31,8 +33,14 @@ impl Machine {
     #[track_caller]
     pub(crate) fn shut_down(&self) {
         self.spawn(&["/bin/busybox", "poweroff"]);
+        self.wait_off(COMMAND);
+    }
+
+    /// Waits until it has shut itself down.
+    #[track_caller]
+    pub(super) fn wait_off(&self, limit: Duration) {
         let mut live = self.live.borrow_mut().take().expect("the machine is on");
-        eventually("the machine is off", COMMAND, || live.qemu.try_wait().unwrap().is_some());
+        eventually("the machine is off", limit, || live.qemu.try_wait().unwrap().is_some());
         self.bay.power_off();
     }
 
