@@ -37,8 +37,6 @@ pub struct Export {
     pub recovery: PathBuf,
     /// Whom a client's root is taken for.
     pub squash: Squash,
-    /// What clients may do.
-    pub access: Access,
     /// How long clients are waited for.
     pub times: Times,
 }
@@ -51,16 +49,6 @@ pub enum Squash {
     Nobody,
     /// For nobody: uid and gid 65534, as Linux has it, and not Ganesha's -2.
     Root,
-}
-
-/// What clients may do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Access {
-    /// Read and write.
-    #[default]
-    ReadWrite,
-    /// Read.
-    ReadOnly,
 }
 
 /// How long clients are waited for, in whole seconds.
@@ -105,7 +93,7 @@ pub fn pseudo_path(volume: &Uuid) -> String {
 /// # Errors
 /// See [`ConfigError`].
 pub fn text(export: &Export, port: u16) -> Result<String, ConfigError> {
-    let Export { volume, data, recovery, squash, access, times } = export;
+    let Export { volume, data, recovery, squash, times } = export;
     let (data, recovery) = (quoted(data)?, quoted(recovery)?);
     let (lease, grace) = (times.lease.as_secs(), times.grace.as_secs());
     if !(1..=120).contains(&lease) || !(1..=180).contains(&grace) {
@@ -140,7 +128,7 @@ EXPORT_DEFAULTS {{
     Protocols = 4;
     Transports = TCP;
     SecType = sys;
-    Access_Type = {access};
+    Access_Type = RW;
     Squash = {squash};
     Attr_Expiration_Time = 0;
 }}
@@ -187,15 +175,6 @@ impl fmt::Display for Squash {
     }
 }
 
-impl fmt::Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ReadWrite => "RW",
-            Self::ReadOnly => "RO",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,7 +185,6 @@ mod tests {
             data: "/var/lib/hawser/stage/x y/data".into(),
             recovery: "/var/lib/hawser/stage/x y/.hawser".into(),
             squash: Squash::default(),
-            access: Access::default(),
             times: Times::default(),
         }
     }
@@ -231,15 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn squash_access_and_times_are_as_asked_for() {
+    fn squash_and_times_are_as_asked_for() {
         let plain = text(&export(), 3001).unwrap();
         let times = Times { lease: Duration::from_secs(20), grace: Duration::from_secs(30) };
-        let other = Export { squash: Squash::Root, access: Access::ReadOnly, times, ..export() };
+        let other = Export { squash: Squash::Root, times, ..export() };
         let other = text(&other, 3001).unwrap();
 
-        assert!(plain.contains("Squash = No_Root_Squash;") && plain.contains("Access_Type = RW;"));
+        assert!(plain.contains("Squash = No_Root_Squash;"));
         assert!(other.contains("Anonymous_Uid = 65534;") && !plain.contains("Anonymous"));
-        assert!(other.contains("Squash = Root_Squash;") && other.contains("Access_Type = RO;"));
+        assert!(other.contains("Squash = Root_Squash;"));
         assert!(other.contains("Lease_Lifetime = 20;") && other.contains("Grace_Period = 30;"));
     }
 

@@ -25,6 +25,6 @@ pub mod reserve;
 mod server;
 pub mod tunnel;
 
-pub use config::{Access, ConfigError, Export, Squash, Times, pseudo_path, text};
+pub use config::{ConfigError, Export, Squash, Times, pseudo_path, text};
 pub use recovery::{forget_client, forget_clients, make as make_recovery};
 pub use server::{Server, ServerError, is_installed, running};

@@ -20,7 +20,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Access, config::pseudo_path};
+use super::config::pseudo_path;
 use crate::sys::{
     mount::UnmountError,
     mountinfo::Mount,
@@ -45,10 +45,6 @@ pub struct RemoteMount {
     pub netns: PathBuf,
     /// The port of the tunnel's end there.
     pub port: u16,
-    /// What tasks may do.
-    pub access: Access,
-    /// Further options, as for mount(8); already checked. They come last, so they win.
-    pub options: Vec<String>,
 }
 
 impl RemoteMount {
@@ -71,10 +67,6 @@ impl RemoteMount {
     /// The mount, as the kernel is told about it.
     #[must_use]
     pub fn wanted(&self) -> NfsMount {
-        let access = match self.access {
-            Access::ReadWrite => "rw",
-            Access::ReadOnly => "ro",
-        };
         NfsMount {
             host: HOST.into(),
             address: Ipv4Addr::LOCALHOST.into(),
@@ -94,7 +86,7 @@ impl RemoteMount {
             // Ports below 1024 are some hundred, prove nothing in here, and one that is still in the
             // old connection's last state would hold up the new one.
             noresvport: true,
-            options: self.options.iter().cloned().chain([access.into()]).collect(),
+            options: Vec::new(),
             netns: Some(self.netns.clone()),
         }
     }
@@ -163,13 +155,7 @@ mod tests {
     use crate::sys::mountinfo::MountTable;
 
     fn remote() -> RemoteMount {
-        RemoteMount {
-            volume: Uuid::from_u128(7),
-            netns: "/run/hawser/netns".into(),
-            port: 3001,
-            access: Access::ReadWrite,
-            options: vec!["noatime".into()],
-        }
+        RemoteMount { volume: Uuid::from_u128(7), netns: "/run/hawser/netns".into(), port: 3001 }
     }
 
     #[test]
@@ -186,14 +172,6 @@ mod tests {
             mount.place().to_string(),
             "hawser:/00000000-0000-0000-0000-000000000007 (127.0.0.1)"
         );
-    }
-
-    #[test]
-    fn a_read_only_volume_cannot_be_made_writable_by_an_option() {
-        let options = vec!["rw".into()];
-        let mount = RemoteMount { access: Access::ReadOnly, options, ..remote() }.wanted();
-
-        assert_eq!(mount.options.last().map(String::as_str), Some("ro"));
     }
 
     #[test]

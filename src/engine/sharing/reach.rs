@@ -78,8 +78,6 @@ impl Sharing {
             volume: *record.id.uuid(),
             netns: self.namespace.clone(),
             port: remote.port,
-            access: share::Access::ReadWrite,
-            options: Vec::new(),
         };
         mount.mount(target, &self.helper, MOUNT).await?;
         Ok(Outcome::Done)

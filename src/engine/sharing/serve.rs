@@ -114,7 +114,6 @@ impl Sharing {
                 spec::Squash::None => Squash::Nobody,
                 spec::Squash::Root => Squash::Root,
             },
-            access: share::Access::ReadWrite,
             times: self.times,
         };
         let server = self.server(record.id, port);

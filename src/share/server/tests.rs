@@ -10,7 +10,7 @@ use client::Client;
 
 use super::*;
 use crate::{
-    share::{Access, Squash, Times},
+    share::{Squash, Times},
     spec::{Bytes, FsType},
     sys::{
         format,
@@ -56,7 +56,6 @@ impl Lab {
             data: top.join("data"),
             recovery: top.join(".hawser"),
             squash: Squash::Nobody,
-            access: Access::ReadWrite,
             times: Times::default(),
         };
         let server = Server {
@@ -152,12 +151,12 @@ async fn another_export_is_another_server_and_the_same_one_is_not() {
     server.ensure(export, LIMIT).await.unwrap();
     let first = server.pid().unwrap();
 
-    let read_only = Export { access: Access::ReadOnly, squash: Squash::Root, ..export.clone() };
-    server.ensure(&read_only, LIMIT).await.unwrap();
+    let squashed = Export { squash: Squash::Root, ..export.clone() };
+    server.ensure(&squashed, LIMIT).await.unwrap();
 
     assert_ne!(server.pid().unwrap(), first);
     let text = fs::read_to_string(server.file("ganesha.conf")).unwrap();
-    assert_eq!(text, config::text(&read_only, PORT).unwrap());
+    assert_eq!(text, config::text(&squashed, PORT).unwrap());
 }
 
 #[tokio::test]

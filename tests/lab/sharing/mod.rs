@@ -12,7 +12,7 @@ mod takeover;
 use std::{rc::Rc, time::Duration};
 
 use hawser::{
-    share::{self, Access, Export, Squash, Times, mount::RemoteMount},
+    share::{self, Export, Squash, Times, mount::RemoteMount},
     sys::nfs::Version,
 };
 use uuid::Uuid;
@@ -62,7 +62,6 @@ impl World {
             data: format!("{top}/data").into(),
             recovery: format!("{top}/.hawser").into(),
             squash: Squash::default(),
-            access: Access::default(),
             times: Times {
                 lease: Duration::from_secs(setting.lease),
                 grace: Duration::from_secs(setting.grace),
@@ -99,13 +98,7 @@ impl World {
     /// The tunnel's end and the mount of each client.
     #[track_caller]
     fn reach(&self, owner: &Machine, setting: &Setting) -> Vec<Job> {
-        let remote = RemoteMount {
-            volume: self.volume,
-            netns: "/run/netns".into(),
-            port: PORT,
-            access: Access::default(),
-            options: Vec::new(),
-        };
+        let remote = RemoteMount { volume: self.volume, netns: "/run/netns".into(), port: PORT };
         let options = remote.wanted().options(setting.version);
         let source = format!("hawser:{}", share::pseudo_path(&self.volume));
         let reach = |client: &Machine| {
