@@ -224,8 +224,7 @@ fn needs_attention(
     }
     here || record.phase != Phase::Ready
         || record.contents == Contents::Formatting
-        || record.growing_to.is_some()
-        || record.changing_to.is_some()
+        || record.is_growing()
         || record.frozen
 }
 

@@ -233,7 +233,9 @@ fn as_other(record: &Record, seen: &Observed, want: Want, here: &Here<'_>) -> St
         // Every node mounts it by itself; only what its life is made of needs an owner.
         return match want {
             // Whoever comes first grows it for all.
-            Want::Mounted if grows(record) && record.lease.owner.is_none() => Step::Do(Effect::Own),
+            Want::Mounted if record.is_growing() && record.lease.owner.is_none() => {
+                Step::Do(Effect::Own)
+            }
             // A removal that came to nothing, or an undelete, left it out of the way.
             Want::Mounted if seen.aside || !seen.provisioned => Step::Do(Effect::Own),
             Want::Mounted if record.phase == Phase::Ready => {
@@ -467,11 +469,7 @@ fn storage(record: &Record, seen: &Observed) -> Option<Step> {
             Contents::Blank | Contents::Formatting => Step::Do(Effect::Provision),
         });
     }
-    grows(record).then(|| Step::Do(Effect::GrowStorage { to: record.wanted_size() }))
-}
-
-const fn grows(record: &Record) -> bool {
-    record.growing_to.is_some() || record.changing_to.is_some()
+    record.is_growing().then(|| Step::Do(Effect::GrowStorage { to: record.wanted_size() }))
 }
 
 /// Steps towards a device with a file system on it.

@@ -269,6 +269,12 @@ impl Record {
         self.holders.iter().find(|holder| holder.id == *id)
     }
 
+    /// Its storage is to be larger, or to have other settings.
+    #[must_use]
+    pub const fn is_growing(&self) -> bool {
+        self.growing_to.is_some() || self.changing_to.is_some()
+    }
+
     /// The size it has, or will have when the grow under way is done.
     #[must_use]
     pub fn wanted_size(&self) -> Bytes {

@@ -248,6 +248,9 @@ pub enum Refusal {
         /// The size asked for.
         asked: Bytes,
     },
+    /// Its owner could not grow it, or change its storage.
+    #[error("{}; it is as it was", not_grown(.0.as_ref()))]
+    NotGrown(Option<NodeName>),
     /// There is nothing on it.
     #[error("it was never mounted: there is nothing on it yet")]
     Unused,
@@ -494,6 +497,13 @@ fn undelete(record: &mut Record, name: VolumeName, now: Timestamp) -> Result<(),
         }
         Phase::Creating | Phase::Ready => Err(Refusal::NotRemoved),
     }
+}
+
+fn not_grown(owner: Option<&NodeName>) -> String {
+    owner.map_or_else(
+        || "the node that owned it could not".into(),
+        |node| format!("its owner, node {node}, could not: its log says why, and so does this command there"),
+    )
 }
 
 fn refuse_removed(record: &Record) -> Result<(), Refusal> {

@@ -1,6 +1,6 @@
 //! A volume's life over several nodes.
 
-use std::{fs, thread};
+use std::{fs, thread, time::Duration};
 
 use serde_json::json;
 
@@ -89,6 +89,34 @@ fn a_volume_that_is_mounted_on_one_node_is_grown_online_from_the_other() {
     assert_eq!(fs::read_to_string(path.join("file")).unwrap(), "precious");
     assert_eq!(cluster[B].epoch_of("v"), epoch, "its owner did not change");
     cluster[A].unmount("v", "a");
+    cluster[B].remove("v");
+    cluster.until_nothing_is_left();
+}
+
+/// Its owner alone hears why. What was asked for is over then: it is not tried again, some day, by a node
+/// that takes the volume for it.
+#[test]
+fn a_grow_from_another_node_that_its_owner_was_refused_is_answered_and_over() {
+    let cluster = Cluster::started(2);
+    cluster[A].mount("name=v,size=1GiB", "a");
+    cluster.until_known(B, "v");
+    for change in [["volume", "grow", "v", "3GiB"], ["volume", "set", "v", "-othroughput=150"]] {
+        let code = "VolumeModificationRateExceeded";
+        cluster.ec2().fail_next("ModifyVolume", code, "Wait at least 6 hours", 1);
+        let refused = cluster[B].cli(change);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success(), "{change:?}: {said}");
+        assert!(said.contains("n1") && said.contains("its log says why"), "{said}");
+    }
+    assert_eq!(cluster[A].inspect("v")["spec"]["size"], json!(1_u64 << 30));
+
+    // Nobody owns it: nobody has to, for what was refused.
+    cluster[A].unmount("v", "a");
+    cluster[A].hawser(["node", "drain"]);
+    until("nobody owns it", || cluster[B].whereabouts("v")["owner"].is_null());
+    let epoch = cluster[B].epoch_of("v");
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(cluster[B].epoch_of("v"), epoch, "it is owned for a grow that was refused");
     cluster[B].remove("v");
     cluster.until_nothing_is_left();
 }

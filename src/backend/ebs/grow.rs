@@ -167,8 +167,11 @@ fn leads_to(last: &Modification, wanted: &Change) -> bool {
 
 fn refused(id: &str, error: &ApiError, last: Option<&Modification>) -> EbsError {
     let when = last.and_then(|last| last.started);
-    let when = when.map_or_else(|| "EC2 does not say when".to_owned(), |at| at.to_string());
-    EbsError::state(id, format!("{error}; the last change was begun at {when}: try again later"))
+    let last = when.map_or_else(
+        || "EC2 does not say when the last change was begun".to_owned(),
+        |at| format!("the last change was begun at {at}"),
+    );
+    EbsError::state(id, format!("{error}; {last}: try again later"))
 }
 
 #[cfg(test)]

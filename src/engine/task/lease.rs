@@ -91,7 +91,7 @@ impl VolumeTask {
             return true;
         }
         let asked = !self.waiters.created.is_empty() && self.record.phase == Phase::Creating
-            || !self.waiters.grown.is_empty();
+            || !self.waiters.grown.is_empty() && self.record.is_growing();
         asked && self.standing() == Standing::Other && !self.owner_lives()
     }
 
@@ -304,7 +304,9 @@ impl VolumeTask {
             Some(Effort::Force) => Preempt::Force,
             // An operator decides: that is what `never` leaves to one.
             Some(Effort::Usual) => self.record.spec.preempt.max(Preempt::DeadOnly),
-            None => self.record.spec.preempt,
+            None if self.is_wanted() => self.record.spec.preempt,
+            // It is not worth what tasks lose whose node may still write.
+            None => self.record.spec.preempt.min(Preempt::DeadOnly),
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::{task::spawn_blocking, time::Instant};
 use super::{
     VolumeTask,
     snapshot::Wanted,
-    waiters::{MountWaiter, not_stored, tell},
+    waiters::{GrowWaiter, MountWaiter, not_stored, tell},
 };
 use crate::{
     backend::Beyond,
@@ -346,7 +346,9 @@ impl VolumeTask {
             Ok(()) => {
                 self.undescribed = true;
                 self.try_again_now();
-                self.waiters.grown.push((to, reply));
+                let changes = self.record.changing_to.is_some();
+                let was = changes.then(|| self.record.spec.backend.clone());
+                self.waiters.grown.push(GrowWaiter { to, was, reply });
             }
             Err(error) => tell(reply, Err(error)),
         }

@@ -11,8 +11,8 @@ use crate::{
         message::{Grown, Message, MountGrant, Reply},
         neighbours::Released,
     },
-    spec::{Bytes, VolumeName},
-    volume::{CallerEpoch, Holder, MountId, Phase, plan::Standing},
+    spec::{BackendSpec, Bytes, VolumeName},
+    volume::{CallerEpoch, Holder, MountId, Phase, Record, plan::Standing, transition::Refusal},
 };
 
 /// How long another node may take to grow a file system that it has mounted, once its storage is
@@ -24,7 +24,7 @@ const OWNER_GROWS: Duration = Duration::from_secs(5);
 pub(super) struct Waiters {
     pub(super) created: Vec<Reply<()>>,
     pub(super) mounted: Vec<MountWaiter>,
-    pub(super) grown: Vec<(Bytes, Reply<Grown>)>,
+    pub(super) grown: Vec<GrowWaiter>,
     pub(super) trim: Vec<Reply<Bytes>>,
     pub(super) snapshots: VecDeque<Wanted>,
     pub(super) purged: Vec<Reply<()>>,
@@ -39,6 +39,22 @@ pub(super) struct MountWaiter {
     /// The call added a reference: it is dropped again if the call comes to nothing.
     pub(super) added: bool,
     pub(super) reply: Reply<MountGrant>,
+}
+
+/// One that waits for a volume to be larger, or for other settings of its storage.
+pub(super) struct GrowWaiter {
+    pub(super) to: Bytes,
+    /// The storage as it was, where its settings are to change.
+    pub(super) was: Option<BackendSpec>,
+    pub(super) reply: Reply<Grown>,
+}
+
+impl GrowWaiter {
+    /// The record of a volume that is not being changed any more has it.
+    fn is_reached(&self, record: &Record) -> bool {
+        let changed = self.was.as_ref().is_none_or(|was| *was != record.spec.backend);
+        self.to <= record.spec.size && changed
+    }
 }
 
 impl Waiters {
@@ -70,8 +86,9 @@ impl Waiters {
 impl VolumeTask {
     /// Answers everybody whose goal is reached.
     pub(super) fn settle(&mut self) {
-        // Who hung up does not have it moved some day.
+        // Who hung up does not have it moved some day, nor owned.
         self.waiters.taken.retain(|reply| !reply.is_closed());
+        self.waiters.grown.retain(|waiter| !waiter.reply.is_closed());
         // Who is answered finds in `Get` and `List` what it was told.
         self.publish_view();
         if self.record.phase == Phase::Ready {
@@ -158,6 +175,7 @@ impl VolumeTask {
     }
 
     fn settle_grown(&mut self) {
+        self.refuse_not_grown();
         if self.waiters.grown.is_empty() || self.record.changing_to.is_some() {
             self.owner_grows_until = None;
             return;
@@ -177,12 +195,21 @@ impl VolumeTask {
             return;
         };
         self.owner_grows_until = None;
-        let (reached, waiting) =
-            std::mem::take(&mut self.waiters.grown).into_iter().partition(|(to, _)| *to <= size);
-        self.waiters.grown = waiting;
-        let reached: Vec<(Bytes, Reply<Grown>)> = reached;
-        for (_, reply) in reached {
-            tell(reply, Ok(grown));
+        for waiter in self.waiters.grown.extract_if(.., |waiter| waiter.to <= size) {
+            tell(waiter.reply, Ok(grown));
+        }
+    }
+
+    /// Its owner tried, could not, and said so in the record: that is all that is known of it here.
+    fn refuse_not_grown(&mut self) {
+        let record = &self.record;
+        if record.is_growing() {
+            return;
+        }
+        let owner = record.lease.owner.as_ref().map(|owner| owner.node.clone());
+        for waiter in self.waiters.grown.extract_if(.., |waiter| !waiter.is_reached(record)) {
+            let (volume, refusal) = (record.name.clone(), Refusal::NotGrown(owner.clone()));
+            tell(waiter.reply, Err(EngineError::Refused { op: "grow", volume, refusal }));
         }
     }
 
@@ -196,7 +223,7 @@ impl VolumeTask {
     /// Tells those who asked for more that there is not more.
     pub(super) fn grow_failed(&mut self, error: &Arc<StepError>) {
         let volume = self.record.name.clone();
-        for (_, reply) in self.waiters.grown.drain(..) {
+        for GrowWaiter { reply, .. } in self.waiters.grown.drain(..) {
             let (volume, source) = (volume.clone(), Arc::clone(error));
             tell(reply, Err(EngineError::Failed { op: "grow", volume, source }));
         }
