@@ -4,32 +4,15 @@ use std::{collections::BTreeSet, fs};
 
 use hawser::{
     marathon::{Context, Level, RULES, check, convert},
-    spec::{
-        AttachPolicy, BackendKind, Bytes, Defaults, EbsDefaults, EbsType, FsType, NfsDefaults,
-        Provision,
-    },
+    spec::{BackendKind, Defaults},
 };
 
-use crate::{apps, context, directory};
+use crate::{apps, context, defaults, directory};
 
 /// A node with every backend.
 fn everything() -> Context {
-    let defaults = Defaults {
-        backend: BackendKind::Ebs,
-        size: Bytes::gib(10),
-        anonymous_size: Bytes::gib(1),
-        fs: FsType::Ext4,
-        shared_fs: FsType::Xfs,
-        provision: Provision::Thick,
-        ebs: Some(EbsDefaults {
-            volume_type: EbsType::Gp3,
-            encrypted: None,
-            kms_key: None,
-            zone: None,
-            attach: AttachPolicy::Stay,
-        }),
-        nfs: Some(NfsDefaults { exports: vec!["fast".into()], export: None }),
-    };
+    let (ebs, nfs) = (defaults::with_ebs().ebs, defaults::with_nfs(&["fast"]).nfs);
+    let defaults = Defaults { backend: BackendKind::Ebs, ebs, nfs, ..defaults::local() };
     Context { defaults: Some(defaults), ..context() }
 }
 
