@@ -1,4 +1,5 @@
-//! The apps in `examples/marathon` and `docs/marathon.md` are right, and what they ask for can be had.
+//! The apps in `examples/marathon` and `docs/marathon.md` are right, and what they ask for can be had;
+//! `docs/marathon-rules.md` has the rules.
 
 use std::{collections::BTreeSet, fs};
 
@@ -54,8 +55,8 @@ fn the_app_after_rexray_is_what_convert_makes_of_the_one_before() {
 
 /// Each with its level.
 #[test]
-fn the_page_about_marathon_has_every_rule_and_no_other() {
-    let page = fs::read_to_string(directory("docs/marathon.md")).unwrap();
+fn the_page_about_the_rules_has_every_rule_and_no_other() {
+    let page = fs::read_to_string(directory("docs/marathon-rules.md")).unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
     let listed: BTreeSet<_> = rows
         .filter_map(|row| {
