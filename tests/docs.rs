@@ -88,6 +88,36 @@ fn the_documented_commands_exist() {
     assert!(known.len() >= 15, "{known:?}");
 }
 
+/// The commands that `hawser … --help` lists.
+fn subcommands(of: &[&str]) -> Vec<String> {
+    let help = Command::new(env!("CARGO_BIN_EXE_hawser")).args(of).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let Some((_, list)) = help.split_once("Commands:\n") else { return Vec::new() };
+    let lines = list.lines().take_while(|line| !line.is_empty());
+    let own =
+        lines.filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
+    own.map(|line| line.split(' ').next().unwrap().to_owned()).filter(|it| it != "help").collect()
+}
+
+#[test]
+fn the_page_about_operations_has_every_command() {
+    let page = document("docs/operations.md");
+    let commands = subcommands(&[]);
+    assert!(commands.len() >= 12, "{commands:?}");
+    for command in &commands {
+        let start = format!("| `hawser {command}");
+        let rows: Vec<_> = page.lines().filter(|line| line.starts_with(&start)).collect();
+        assert!(!rows.is_empty(), "hawser {command}");
+        for subcommand in subcommands(&[command]) {
+            let named = |row: &&str| {
+                let cell = row.split('|').nth(1).unwrap();
+                cell.split(['`', ' ', ',']).any(|word| word == subcommand)
+            };
+            assert!(rows.iter().any(named), "hawser {command} {subcommand}");
+        }
+    }
+}
+
 #[test]
 fn every_link_between_the_documents_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
