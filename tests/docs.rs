@@ -7,8 +7,9 @@
 )]
 
 use std::{
+    collections::BTreeSet,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -31,43 +32,51 @@ fn console(document: &str) -> Vec<(String, String)> {
     commands
 }
 
+/// The documents that are for users: those at the top, and every page in `docs`.
+fn documents() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = fs::read_dir(root.join("docs")).unwrap();
+    let pages = pages.map(|page| format!("docs/{}", page.unwrap().file_name().to_str().unwrap()));
+    let top =
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "MIGRATION.md", "examples/README.md"];
+    let all: Vec<_> = top.map(str::to_owned).into_iter().chain(pages).collect();
+    let all: Vec<_> = all.into_iter().filter(|name| name.ends_with(".md")).collect();
+    assert!(all.len() >= 25, "{all:?}");
+    all
+}
+
 #[test]
-fn what_the_readme_shows_of_hawser_spec_is_what_it_says() {
-    let mut shown = 0;
-    for (command, expected) in console(&document("README.md")) {
-        let Some(arguments) = command.strip_prefix("hawser spec ") else { continue };
-        let output = Command::new(env!("CARGO_BIN_EXE_hawser"))
-            .arg("spec")
-            .args(arguments.split_whitespace())
-            .output()
-            .unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        assert_eq!(String::from_utf8(said).unwrap(), expected, "{command}");
-        shown += 1;
+fn what_the_documents_show_of_hawser_spec_is_what_it_says() {
+    for (name, least) in [("README.md", 2), ("docs/volumes.md", 1)] {
+        let mut shown = 0;
+        for (command, expected) in console(&document(name)) {
+            let Some(arguments) = command.strip_prefix("hawser spec ") else { continue };
+            let output = Command::new(env!("CARGO_BIN_EXE_hawser"))
+                .arg("spec")
+                .args(arguments.split_whitespace())
+                .output()
+                .unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            assert_eq!(String::from_utf8(said).unwrap(), expected, "{name}: {command}");
+            shown += 1;
+        }
+        assert!(shown >= least, "{name} shows what `hawser spec` says");
     }
-    assert!(shown >= 2, "the README shows what `hawser spec` says");
 }
 
 /// Every `hawser …` in a console block is one that the program knows.
 #[test]
 fn the_documented_commands_exist() {
-    for name in [
-        "README.md",
-        "MIGRATION.md",
-        "docs/operations.md",
-        "docs/cluster.md",
-        "docs/dcos.md",
-        "docs/ebs.md",
-        "docs/install.md",
-        "docs/marathon.md",
-        "docs/nfs.md",
-        "docs/security.md",
-    ] {
-        for (command, _) in console(&document(name)) {
+    let mut known = BTreeSet::new();
+    for name in documents() {
+        for (command, _) in console(&document(&name)) {
             let Some(arguments) = command.strip_prefix("hawser ") else { continue };
             let words = arguments.split_whitespace();
             let subcommand: Vec<_> =
                 words.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase())).collect();
+            if !known.insert(subcommand.join(" ")) {
+                continue;
+            }
             let help = Command::new(env!("CARGO_BIN_EXE_hawser"))
                 .args(&subcommand)
                 .arg("--help")
@@ -76,37 +85,91 @@ fn the_documented_commands_exist() {
             assert!(help.status.success(), "{name}: {command}");
         }
     }
+    assert!(known.len() >= 15, "{known:?}");
+}
+
+/// The commands that `hawser … --help` lists.
+fn subcommands(of: &[&str]) -> Vec<String> {
+    let help = Command::new(env!("CARGO_BIN_EXE_hawser")).args(of).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let Some((_, list)) = help.split_once("Commands:\n") else { return Vec::new() };
+    let lines = list.lines().take_while(|line| !line.is_empty());
+    let own =
+        lines.filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
+    own.map(|line| line.split(' ').next().unwrap().to_owned()).filter(|it| it != "help").collect()
+}
+
+#[test]
+fn the_page_about_operations_has_every_command() {
+    let page = document("docs/operations.md");
+    let commands = subcommands(&[]);
+    assert!(commands.len() >= 12, "{commands:?}");
+    for command in &commands {
+        let start = format!("| `hawser {command}");
+        let rows: Vec<_> = page.lines().filter(|line| line.starts_with(&start)).collect();
+        assert!(!rows.is_empty(), "hawser {command}");
+        for subcommand in subcommands(&[command]) {
+            let named = |row: &&str| {
+                let cell = row.split('|').nth(1).unwrap();
+                cell.split(['`', ' ', ',']).any(|word| word == subcommand)
+            };
+            assert!(rows.iter().any(named), "hawser {command} {subcommand}");
+        }
+    }
 }
 
 #[test]
 fn every_link_between_the_documents_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for name in [
-        "README.md",
-        "ARCHITECTURE.md",
-        "MIGRATION.md",
-        "docs/cluster.md",
-        "docs/dcos.md",
-        "docs/ebs.md",
-        "docs/faults.md",
-        "docs/install.md",
-        "docs/marathon.md",
-        "docs/nfs.md",
-        "docs/nomad.md",
-        "docs/swarm.md",
-        "examples/README.md",
-        "docs/operations.md",
-        "docs/limitations.md",
-        "docs/security.md",
-        "docs/sharing.md",
-    ] {
-        let directory = root.join(name).parent().unwrap().to_owned();
-        let text = document(name);
+    for name in documents() {
+        let directory = root.join(&name).parent().unwrap().to_owned();
+        let text = document(&name);
         for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             let outside = link.starts_with("https://");
             assert!(outside || directory.join(link).exists(), "{name}: {link}");
         }
     }
+}
+
+/// The names and texts of the files below a directory that are text.
+fn texts(directory: &Path, found: &mut Vec<(PathBuf, String)>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            texts(&path, found);
+        } else if let Ok(text) = fs::read_to_string(&path) {
+            found.push((path, text));
+        }
+    }
+}
+
+/// In errors, settings, comments and examples: `docs/NAME.md`.
+#[test]
+fn every_page_that_something_else_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for directory in
+        ["src", "tests", "examples", "dist", "scripts", "plugin", "demo", "dcos-package"]
+    {
+        texts(&root.join(directory), &mut found);
+    }
+    let mut named = BTreeSet::new();
+    for (path, text) in &found {
+        let before = text.split("docs/").map(|part| part.chars().next_back());
+        for (before, rest) in before.zip(text.split("docs/").skip(1)) {
+            // Not a page of another project, such as `.docs/…` and `rancher/convoy/docs/…`.
+            let ours = before.is_none_or(|c| c.is_whitespace() || "(\"`".contains(c));
+            let length = rest.find(|c: char| !c.is_ascii_lowercase() && c != '-');
+            let (page, rest) = rest.split_at(length.unwrap_or(rest.len()));
+            if !ours || !rest.starts_with(".md") {
+                continue;
+            }
+            let page = format!("docs/{page}.md");
+            assert!(root.join(&page).exists(), "{}: {page}", path.display());
+            named.insert(page);
+        }
+    }
+    assert!(named.len() >= 8, "{named:?}");
 }
 
 /// The blocks of a document in one language. A block within a list is indented.
@@ -159,26 +222,24 @@ fn volume_of(argument: &str) -> &str {
 }
 
 #[test]
-fn the_volumes_that_the_documents_show_on_nfs_can_be_made() {
+fn the_volumes_of_the_nfs_page_can_be_made() {
     let mut shown = 0;
-    for name in ["README.md", "docs/nfs.md"] {
-        for (command, _) in console(&document(name)) {
-            if !command.starts_with("docker ") || !command.contains("export=") {
-                continue;
-            }
-            let words: Vec<_> = command.split_whitespace().collect();
-            let after = |flag: &str| {
-                let pairs = words.windows(2).filter(|pair| pair[0] == flag);
-                pairs.map(|pair| pair[1].to_owned()).collect::<Vec<_>>()
-            };
-            match after("-v").first() {
-                Some(volume) => is_on_nfs(volume_of(volume), &[]),
-                None => is_on_nfs(words.last().unwrap(), &after("-o")),
-            }
-            shown += 1;
+    for (command, _) in console(&document("docs/nfs.md")) {
+        if !command.starts_with("docker ") || !command.contains("export=") {
+            continue;
         }
+        let words: Vec<_> = command.split_whitespace().collect();
+        let after = |flag: &str| {
+            let pairs = words.windows(2).filter(|pair| pair[0] == flag);
+            pairs.map(|pair| pair[1].to_owned()).collect::<Vec<_>>()
+        };
+        match after("-v").first() {
+            Some(volume) => is_on_nfs(volume_of(volume), &[]),
+            None => is_on_nfs(words.last().unwrap(), &after("-o")),
+        }
+        shown += 1;
     }
-    assert!(shown >= 4, "{shown}");
+    assert!(shown >= 3, "{shown}");
 }
 
 #[test]

@@ -8,10 +8,10 @@
 //! ContainX/docker-volume-netshare, trajano/docker-volume-plugins, yzlin/docker-volume-nfs,
 //! zouy414/docker-volume-plugin and Docker's own local driver.
 
-use hawser::spec::{
-    Asked, AttachPolicy, BackendKind, Bytes, Defaults, EbsDefaults, EbsType, FsType, NfsDefaults,
-    Provision, Request, SpecError, parse,
-};
+#[path = "marathon/defaults.rs"]
+mod defaults;
+
+use hawser::spec::{Asked, BackendKind, Request, SpecError, parse};
 
 /// What hawser does with an example.
 enum Outcome {
@@ -47,30 +47,8 @@ fn asked(name: &str, options: &[(&str, &str)]) -> Result<Request, SpecError> {
 
 #[track_caller]
 fn check(examples: &[Example]) {
-    let local = Defaults {
-        backend: BackendKind::Local,
-        size: Bytes::gib(10),
-        anonymous_size: Bytes::gib(1),
-        fs: FsType::Ext4,
-        shared_fs: FsType::Xfs,
-        provision: Provision::Thick,
-        ebs: None,
-        nfs: None,
-    };
-    let with_ebs = Defaults {
-        ebs: Some(EbsDefaults {
-            volume_type: EbsType::Gp3,
-            encrypted: None,
-            kms_key: None,
-            zone: None,
-            attach: AttachPolicy::Stay,
-        }),
-        ..local.clone()
-    };
-    let with_nfs = Defaults {
-        nfs: Some(NfsDefaults { exports: vec!["fast".into(), "slow".into()], export: None }),
-        ..local.clone()
-    };
+    let (local, with_ebs) = (defaults::local(), defaults::with_ebs());
+    let with_nfs = defaults::with_nfs(&["fast", "slow"]);
     let mut wrong = Vec::new();
     for (name, options, outcome) in examples {
         let request = asked(name, options);

@@ -6,7 +6,7 @@
 //! often are root, get none of them (one that has `CAP_SYS_RESOURCE`, as a privileged container has it, does),
 //! and neither do clients, for whom Ganesha works with their own groups. Itself, it is in that group.
 //!
-//! xfs has nothing like it: what that means is in docs/sharing.md.
+//! xfs has nothing like it: what that means is in docs/sharing-internals.md.
 
 use crate::spec::{Bytes, FsType};
 

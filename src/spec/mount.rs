@@ -102,7 +102,7 @@ const ALLOWED: &[(&str, Takes, On)] = &[
     ("nosuid", Nothing, All),
     ("rdirplus", Nothing, Nfs),
     ("relatime", Nothing, All),
-    ("ro", Nothing, Nfs),
+    (READ_ONLY, Nothing, Nfs),
     ("rsize", Transfer, Nfs),
     ("strictatime", Nothing, Both),
     ("stripe", Number, Ext4),
@@ -114,7 +114,9 @@ const ALLOWED: &[(&str, Takes, On)] = &[
     ("wsync", Nothing, Xfs),
 ];
 
-/// Of a device `ro` would also keep its own journal from being replayed.
+/// Of a device it would also keep its own journal from being replayed.
+pub(super) const READ_ONLY: &str = "ro";
+
 const WHERE_USED: &str =
     "say it where the volume is used: Docker's `:ro`, or \"mode\": \"RO\" in Marathon";
 
@@ -247,12 +249,21 @@ pub(super) fn check_for(mounted: Mounted, options: &[String]) -> Result<(), Why>
         if find(name).is_none_or(|(_, _, on)| mounted.has(on)) {
             continue;
         }
-        if name == "ro" {
-            return Err(format!("`ro` is refused: {WHERE_USED}").into());
+        if name == READ_ONLY {
+            return Err(not_read_only());
         }
         return Err(format!("`{name}` is not an option of {}: remove it", mounted.word()).into());
     }
     Ok(())
+}
+
+/// Why a volume is not mounted read-only for all of its tasks.
+pub(super) fn not_read_only() -> Why {
+    format!(
+        "`{READ_ONLY}` is refused: {WHERE_USED} (a directory on an NFS server can have it for all \
+         of its tasks, with backend=nfs written, too)"
+    )
+    .into()
 }
 
 impl Mounted {

@@ -15,7 +15,7 @@ mod combine;
 mod peer;
 mod reader;
 
-use combine::check_combinations;
+use combine::{check_combinations, check_read_only};
 use reader::{Reader, no_value};
 
 use super::{
@@ -69,6 +69,7 @@ pub fn parse<'a>(
         return Err(SpecError::Form("the spec names no volume: add name=NAME"));
     };
     check_combinations(&reader.stated)?;
+    check_read_only(&reader.stated)?;
     Ok(Asked::Volume(Request { name, stated: reader.stated }))
 }
 

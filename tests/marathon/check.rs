@@ -2,12 +2,9 @@
 
 use std::{collections::BTreeSet, fmt::Write, fs};
 
-use hawser::{
-    marathon::{Context, Finding, Level, RULES, check},
-    spec::{BackendKind, Bytes, Defaults, FsType, Provision},
-};
+use hawser::marathon::{Context, Finding, Level, RULES, check};
 
-use crate::{apps, context, directory};
+use crate::{apps, context, defaults, directory};
 
 /// The findings of a directory's apps, as `findings.txt` has them.
 fn found(name: &str) -> (String, Vec<Finding>) {
@@ -66,17 +63,7 @@ fn no_finding_shows_a_secret() {
 /// The configuration knows more than the spec says.
 #[test]
 fn with_a_configuration_what_its_nodes_cannot_make_is_found() {
-    let defaults = Defaults {
-        backend: BackendKind::Local,
-        size: Bytes::gib(10),
-        anonymous_size: Bytes::gib(1),
-        fs: FsType::Ext4,
-        shared_fs: FsType::Xfs,
-        provision: Provision::Thick,
-        ebs: None,
-        nfs: None,
-    };
-    let context = Context { driver: "disk".to_owned(), defaults: Some(defaults) };
+    let context = Context { driver: "disk".to_owned(), defaults: Some(defaults::local()) };
     let app = r#"{"id": "/a", "cmd": "x", "upgradeStrategy": {"minimumHealthCapacity": 0, "maximumOverCapacity": 0},
         "container": {"docker": {"image": "x", "parameters": [{"key": "volume-driver", "value": "disk"},
         {"key": "volume", "value": "name=a,size=1GiB,iops=3000:/a"}]}}}"#;

@@ -1,35 +1,19 @@
-//! The apps in `examples/marathon` and `docs/marathon.md` are right, and what they ask for can be had.
+//! The apps in `examples/marathon` and `docs/marathon.md` are right, and what they ask for can be had;
+//! `docs/marathon-rules.md` has the rules.
 
 use std::{collections::BTreeSet, fs};
 
 use hawser::{
     marathon::{Context, Level, RULES, check, convert},
-    spec::{
-        AttachPolicy, BackendKind, Bytes, Defaults, EbsDefaults, EbsType, FsType, NfsDefaults,
-        Provision,
-    },
+    spec::{BackendKind, Defaults},
 };
 
-use crate::{apps, context, directory};
+use crate::{apps, context, defaults, directory};
 
 /// A node with every backend.
 fn everything() -> Context {
-    let defaults = Defaults {
-        backend: BackendKind::Ebs,
-        size: Bytes::gib(10),
-        anonymous_size: Bytes::gib(1),
-        fs: FsType::Ext4,
-        shared_fs: FsType::Xfs,
-        provision: Provision::Thick,
-        ebs: Some(EbsDefaults {
-            volume_type: EbsType::Gp3,
-            encrypted: None,
-            kms_key: None,
-            zone: None,
-            attach: AttachPolicy::Stay,
-        }),
-        nfs: Some(NfsDefaults { exports: vec!["fast".into()], export: None }),
-    };
+    let (ebs, nfs) = (defaults::with_ebs().ebs, defaults::with_nfs(&["fast"]).nfs);
+    let defaults = Defaults { backend: BackendKind::Ebs, ebs, nfs, ..defaults::local() };
     Context { defaults: Some(defaults), ..context() }
 }
 
@@ -71,8 +55,8 @@ fn the_app_after_rexray_is_what_convert_makes_of_the_one_before() {
 
 /// Each with its level.
 #[test]
-fn the_page_about_marathon_has_every_rule_and_no_other() {
-    let page = fs::read_to_string(directory("docs/marathon.md")).unwrap();
+fn the_page_about_the_rules_has_every_rule_and_no_other() {
+    let page = fs::read_to_string(directory("docs/marathon-rules.md")).unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
     let listed: BTreeSet<_> = rows
         .filter_map(|row| {

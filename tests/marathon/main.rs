@@ -8,6 +8,7 @@
 mod check;
 mod command;
 mod convert;
+mod defaults;
 mod examples;
 mod odd;
 

@@ -95,7 +95,7 @@ pub(super) fn session(text: &str) -> Result<Duration, String> {
 /// What Ganesha takes at most, in `share::text`.
 const LONGEST_LEASE: Duration = Duration::from_secs(120);
 const LONGEST_GRACE: Duration = Duration::from_secs(180);
-/// The shortest that was measured (docs/sharing.md).
+/// The shortest that was measured (docs/sharing-measured.md).
 const SHORTEST_LEASE: Duration = Duration::from_secs(4);
 
 pub(super) fn lease(text: &str) -> Result<Duration, String> {

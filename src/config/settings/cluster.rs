@@ -62,7 +62,7 @@ pub(super) const TABLE: &[Setting] = &[
         "sharing.lease",
         "HAWSER_SHARING_LEASE",
         "10s",
-        "A node that reaches a shared volume and is not heard of for so long loses its locks there: 4s to 2m, whole seconds. Half of it is the least that tasks elsewhere wait when a volume gets another owner; docs/sharing.md, The pause, has what was measured, and the price of a short one. Of the volumes that this node owns, so the same on every node. A server that runs goes on with what it was started with.",
+        "A node that reaches a shared volume and is not heard of for so long loses its locks there: 4s to 2m, whole seconds. Half of it is the least that tasks elsewhere wait when a volume gets another owner; docs/sharing-measured.md, The pause, has what was measured, and the price of a short one. Of the volumes that this node owns, so the same on every node. A server that runs goes on with what it was started with.",
     ),
     setting(
         "sharing.grace",

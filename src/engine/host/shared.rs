@@ -37,7 +37,7 @@ pub(super) fn mount_options(record: &Record, standing: Standing) -> Vec<String> 
         return Vec::new();
     }
     // What tasks of other nodes were told is done must survive this node; a remount does not bring it
-    // (docs/sharing.md).
+    // (docs/sharing-internals.md).
     let mut options = vec![names_are_durable(fs).to_owned()];
     // A file system that came with its own reserve, as root's, is left as its tasks know it.
     if record.file_system_uuid.is_none() {

@@ -23,7 +23,7 @@ use tokio_rustls::TlsStream;
 use super::traffic::Traffic;
 use crate::sys::tcp::{self, Flight};
 
-/// Of each direction. Measured: docs/sharing.md.
+/// Of each direction. Measured: docs/sharing-internals.md.
 const BUFFER: usize = 64 << 10;
 /// What is read from the network at once. rustls by itself reads 4 KiB, a fourth of a record.
 const READ: usize = 64 << 10;

@@ -134,7 +134,7 @@ pub enum TableError {
     },
     /// It is of another hawser.
     #[error(
-        "the tunnel's table {path} has version {found}, and this tunnel (hawser {}) reads version {VERSION}: it goes on with the table before until it is replaced (docs/sharing.md, The tunnel)",
+        "the tunnel's table {path} has version {found}, and this tunnel (hawser {}) reads version {VERSION}: it goes on with the table before until it is replaced (docs/sharing-internals.md, The tunnel)",
         env!("CARGO_PKG_VERSION")
     )]
     Version {

@@ -1,6 +1,9 @@
 //! What cannot hold together, whatever the defaults are.
 
-use crate::spec::{BackendKind, Key, Sharing, SpecError, Stated, Value, ebs::WITH_SNAPSHOT};
+use crate::spec::{
+    BackendKind, Key, NfsLayout, Sharing, SpecError, Stated, Value, ebs::WITH_SNAPSHOT,
+    error::Shown, mount,
+};
 
 /// Fields that cannot both hold, whatever the defaults are.
 pub(super) fn check_combinations(stated: &Stated) -> Result<(), SpecError> {
@@ -54,4 +57,22 @@ pub(super) fn check_combinations(stated: &Stated) -> Result<(), SpecError> {
         }
     }
     Ok(())
+}
+
+/// A new volume that is mounted read-only. It has to state what allows that: what is configured is
+/// not known everywhere that a spec is read, and all of these places are to say the same.
+pub(super) fn check_read_only(stated: &Stated) -> Result<(), SpecError> {
+    let Some(options) = stated.mount_options() else { return Ok(()) };
+    let on_nfs = stated.iter().any(|(key, value)| {
+        key.backend() == Some(BackendKind::Nfs) || *value == Value::Backend(BackendKind::Nfs)
+    });
+    let directory = on_nfs && stated.layout() == NfsLayout::Directory;
+    if directory || !options.iter().any(|option| option == mount::READ_ONLY) {
+        return Ok(());
+    }
+    Err(SpecError::Value {
+        key: Shown::new(stated.written(Key::MountOptions)),
+        value: Shown::new(&options.join(";")),
+        why: mount::not_read_only(),
+    })
 }

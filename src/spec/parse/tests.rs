@@ -129,6 +129,23 @@ fn contradictions_are_refused() {
     refused("a,encrypted=no,kms_key=x", &[], "`encrypted=false` and `kms_key` contradict");
 }
 
+/// So `hawser spec`, `hawser marathon check` and the daemon say the same, whatever is configured.
+#[test]
+fn a_volume_is_not_mounted_read_only_unless_it_is_stated_to_be_a_directory_on_nfs() {
+    for text in [
+        "a,mount_options=ro",
+        "a,mount_options=noatime;ro,shared=true",
+        "a,backend=ebs,mount_options=ro",
+        "a,provision=thin,mount_options=ro",
+        "a,backend=nfs,layout=image,mount_options=ro",
+    ] {
+        refused(text, &[], "`ro` is refused: say it where the volume is used: Docker's `:ro`");
+    }
+    for of_nfs in ["backend=nfs", "export=fast", "path=team/a", "layout=directory"] {
+        request(&format!("a,mount_options=ro,{of_nfs}"), &[]);
+    }
+}
+
 #[test]
 fn a_bad_value_is_shown_short_and_escaped() {
     refused("a,size=\x1b[2J", &[], "`size=\\u{1b}[2J`: not a size");

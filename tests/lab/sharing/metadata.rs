@@ -38,7 +38,7 @@ fn lost(world: &World, round: usize, setting: &Setting, after: After) -> String 
     lost
 }
 
-/// What docs/sharing.md says is lost: here it is seen when that changes.
+/// What docs/sharing-internals.md says is lost: here it is seen when that changes.
 #[test]
 #[ignore = "a part of `make lab`"]
 fn a_power_loss_takes_synced_changes_of_metadata_on_ext4_and_none_on_xfs() {

@@ -146,7 +146,7 @@ fn an_owner_that_loses_its_power_is_a_pause_and_nothing_else() {
     }
 }
 
-/// Not a test of hawser: the rows of docs/sharing.md.
+/// Not a test of hawser: the rows of docs/sharing-measured.md.
 #[test]
 #[ignore = "measures; not a part of `make lab`, which leaves out what is called measure_"]
 fn measure_the_pause_with_other_times() {

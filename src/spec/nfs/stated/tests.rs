@@ -119,7 +119,7 @@ fn an_image_is_a_volume_with_a_file_system() {
 #[test]
 fn mount_options_are_those_of_nfs_that_are_an_apps() {
     let one = Defaults { backend: BackendKind::Nfs, ..defaults(&["fast"], None) };
-    let spec = resolved("a,mount_options=ro;noatime;actimeo.30", &one).unwrap();
+    let spec = resolved("a,backend=nfs,mount_options=ro;noatime;actimeo.30", &one).unwrap();
     assert_eq!(spec.mount_options, ["ro", "noatime", "actimeo=30"]);
     refused("a,mount_options=discard", &one, "`discard` is not an option of NFS");
     refused("a,mount_options=vers=3", &one, "the operator chooses it");
