@@ -71,6 +71,15 @@ fn root_is_squashed_as_asked_and_a_volume_goes_to_its_one_user_as_configured() {
         nodes[node].unmount_volume("private", ["a", "b"][node]);
     }
 
+    lab.step(
+        "a task that has it read-only elsewhere sees what the owner's writes, and writes nothing",
+    );
+    nodes[A].sh_with("echo news >$1/everybodys/news", &[&of_a]).ok();
+    let only = "mount -o remount,bind,ro /mnt/data && cat /mnt/data/everybodys/news && touch /mnt/data/everybodys/news";
+    let read = nodes[B].run(&["/lab/task.sh", &of_b, "/bin/sh", "-c", only]);
+    assert_eq!((read.code != 0, read.stdout.trim()), (true, "news"), "{read}");
+    assert!(read.stderr.contains("Read-only file system"), "{read}");
+
     lab.step("it is told how it is reached");
     assert_eq!(world.ways("a")["serves"]["server"], "answers");
     let reaches = world.ways("b")["reaches"].clone();
@@ -115,7 +124,7 @@ fn root_is_squashed_as_asked_and_a_volume_goes_to_its_one_user_as_configured() {
     nodes[B].unmount_volume("chosen", "b");
     eventually("nothing is left of the way", RECOVERY, || world.ways("b")["reaches"].is_null());
     let of_b = nodes[B].mounted(&nodes[B].begin_mount("chosen", "b2"));
-    assert_eq!(world.file_system(B, &of_b), "ext4");
+    assert_eq!(world.file_system(B, &of_b), "xfs");
     let verify = ["/lab/share-task.py", "verify"];
     let of_task = [&*format!("{of_b}/everybodys"), "files", &last.to_string()].map(str::to_owned);
     let of_task: Vec<_> = of_task.iter().map(String::as_str).collect();

@@ -20,6 +20,7 @@ mod postgres;
 mod remote;
 mod replaced;
 mod shared;
+mod shared_away;
 mod shared_cuts;
 mod shared_kinds;
 mod shared_moves;
@@ -132,10 +133,14 @@ impl World {
         });
     }
 
-    /// Makes a volume; `options` beside the usual ones.
+    /// Makes a volume; `options` beside the usual ones. A shared one has the file system that hawser chooses;
+    /// of the others the images are read on the host, which is done for ext4 alone.
     #[track_caller]
     fn create(&self, node: usize, volume: &str, options: Value) {
-        let mut all = json!({"backend": "ebs", "size": "1GiB", "fs": "ext4", "attach": "follow"});
+        let mut all = json!({"backend": "ebs", "size": "1GiB", "attach": "follow"});
+        if options["shared"].is_null() {
+            all["fs"] = "ext4".into();
+        }
         let Value::Object(options) = options else { panic!("options are an object") };
         all.as_object_mut().unwrap().extend(options);
         self.nodes[node].create_volume(volume, &all);

@@ -31,7 +31,7 @@ impl Compared {
         world.lab.step("a shared volume is mounted on its owner, and remotely, and by plain NFS");
         world.create(A, "shared", json!({"shared": "true"}));
         let [owner, remote] = [A, B].map(|node| world.mount_shared(node, "task"));
-        assert_eq!(world.kind(A, &owner), "ext4");
+        assert_eq!(world.kind(A, &owner), "xfs");
         assert_eq!(world.kind(B, &remote), "nfs4");
         world.nodes[A].sh_with("chmod 1777 $1", &[&owner]).ok();
         world.keep(A, &owner);

@@ -20,7 +20,7 @@ fn tasks_of_three_nodes_share_a_volume_and_outlive_its_owner() {
     nodes[A].sh_with("echo precious >$1/file", &[&of_a]).ok();
     let of_b = world.mount_shared(B, "task-b");
     let of_c = world.mount_shared(C, "task-c");
-    assert_eq!(world.kind(A, &of_a), "ext4", "no NFS for the owner's own tasks");
+    assert_eq!(world.kind(A, &of_a), "xfs", "no NFS for the owner's own tasks");
     for (node, path) in [(B, &of_b), (C, &of_c)] {
         assert_eq!(world.kind(node, path), "nfs4");
         assert_eq!(nodes[node].sh_with("cat $1/file", &[path]).ok(), "precious");
@@ -40,7 +40,18 @@ fn tasks_of_three_nodes_share_a_volume_and_outlive_its_owner() {
     let refused = nodes[C].hawser(&["volume", "rm", "--yes", "shared"]);
     assert!(refused.code != 0 && refused.stderr.contains("in use"), "{refused}");
 
-    lab.step("hawser is killed on every node, and started again: nobody notices");
+    lab.step("hawser is killed on one node after the other, and started again: nobody notices");
+    for (node, whose) in [(A, "the owner's"), (B, "another node's")] {
+        let killed = Instant::now();
+        nodes[node].kill_hawser();
+        let took = world.pause(killed, &[&local, &files, &hold]).as_secs_f32();
+        nodes[node].start_hawser("");
+        world.all_go_on(&[&local, &files, &hold], 3);
+        let fault = format!("shared: {whose} hawser killed, and started again");
+        row(&fault, "nothing", &format!("{took:.1} s until each task's next two writes"), "-");
+    }
+
+    lab.step("it is killed on every node at once");
     for node in nodes {
         node.kill_hawser();
     }
@@ -66,10 +77,14 @@ fn tasks_of_three_nodes_share_a_volume_and_outlive_its_owner() {
     world.all_go_on(&[&hold], 3);
 
     lab.step("the tunnels are killed: they are started again");
+    let killed = Instant::now();
     for node in nodes {
         // The brackets keep the shell from finding itself.
         node.sh("kill -KILL $(pgrep -f 'tunnel[ ]--table')").ok();
     }
+    let took = world.pause(killed, &[&files, &hold]).as_secs_f32();
+    let took = format!("{took:.1} s until each task's next two writes");
+    row("shared: the tunnels of all nodes killed", "a pause, and no error", &took, "-");
     world.all_go_on(&[&files, &hold], 3);
 
     lab.step("the owner's machine dies");
@@ -82,6 +97,8 @@ fn tasks_of_three_nodes_share_a_volume_and_outlive_its_owner() {
     let refused = nodes[B].sh_with("cd $1; /lab/lock.py try lock", &[&of_b]).ok();
     assert_eq!(refused, "refused", "the lock was lost, and nobody was told");
     world.files_are_there(C, &of_c, &files);
+    let lines = world.last_of(&hold);
+    nodes[B].assert_has_lines(&format!("{of_b}/lock"), lines);
     let owner = world.owner(B);
     assert!(owner == B || owner == C, "it is still the dead one's");
     world.assert_attached_once();

@@ -96,14 +96,14 @@ impl Tasks {
     }
 }
 
-fn cut_off(lab: &Lab, machine: &Machine) {
+pub(super) fn cut_off(lab: &Lab, machine: &Machine) {
     machine.link(Link::Down);
     for service in [Service::ZooKeeper, Service::Ec2, Service::Metadata] {
         lab.cut(machine, service);
     }
 }
 
-fn healed(lab: &Lab, machine: &Machine) {
+pub(super) fn healed(lab: &Lab, machine: &Machine) {
     machine.link(Link::Up);
     for service in [Service::ZooKeeper, Service::Ec2, Service::Metadata] {
         lab.heal(machine, service);

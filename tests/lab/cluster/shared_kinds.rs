@@ -1,4 +1,4 @@
-//! What else is shared: an EBS volume with xfs, one on a node's own disk, an image on an NFS server.
+//! What else is shared: an EBS volume with ext4, one on a node's own disk, an image on an NFS server.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::harness::{PATIENCE, eventually};
 
 #[test]
 #[ignore = "a part of `make lab`"]
-fn volumes_on_xfs_on_a_node_s_own_disk_and_in_an_image_are_shared_like_any_other() {
+fn volumes_on_ext4_on_a_node_s_own_disk_and_in_an_image_are_shared_like_any_other() {
     let world = World::prepare("cluster-shared-kinds");
     let World { lab, nodes: [a, b, filer], .. } = &world;
     lab.step("a filer serves, and hawser starts on two machines");
@@ -19,7 +19,7 @@ fn volumes_on_xfs_on_a_node_s_own_disk_and_in_an_image_are_shared_like_any_other
     world.join(&[A, B]);
     world.wait_alive(A, 2);
 
-    is_shared(&world, "onxfs", &json!({"backend": "ebs", "size": "1GiB", "fs": "xfs"}));
+    is_shared(&world, "onext4", &json!({"backend": "ebs", "size": "1GiB", "fs": "ext4"}));
     is_shared(&world, "local", &json!({"backend": "local", "size": "400MiB", "fs": "ext4"}));
     let image = json!({"backend": "nfs", "layout": "image", "size": "400MiB", "fs": "ext4"});
     is_shared(&world, "image", &image);

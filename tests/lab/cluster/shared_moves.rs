@@ -24,8 +24,9 @@ fn start(world: &World) -> [Shared; 4] {
 }
 
 #[track_caller]
-fn nothing_is_missing(world: &World, files: [&Shared; 2]) {
+fn nothing_is_missing(world: &World, hold: &Shared, files: [&Shared; 2]) {
     let path = "/var/lib/hawser/mnt/volumes/shared";
+    world.nodes[C].assert_has_lines(&format!("{path}/lock"), world.last_of(hold));
     world.files_are_there(C, path, files[0]);
     world.files_are_there(B, path, files[1]);
 }
@@ -52,7 +53,7 @@ fn a_shared_volume_s_owner_is_drained_released_and_shut_down_and_tasks_elsewhere
     eprintln!("           {:.1} s: {drained}", since.elapsed().as_secs_f32());
     measured("shared: owner drained", world.pause(since, &all));
     world.all_go_on(&all, 5);
-    nothing_is_missing(&world, [&of_b, &of_c]);
+    nothing_is_missing(&world, &hold, [&of_b, &of_c]);
     let owner = world.owner(A);
     assert_ne!(owner, A, "it was drained");
     nodes[A].hawser(&["node", "drain", "--undo"]).ok();

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// A suite on an emulated processor.
-const SUITE: Duration = Duration::from_secs(900);
+const SUITE: Duration = Duration::from_secs(1800);
 
 /// What became of each case.
 type Outcomes = BTreeMap<String, String>;
@@ -24,9 +24,13 @@ fn a_remote_mount_fails_in_file_system_suites_where_plain_nfs_does_and_nowhere_e
             assert!(failed.is_empty(), "{suite}, {}: {failed:?}", WAYS[way]);
         }
     }
-    for suite in ["holes", "stress"] {
-        fails_alike(&all, suite);
-    }
+    fails_alike(&all, "holes");
+}
+
+#[test]
+#[ignore = "a part of `make lab`"]
+fn stressors_fail_on_a_remote_mount_where_they_do_on_plain_nfs_and_nowhere_else() {
+    fails_alike(&Compared::start("cluster-stress"), "stress");
 }
 
 /// Not part of the rest: its cases, each with a wait for the clock, take more than six minutes.

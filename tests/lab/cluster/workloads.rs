@@ -31,7 +31,7 @@ impl Everywhere {
         world.lab.step("a shared volume is mounted on all three");
         world.create(A, "shared", json!({"shared": "true"}));
         let paths = [A, B, C].map(|node| world.mount_shared(node, "task"));
-        assert_eq!(world.kind(A, &paths[A]), "ext4", "no NFS for the owner's own tasks");
+        assert_eq!(world.kind(A, &paths[A]), "xfs", "no NFS for the owner's own tasks");
         for node in [B, C] {
             assert_eq!(world.kind(node, &paths[node]), "nfs4");
         }
