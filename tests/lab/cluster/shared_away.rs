@@ -43,7 +43,7 @@ fn while_a_shared_volume_s_owner_is_away_whatever_is_done_on_other_nodes_comes_t
     nodes[B].kill_hawser();
     let since = Instant::now();
     nodes[B].start_hawser("");
-    told("shared: hawser is started while the owner is away", since);
+    told("hawser starts on another node", "nothing", since);
     is_answered(&world, "after");
 
     lab.step("the task there is killed, and unmounted");
@@ -51,7 +51,7 @@ fn while_a_shared_volume_s_owner_is_away_whatever_is_done_on_other_nodes_comes_t
     eventually("it has ended", PATIENCE, || nodes[B].poll(&files[1].job).is_some());
     let since = Instant::now();
     nodes[B].try_plugin("VolumeDriver.Unmount", &json!({"Name": "shared", "ID": "task"}), DOCKER);
-    told("shared: Docker unmounts while the owner is away", since);
+    told("Docker unmounts on another node", "its answer", since);
 
     lab.step("a task on a third node is refused, and told why");
     refused_in_time(&world, mount);
@@ -61,7 +61,11 @@ fn while_a_shared_volume_s_owner_is_away_whatever_is_done_on_other_nodes_comes_t
     nodes[B].stop_hawser();
     let released = nodes[B].release();
     eprintln!("           {released}");
-    told("shared: hawser ends, and releases, while the owner is away", since);
+    told(
+        "hawser ends and releases on another node",
+        "what cannot be written back stays, and is said",
+        since,
+    );
     nodes[B].start_hawser("");
 
     lab.step("the owner is back: nothing is missing, and nothing is left on the node that went");
@@ -78,10 +82,10 @@ fn while_a_shared_volume_s_owner_is_away_whatever_is_done_on_other_nodes_comes_t
     world.assert_attached_once();
 }
 
-/// The row of the table: what this took, during which no task had an error.
-fn told(what: &str, since: Instant) {
-    let took = since.elapsed();
-    row(what, "its answer", &format!("{:.1} s", took.as_secs_f32()), "-");
+/// The row of the table: how long this took.
+fn told(what: &str, sees: &str, since: Instant) {
+    let took = since.elapsed().as_secs_f32();
+    row(&format!("shared: owner away, {what}"), sees, &format!("{took:.1} s"), "-");
 }
 
 /// What people and Docker ask is answered on the node that has a mount of it.
@@ -105,5 +109,5 @@ fn refused_in_time(world: &World, (since, mount): (Instant, Job)) {
     let took = since.elapsed();
     assert!(took < DOCKER, "{took:?}");
     assert!(why.contains("mount shared") && why.contains("node a"), "{why}");
-    told("shared: a task's mount on a node that did not reach it yet", since);
+    told("a task's mount on a node that did not reach it yet", "refused, with the reason", since);
 }
