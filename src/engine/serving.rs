@@ -1,7 +1,5 @@
 //! Whether this node could serve a volume that nodes share: what it knows of itself, gathered for the plan.
 
-use std::sync::atomic::Ordering;
-
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -26,8 +24,8 @@ pub(super) struct LeftToOthers {
 impl Shared {
     /// Why this node could not serve the volume, if it had it. What is not known does not keep it from trying.
     pub(super) fn unable_to_serve(&self, record: &Record) -> Option<Unable> {
-        if self.drained.load(Ordering::SeqCst) {
-            return Some(Unable::Drained);
+        if let Some(closed) = self.closed() {
+            return Some(closed);
         }
         if self.sharing.is_err() {
             return Some(Unable::NoSharing);

@@ -1,0 +1,135 @@
+//! How a node gives its volumes to others: when it is drained, and before its machine stops. From then on it
+//! takes no more.
+
+use std::{collections::BTreeSet, sync::atomic::Ordering};
+
+use tokio::task::JoinSet;
+
+use super::{
+    Engine, Shared,
+    error::EngineError,
+    message::Users,
+    neighbours::{DrainRequest, Drained, Released},
+};
+use crate::{
+    spec::{BackendKind, VolumeName},
+    volume::{NodeName, Record, serving::Unable},
+};
+
+/// Why a node hands its volumes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// An operator wants it: it takes volumes as before.
+    Asked,
+    /// Its machine stops: it takes none as long as this daemon runs.
+    Shutdown,
+}
+
+impl Shared {
+    /// Why this node takes no more volumes, where it takes none.
+    pub(super) fn closed(&self) -> Option<Unable> {
+        if self.leaving.load(Ordering::SeqCst) {
+            return Some(Unable::Stopping);
+        }
+        self.drained.load(Ordering::SeqCst).then_some(Unable::Drained)
+    }
+}
+
+impl Engine {
+    /// A node that takes no more volumes takes none that it does not have.
+    pub(super) fn refuse_new(
+        &self,
+        op: &'static str,
+        volume: &VolumeName,
+    ) -> Result<(), EngineError> {
+        let Some(why) = self.shared.closed() else { return Ok(()) };
+        Err(EngineError::Closed { op, volume: volume.clone(), why })
+    }
+
+    /// Has a node give its volumes free and take no more, or take volumes again.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not answer.
+    pub async fn drain(&self, node: &NodeName, drained: bool) -> Result<Drained, EngineError> {
+        let me = self.shared.store.me().ok_or(EngineError::NoCluster)?;
+        if *node == me.node {
+            return self.drain_here(drained).await;
+        }
+        let info = self.node(node)?;
+        let neighbours = self.shared.neighbours.as_ref().ok_or(EngineError::NoCluster)?;
+        neighbours.drain(&info, DrainRequest { drained }).await.map_err(|error| {
+            EngineError::Neighbour { op: "drain", node: node.clone(), why: error.to_string() }
+        })
+    }
+
+    /// The same of this node.
+    ///
+    /// # Errors
+    ///
+    /// Where that cannot be stored: nothing was changed then.
+    pub async fn drain_here(&self, drained: bool) -> Result<Drained, EngineError> {
+        let me = self.shared.store.me().ok_or(EngineError::NoCluster)?;
+        self.announce("drain", |info| info.drained = drained).await?;
+        tracing::info!(drained, "this node's draining was changed");
+        if !drained {
+            return Ok(Drained::default());
+        }
+        Ok(self.give_free(|record| record.lease.is_of(&me.node)).await)
+    }
+
+    /// Gives volumes of this node that tasks on other nodes use to one of those.
+    pub async fn hand_over(&self, occasion: Occasion) -> Drained {
+        let Some(me) = self.shared.store.me() else { return Drained::default() };
+        // Before the first is given: who asks for one later would stand still as soon as the machine is gone.
+        if occasion == Occasion::Shutdown {
+            self.shared.leaving.store(true, Ordering::SeqCst);
+        }
+        self.give_free(|record| {
+            let elsewhere = record.users.iter().any(|user| *user != me.node);
+            record.lease.is_of(&me.node) && record.is_served() && elsewhere
+        })
+        .await
+    }
+
+    /// All of these at the same time: one that is slow delays no other. Those that are of them only by then
+    /// follow.
+    async fn give_free(&self, which: impl Fn(&Record) -> bool) -> Drained {
+        let mut result = Drained::default();
+        let mut giving = JoinSet::new();
+        let mut seen = BTreeSet::new();
+        loop {
+            for handle in self.shared.registry.all() {
+                let view = handle.view();
+                let record = &view.record;
+                if record.is_removed() || !which(record) || !seen.insert(record.id) {
+                    continue;
+                }
+                let name = record.name.to_string();
+                if record.spec.backend.kind() == BackendKind::Local {
+                    result.local.push(name);
+                    continue;
+                }
+                let (engine, epoch) = (self.clone(), record.lease.epoch);
+                giving.spawn(async move {
+                    (name, engine.release_task(&handle, epoch, Users::Pause, None).await)
+                });
+            }
+            match giving.join_next().await {
+                None => break,
+                Some(Ok((name, Ok(Released::Released | Released::Joined)))) => {
+                    result.released.push(name);
+                }
+                Some(Ok((name, Ok(Released::Held(why) | Released::Busy(why))))) => {
+                    result.held.push((name, why));
+                }
+                Some(Ok((name, Err(error)))) => result.held.push((name, error.to_string())),
+                // This daemon ends.
+                Some(Err(_)) => {}
+            }
+        }
+        result.released.sort();
+        result.held.sort();
+        result
+    }
+}
