@@ -25,6 +25,16 @@ pub enum Occasion {
     Shutdown,
 }
 
+/// Its own node comes back, and goes on with it; given free, it would be nobody's.
+const NO_HEIR: &str = "no other node could have it now: those that use it are away, drained, full, in another zone or share no volumes, and there is none that may be asked instead";
+
+/// What becomes of a volume.
+enum Fate {
+    Goes,
+    /// For that reason.
+    Stays(&'static str),
+}
+
 impl Shared {
     /// Why this node takes no more volumes, where it takes none.
     pub(super) fn closed(&self) -> Option<Unable> {
@@ -75,7 +85,8 @@ impl Engine {
         if !drained {
             return Ok(Drained::default());
         }
-        Ok(self.give_free(|record| record.lease.is_of(&me.node)).await)
+        let all = |record: &Record| record.lease.is_of(&me.node).then_some(Fate::Goes);
+        Ok(self.give_free(all).await)
     }
 
     /// Gives volumes of this node that tasks on other nodes use to one of those.
@@ -87,14 +98,16 @@ impl Engine {
         }
         self.give_free(|record| {
             let elsewhere = record.users.iter().any(|user| *user != me.node);
-            record.lease.is_of(&me.node) && record.is_served() && elsewhere
+            let used = record.lease.is_of(&me.node) && record.is_served() && elsewhere;
+            let heir = || self.shared.another_could_serve(record);
+            used.then(|| if heir() { Fate::Goes } else { Fate::Stays(NO_HEIR) })
         })
         .await
     }
 
     /// All of these at the same time: one that is slow delays no other. Those that are of them only by then
     /// follow.
-    async fn give_free(&self, which: impl Fn(&Record) -> bool) -> Drained {
+    async fn give_free(&self, fate: impl Fn(&Record) -> Option<Fate>) -> Drained {
         let mut result = Drained::default();
         let mut giving = JoinSet::new();
         let mut seen = BTreeSet::new();
@@ -102,12 +115,17 @@ impl Engine {
             for handle in self.shared.registry.all() {
                 let view = handle.view();
                 let record = &view.record;
-                if record.is_removed() || !which(record) || !seen.insert(record.id) {
+                let Some(fate) = fate(record).filter(|_| !record.is_removed()) else { continue };
+                if !seen.insert(record.id) {
                     continue;
                 }
                 let name = record.name.to_string();
                 if record.spec.backend.kind() == BackendKind::Local {
                     result.local.push(name);
+                    continue;
+                }
+                if let Fate::Stays(why) = fate {
+                    result.held.push((name, why.to_owned()));
                     continue;
                 }
                 let (engine, epoch) = (self.clone(), record.lease.epoch);

@@ -1,5 +1,7 @@
 //! Whether this node could serve a volume that nodes share: what it knows of itself, gathered for the plan.
 
+use std::collections::BTreeSet;
+
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -47,6 +49,13 @@ impl Shared {
         full.then_some(Unable::NoSlot)
     }
 
+    /// The backends whose volumes this node could serve, as it tells the others.
+    pub(super) fn serves(&self) -> BTreeSet<String> {
+        let able = self.sharing.is_ok() && share::is_installed();
+        let backends = self.host.backends().filter(|_| able);
+        backends.map(|backend| backend.kind().to_string()).collect()
+    }
+
     /// Whether another node could have the volume, for all that it tells of itself: one that uses it, or one
     /// that those would ask. Given up for none, it would be nobody's.
     pub(super) fn another_could_serve(&self, record: &Record) -> bool {
@@ -92,7 +101,9 @@ fn may_be_asked(record: &Record, there: &NodeState) -> bool {
 
 /// What a node could not attach would be nobody's, and tasks would wait. What is not known of it is no reason.
 pub(super) fn could_own(record: &Record, there: &NodeState) -> bool {
-    let takes = there.session == Session::Lives && !there.info.drained;
+    let kind = record.spec.backend.kind().to_string();
+    let serves = there.info.serves.as_ref().is_none_or(|kinds| kinds.contains(&kind));
+    let takes = there.session == Session::Lives && !there.info.drained && serves;
     let BackendSpec::Ebs(ebs) = &record.spec.backend else { return takes };
     let zones = ebs.zone.as_ref().zip(there.info.zone.as_ref());
     takes && zones.is_none_or(|(its, own)| its == own) && there.info.free_slots != Some(0)

@@ -174,5 +174,8 @@ mod tests {
         assert_eq!(with(|node| node.info.drained = true), None);
         assert_eq!(with(|node| node.info.free_slots = Some(0)), None);
         assert_eq!(with(|node| node.info.zone = Some("y".into())), None);
+        assert_eq!(with(|node| node.info.serves = Some(["nfs".to_owned()].into())), None);
+        let able = with(|node| node.info.serves = Some(["ebs".to_owned()].into()));
+        assert_eq!(able, Some(name("b")));
     }
 }

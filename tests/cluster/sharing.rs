@@ -160,6 +160,22 @@ fn a_node_hands_what_other_nodes_use_over_to_those_and_takes_volumes_as_before()
     assert_eq!(cluster[A].data_of("own"), "x");
 }
 
+/// Given free, it would be nobody's, and its node would not take it back: no task of it uses it.
+#[test]
+fn a_volume_that_no_other_node_could_have_is_not_handed_over() {
+    let shared = Shared::among(2, |cluster| {
+        cluster[B].set("backends.ebs.zone", "us-east-1b");
+    });
+    let cluster = &shared.cluster;
+    cluster[A].unmount("v", "task-a");
+    let epoch = cluster[A].epoch_of("v");
+    let kept = cluster[A].cli(["node", "hand-over"]);
+    let said = String::from_utf8(kept.stdout).unwrap();
+    assert!(said.contains("v: still there: no other node could have it"), "{said}");
+    assert_eq!((cluster[A].epoch_of("v"), &*cluster[A].owner_of("v")), (epoch, "n1"));
+    assert_eq!(users(&cluster[A]), ["n2"]);
+}
+
 /// A task's replacement may start elsewhere in just that time.
 #[test]
 fn what_comes_into_use_elsewhere_during_a_hand_over_is_handed_over_too() {
