@@ -173,13 +173,13 @@ impl Engine {
             return Ok(Released::Busy("it does not know the volume yet".to_owned()));
         };
         let asker = request.remotely.then_some(asker);
-        self.release_task(&handle, request.epoch, Users::Stay, asker).await
+        self.release_task(&handle, Some(request.epoch), Users::Stay, asker).await
     }
 
     pub(super) async fn release_task(
         &self,
         handle: &Handle,
-        epoch: Epoch,
+        epoch: Option<Epoch>,
         users: Users,
         asker: Option<NodeName>,
     ) -> Result<Released, EngineError> {

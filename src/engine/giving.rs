@@ -128,9 +128,9 @@ impl Engine {
                     result.held.push((name, why.to_owned()));
                     continue;
                 }
-                let (engine, epoch) = (self.clone(), record.lease.epoch);
+                let engine = self.clone();
                 giving.spawn(async move {
-                    (name, engine.release_task(&handle, epoch, Users::Pause, None).await)
+                    (name, engine.release_task(&handle, None, Users::Pause, None).await)
                 });
             }
             match giving.join_next().await {

@@ -50,9 +50,10 @@ pub(super) enum Message {
     Set { changes: Changes, reply: Reply<()> },
     /// Do something that needs the volume to be unmounted.
     Exclusive(Exclusive),
-    /// Another node asks for it.
+    /// Another node asks for it, or this one is to give it away.
     Release {
-        epoch: Epoch,
+        /// As another node knows it: it speaks of what was then. This node's own view may be behind its task.
+        epoch: Option<Epoch>,
         users: Users,
         /// The node, where it could reach it remotely.
         asker: Option<NodeName>,

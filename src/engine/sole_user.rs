@@ -64,7 +64,7 @@ impl Engine {
         let Some(handle) = self.shared.registry.by_id(record.id) else { return };
         let users: Vec<_> = record.users.iter().map(NodeName::as_str).collect();
         let to = users.join(", ");
-        match self.release_task(&handle, record.lease.epoch, Users::Pause, None).await {
+        match self.release_task(&handle, None, Users::Pause, None).await {
             Ok(Released::Released | Released::Joined) => {
                 tracing::info!(volume = %record.name, to, "given to the node that alone uses it");
             }
