@@ -6,10 +6,11 @@ use std::{collections::BTreeSet, sync::atomic::Ordering};
 use tokio::task::JoinSet;
 
 use super::{
-    Engine, Shared,
+    Engine, SHORT, Shared,
     error::EngineError,
-    message::Users,
+    message::{Message, Users},
     neighbours::{DrainRequest, Drained, Released},
+    registry::Handle,
 };
 use crate::{
     spec::{BackendKind, VolumeName},
@@ -36,9 +37,13 @@ enum Fate {
 }
 
 impl Shared {
+    fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::SeqCst)
+    }
+
     /// Why this node takes no more volumes, where it takes none.
     pub(super) fn closed(&self) -> Option<Unable> {
-        if self.leaving.load(Ordering::SeqCst) {
+        if self.is_leaving() {
             return Some(Unable::Stopping);
         }
         self.drained.load(Ordering::SeqCst).then_some(Unable::Drained)
@@ -46,6 +51,12 @@ impl Shared {
 }
 
 impl Engine {
+    /// Whether this node's machine stops: nothing is to be mounted any more.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.shared.is_leaving()
+    }
+
     /// A node that takes no more volumes takes none that it does not have.
     pub(super) fn refuse_new(
         &self,
@@ -105,6 +116,15 @@ impl Engine {
         .await
     }
 
+    async fn give(&self, handle: &Handle) -> Result<Released, EngineError> {
+        if self.is_leaving() {
+            let name = handle.view().record.name.clone();
+            let ask = |reply| Message::Forsaken { reply };
+            Self::ask(handle, "hand over", &name, SHORT, ask).await?;
+        }
+        self.release_task(handle, None, Users::Pause, None).await
+    }
+
     /// All of these at the same time: one that is slow delays no other. Those that are of them only by then
     /// follow.
     async fn give_free(&self, fate: impl Fn(&Record) -> Option<Fate>) -> Drained {
@@ -129,9 +149,7 @@ impl Engine {
                     continue;
                 }
                 let engine = self.clone();
-                giving.spawn(async move {
-                    (name, engine.release_task(&handle, None, Users::Pause, None).await)
-                });
+                giving.spawn(async move { (name, engine.give(&handle).await) });
             }
             match giving.join_next().await {
                 None => break,

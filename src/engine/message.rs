@@ -59,6 +59,8 @@ pub(super) enum Message {
         asker: Option<NodeName>,
         reply: Reply<Released>,
     },
+    /// Its machine stops: who holds it here may never let go of it.
+    Forsaken { reply: Reply<()> },
     /// Get it to this node, and mount it once.
     Take { effort: Effort, reply: Reply<()> },
     /// That node is gone for good.

@@ -10,7 +10,7 @@ use ec2_fake::{Delays, InstanceState};
 use serde_json::json;
 
 use crate::{
-    harness::until,
+    harness::{is_mount_point, until},
     nodes::{A, B, C, Cluster, Node, Systemd, text},
 };
 
@@ -158,6 +158,33 @@ fn a_node_hands_what_other_nodes_use_over_to_those_and_takes_volumes_as_before()
     until("the other one has it", || cluster[A].owner_of("v") == "n2");
     assert_eq!(cluster[A].owner_of("own"), "n1", "nobody else uses that");
     assert_eq!(cluster[A].data_of("own"), "x");
+}
+
+/// Nobody unmounts them at a shutdown: pods have the path from hawser itself, and Mesos' agent ends before.
+#[test]
+fn before_its_machine_stops_a_node_hands_over_what_is_held_and_yet_in_no_tasks_namespace() {
+    let mut shared = Shared::among(2, |_| {});
+    let cluster = &mut shared.cluster;
+    cluster[A].unmount("v", "task-a");
+    cluster[A].hawser(["volume", "publish", "v"]);
+    cluster[A].mount("v", "");
+    let task = cluster[A].copy_mounts();
+    let systemd = Systemd::in_the_way();
+    systemd.says("stopping");
+    let hand_over = |cluster: &Cluster| {
+        let done = cluster[A].cli(["node", "hand-over", "--if-stopping"]);
+        String::from_utf8(done.stdout).unwrap()
+    };
+
+    let said = hand_over(cluster);
+    assert!(said.contains("v: still there: ") && said.contains("published"), "{said}");
+    assert_eq!(cluster[A].owner_of("v"), "n1");
+
+    cluster[A].kill_background(task);
+    let said = hand_over(cluster);
+    assert!(said.contains("Given to nodes that use them: 1."), "{said}");
+    until("the other one has it", || cluster[A].owner_of("v") == "n2");
+    assert!(!is_mount_point(&cluster[A].path("mnt/volumes/v")), "it is published again");
 }
 
 /// Given free, it would be nobody's, and its node would not take it back: no task of it uses it.
