@@ -114,8 +114,9 @@ fn node_info(
         host: Some(machine::host_name()),
         machine,
         zone: None,
-        // What is attached is EC2's to say, which need not answer now: it is announced later.
+        // What is attached is EC2's to say, which need not answer now: it is announced later, with the rest.
         free_slots: None,
+        serves: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: Timestamp::now(),
         drained: marker.exists(),

@@ -150,7 +150,8 @@ async fn hand_over(client: &Client, args: HandOverArgs) -> anyhow::Result<Exit> 
     if args.if_stopping && !is_machine_stopping().await {
         return Ok(Exit::Success);
     }
-    let done: Drained = client.post("/hand-over", &()).await?;
+    let call = format!("/hand-over?shutdown={}", args.if_stopping);
+    let done: Drained = client.post(&call, &()).await?;
     if args.json {
         output::json(&done)?;
     } else {

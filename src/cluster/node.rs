@@ -1,6 +1,9 @@
 //! What is known of the cluster's nodes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,6 +36,10 @@ pub struct NodeInfo {
     /// a hawser that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free_slots: Option<u32>,
+    /// The backends whose volumes it could serve to tasks of other nodes; unknown of a hawser that does not say.
+    /// By their names: an older hawser may not know one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves: Option<BTreeSet<String>>,
     /// Its hawser's version.
     pub version: String,
     /// When its daemon started.
@@ -65,14 +72,15 @@ mod tests {
     #[test]
     fn what_an_older_node_says_is_read_and_what_it_does_not_say_is_unknown() {
         let info: NodeInfo = serde_json::from_str(OLD).unwrap();
-        assert_eq!((info.zone.as_deref(), info.free_slots), (None, None));
+        assert_eq!((info.zone.as_deref(), info.free_slots, info.serves), (None, None, None));
         assert!(info.drained);
     }
 
     #[test]
     fn an_older_node_reads_what_a_newer_one_says() {
         let info: NodeInfo = serde_json::from_str(OLD).unwrap();
-        let info = NodeInfo { zone: Some("z".into()), free_slots: Some(3), ..info };
+        let serves = Some(["ebs".to_owned()].into());
+        let info = NodeInfo { zone: Some("z".into()), free_slots: Some(3), serves, ..info };
         let said = serde_json::to_value(&info).unwrap();
         assert_eq!((said["zone"].as_str(), said["free_slots"].as_u64()), (Some("z"), Some(3)));
         // Fields that it does not know are not refused.

@@ -1,21 +1,15 @@
-//! What this node says of itself to the others: that it is drained, where it is, and how many more volumes
-//! it takes.
+//! What this node says of itself to the others: that it is drained, where it is, how many more volumes it
+//! takes, and what it could serve.
 //!
 //! Changes are made one after the other, each of what was said last: what the store shows of this node
 //! may be older.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use tokio::time::sleep;
 
 use super::{Engine, error::EngineError};
-use crate::{
-    backend::{Backend, Placement},
-    cluster::NodeInfo,
-};
+use crate::{backend::Placement, cluster::NodeInfo};
 
 /// A change is said within that time, and none sooner after another: each is news for every node.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -62,24 +56,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Follows what the cloud gives this node, until the daemon stops.
+    /// Follows what the cloud gives this node, and what is installed on it, until the daemon stops.
     pub(super) async fn announce_for_ever(self) {
-        let placed = |backend: &&Arc<dyn Backend>| backend.placement().is_some();
-        let Some(backend) = self.shared.host.backends().find(placed).cloned() else { return };
-        let Some(placement) = backend.placement() else { return };
+        let placement = self.shared.host.backends().find_map(|backend| backend.placement());
         let mut pause = PAUSE;
         loop {
             let found = tokio::select! {
                 found = look(placement) => found,
                 () = self.shared.stopping.cancelled() => return,
             };
-            let known = found.zone.is_some() && found.free_slots.is_some();
+            let known = placement.is_none() || found.zone.is_some() && found.free_slots.is_some();
+            let serves = self.shared.serves();
             let change = |info: &mut NodeInfo| {
+                info.serves = Some(serves);
                 info.zone = found.zone.or(info.zone.take());
                 info.free_slots = found.free_slots.or(info.free_slots);
             };
             if let Err(error) = self.announce("announce", change).await {
-                tracing::debug!(%error, "the other nodes do not know how many volumes this one takes");
+                tracing::debug!(%error, "the other nodes do not know what volumes this one takes");
             }
             pause = if known { PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
             tokio::select! {
@@ -90,7 +84,8 @@ impl Engine {
     }
 }
 
-async fn look(placement: &dyn Placement) -> Found {
+async fn look(placement: Option<&dyn Placement>) -> Found {
+    let Some(placement) = placement else { return Found::default() };
     let (zone, free_slots) = (placement.zone().await, placement.free_slots().await);
     if let Some(error) = zone.as_ref().err().or(free_slots.as_ref().err()) {
         tracing::debug!(%error, "what the cloud gives this node is not known");

@@ -1,7 +1,7 @@
-//! What operators and other nodes ask about the cluster: where a volume is, moving it, draining a node,
-//! and forgetting one that is gone.
+//! What operators and other nodes ask about the cluster: where a volume is, moving it, and forgetting a
+//! node that is gone. What a node gives away is in `giving`.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,17 +11,14 @@ use super::{
     Engine, LONG, Removal, SHORT,
     error::EngineError,
     message::{Forget, Message, Users},
-    neighbours::{
-        DrainRequest, Drained, Effort, MoveRequest, Presence, ReleaseRequest, Released,
-        RemoveRequest,
-    },
+    neighbours::{Effort, MoveRequest, Presence, ReleaseRequest, Released, RemoveRequest},
     registry::Handle,
 };
 use crate::{
     backend::MachineState,
     cluster::{NodeInfo, NodeState},
     spec::{BackendKind, VolumeName},
-    volume::{Epoch, NodeName, Observed, Record, VolumeId, lease::Session},
+    volume::{Epoch, NodeName, Observed, VolumeId, lease::Session},
 };
 
 /// How long a node may take to say what it has of a volume.
@@ -176,13 +173,13 @@ impl Engine {
             return Ok(Released::Busy("it does not know the volume yet".to_owned()));
         };
         let asker = request.remotely.then_some(asker);
-        self.release_task(&handle, request.epoch, Users::Stay, asker).await
+        self.release_task(&handle, Some(request.epoch), Users::Stay, asker).await
     }
 
     pub(super) async fn release_task(
         &self,
         handle: &Handle,
-        epoch: Epoch,
+        epoch: Option<Epoch>,
         users: Users,
         asker: Option<NodeName>,
     ) -> Result<Released, EngineError> {
@@ -223,7 +220,7 @@ impl Engine {
     ///
     /// It is where it was then, or on its way.
     pub async fn take(&self, name: &VolumeName, effort: Effort) -> Result<(), EngineError> {
-        self.refuse_drained("move", name)?;
+        self.refuse_new("move", name)?;
         let ask = |reply| Message::Take { effort, reply };
         Self::ask(&self.named(name)?, "move", name, LONG, ask).await
     }
@@ -262,92 +259,6 @@ impl Engine {
         let nodes = self.shared.store.nodes();
         let state = nodes.get(name).ok_or_else(|| EngineError::NoNode(name.clone()))?;
         Ok(state.info.clone())
-    }
-
-    /// A drained node takes no volume that it does not have.
-    pub(super) fn refuse_drained(
-        &self,
-        op: &'static str,
-        volume: &VolumeName,
-    ) -> Result<(), EngineError> {
-        if !self.shared.drained.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        Err(EngineError::Drained { op, volume: volume.clone() })
-    }
-
-    /// Has a node give its volumes free and take no more, or take volumes again.
-    ///
-    /// # Errors
-    ///
-    /// Where it does not answer.
-    pub async fn drain(&self, node: &NodeName, drained: bool) -> Result<Drained, EngineError> {
-        let me = self.shared.store.me().ok_or(EngineError::NoCluster)?;
-        if *node == me.node {
-            return self.drain_here(drained).await;
-        }
-        let info = self.node(node)?;
-        let neighbours = self.shared.neighbours.as_ref().ok_or(EngineError::NoCluster)?;
-        neighbours.drain(&info, DrainRequest { drained }).await.map_err(|error| {
-            EngineError::Neighbour { op: "drain", node: node.clone(), why: error.to_string() }
-        })
-    }
-
-    /// The same of this node.
-    ///
-    /// # Errors
-    ///
-    /// Where that cannot be stored: nothing was changed then.
-    pub async fn drain_here(&self, drained: bool) -> Result<Drained, EngineError> {
-        let me = self.shared.store.me().ok_or(EngineError::NoCluster)?;
-        self.announce("drain", |info| info.drained = drained).await?;
-        tracing::info!(drained, "this node's draining was changed");
-        if !drained {
-            return Ok(Drained::default());
-        }
-        Ok(self.give_free(|record| record.lease.is_of(&me.node)).await)
-    }
-
-    /// Gives volumes of this node that tasks on other nodes use to one of those: before its machine stops. It
-    /// takes volumes as before.
-    pub async fn hand_over(&self) -> Drained {
-        let Some(me) = self.shared.store.me() else { return Drained::default() };
-        self.give_free(|record| {
-            let elsewhere = record.users.iter().any(|user| *user != me.node);
-            record.lease.is_of(&me.node) && record.is_served() && elsewhere
-        })
-        .await
-    }
-
-    /// All of these at the same time: one that is slow delays no other.
-    async fn give_free(&self, which: impl Fn(&Record) -> bool) -> Drained {
-        let mut result = Drained::default();
-        let mut giving = JoinSet::new();
-        for handle in self.shared.registry.all() {
-            let view = handle.view();
-            let name = view.record.name.to_string();
-            if view.record.is_removed() || !which(&view.record) {
-                continue;
-            }
-            if view.record.spec.backend.kind() == BackendKind::Local {
-                result.local.push(name);
-                continue;
-            }
-            let (engine, epoch) = (self.clone(), view.record.lease.epoch);
-            giving.spawn(async move {
-                (name, engine.release_task(&handle, epoch, Users::Pause, None).await)
-            });
-        }
-        for (name, given) in giving.join_all().await {
-            match given {
-                Ok(Released::Released | Released::Joined) => result.released.push(name),
-                Ok(Released::Held(why) | Released::Busy(why)) => result.held.push((name, why)),
-                Err(error) => result.held.push((name, error.to_string())),
-            }
-        }
-        result.released.sort();
-        result.held.sort();
-        result
     }
 
     /// Forgets a node that is gone for good: what it owned may be taken by others, once it is fenced.

@@ -7,7 +7,7 @@ use crate::{
     backend::{BackendError, ErrorKind},
     cluster::StoreError,
     spec::{Difference, SpecError, VolumeName},
-    volume::{NodeName, Record, plan::Problem, transition::Refusal},
+    volume::{NodeName, Record, plan::Problem, serving::Unable, transition::Refusal},
 };
 
 /// A request that was not carried out.
@@ -157,14 +157,14 @@ pub enum EngineError {
         source: StoreError,
     },
     /// This node takes no more volumes.
-    #[error(
-        "{op} {volume}: this node is drained and takes no more volumes (`hawser node drain --undo` ends that)"
-    )]
-    Drained {
+    #[error("{op} {volume}: this node takes no more volumes: {why}")]
+    Closed {
         /// What was asked.
         op: &'static str,
         /// Of which volume.
         volume: VolumeName,
+        /// Why it takes none.
+        why: Unable,
     },
     /// Nobody is left to answer.
     #[error("{op} {volume}: hawser is stopping, or the volume was deleted just now: try again")]

@@ -108,14 +108,14 @@ impl Engine {
         let (member, instead_of, made) = match choice {
             Choice::Take { member, claim } => (self.by_id(member)?, claim, false),
             Choice::Make(number) => {
-                self.refuse_drained("mount", &group.name)?;
+                self.refuse_new("mount", &group.name)?;
                 (self.make_member(group, number, self.claim_of(asking))?, None, true)
             }
             Choice::None => return Err(exhausted(group, &members, tried)),
         };
         let record = member.view().record.clone();
         if !made && !self.has(&record.name) {
-            self.refuse_drained("mount", &group.name)?;
+            self.refuse_new("mount", &group.name)?;
         }
         match self.claim_and_mount(asking, &member, instead_of).await {
             Ok(grant) => Ok(Some(grant)),

@@ -50,14 +50,17 @@ pub(super) enum Message {
     Set { changes: Changes, reply: Reply<()> },
     /// Do something that needs the volume to be unmounted.
     Exclusive(Exclusive),
-    /// Another node asks for it.
+    /// Another node asks for it, or this one is to give it away.
     Release {
-        epoch: Epoch,
+        /// As another node knows it: it speaks of what was then. This node's own view may be behind its task.
+        epoch: Option<Epoch>,
         users: Users,
         /// The node, where it could reach it remotely.
         asker: Option<NodeName>,
         reply: Reply<Released>,
     },
+    /// Its machine stops: who holds it here may never let go of it.
+    Forsaken { reply: Reply<()> },
     /// Get it to this node, and mount it once.
     Take { effort: Effort, reply: Reply<()> },
     /// That node is gone for good.

@@ -11,6 +11,7 @@ mod cluster;
 mod departed;
 mod error;
 mod follow;
+mod giving;
 mod group;
 mod host;
 mod imports;
@@ -45,6 +46,7 @@ pub use accounting::Measured;
 pub use callers::Callers;
 pub use cluster::{NodePresence, NodeRow, Whereabouts};
 pub use error::{EngineError, StepError};
+pub use giving::Occasion;
 pub use host::{Host, Subject};
 pub use imports::ImportAs;
 pub use message::{Checked, Forget, Grown, MountGrant};
@@ -117,6 +119,8 @@ struct Shared {
     departed: departed::Said,
     /// This node takes no more volumes.
     drained: AtomicBool,
+    /// Neither does it here: its machine stops, and nothing ends that but the end of this daemon.
+    leaving: AtomicBool,
     /// What this node last said of itself, as far as that is known. Held while it says something new.
     said: tokio::sync::Mutex<Option<NodeInfo>>,
     /// How long this node leaves to others what any node may do.
@@ -244,11 +248,11 @@ impl Engine {
     ) -> Result<MountGrant, EngineError> {
         let Request { name, stated } = request;
         let start = Instant::now();
-        if let Err(drained) = self.refuse_drained("mount", name)
+        if let Err(closed) = self.refuse_new("mount", name)
             && !self.has(name)
             && !self.is_group(name)
         {
-            return Err(drained);
+            return Err(closed);
         }
         let handle = match self.shared.registry.by_name(name) {
             Some(handle) => handle,

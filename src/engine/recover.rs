@@ -86,6 +86,7 @@ impl Engine {
             sharing,
             departed: super::departed::Said::default(),
             drained: AtomicBool::new(drained),
+            leaving: AtomicBool::new(false),
             said: tokio::sync::Mutex::default(),
             turn,
             turns: super::group::Turns::default(),

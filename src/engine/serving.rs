@@ -1,6 +1,6 @@
 //! Whether this node could serve a volume that nodes share: what it knows of itself, gathered for the plan.
 
-use std::sync::atomic::Ordering;
+use std::collections::BTreeSet;
 
 use tokio_util::task::AbortOnDropHandle;
 
@@ -26,8 +26,8 @@ pub(super) struct LeftToOthers {
 impl Shared {
     /// Why this node could not serve the volume, if it had it. What is not known does not keep it from trying.
     pub(super) fn unable_to_serve(&self, record: &Record) -> Option<Unable> {
-        if self.drained.load(Ordering::SeqCst) {
-            return Some(Unable::Drained);
+        if let Some(closed) = self.closed() {
+            return Some(closed);
         }
         if self.sharing.is_err() {
             return Some(Unable::NoSharing);
@@ -47,6 +47,13 @@ impl Shared {
         }
         let full = said.free_slots == Some(0) && !self.could_free_a_slot(kind);
         full.then_some(Unable::NoSlot)
+    }
+
+    /// The backends whose volumes this node could serve, as it tells the others.
+    pub(super) fn serves(&self) -> BTreeSet<String> {
+        let able = self.sharing.is_ok() && share::is_installed();
+        let backends = self.host.backends().filter(|_| able);
+        backends.map(|backend| backend.kind().to_string()).collect()
     }
 
     /// Whether another node could have the volume, for all that it tells of itself: one that uses it, or one
@@ -94,7 +101,9 @@ fn may_be_asked(record: &Record, there: &NodeState) -> bool {
 
 /// What a node could not attach would be nobody's, and tasks would wait. What is not known of it is no reason.
 pub(super) fn could_own(record: &Record, there: &NodeState) -> bool {
-    let takes = there.session == Session::Lives && !there.info.drained;
+    let kind = record.spec.backend.kind().to_string();
+    let serves = there.info.serves.as_ref().is_none_or(|kinds| kinds.contains(&kind));
+    let takes = there.session == Session::Lives && !there.info.drained && serves;
     let BackendSpec::Ebs(ebs) = &record.spec.backend else { return takes };
     let zones = ebs.zone.as_ref().zip(there.info.zone.as_ref());
     takes && zones.is_none_or(|(its, own)| its == own) && there.info.free_slots != Some(0)

@@ -64,7 +64,7 @@ impl Engine {
         let Some(handle) = self.shared.registry.by_id(record.id) else { return };
         let users: Vec<_> = record.users.iter().map(NodeName::as_str).collect();
         let to = users.join(", ");
-        match self.release_task(&handle, record.lease.epoch, Users::Pause, None).await {
+        match self.release_task(&handle, None, Users::Pause, None).await {
             Ok(Released::Released | Released::Joined) => {
                 tracing::info!(volume = %record.name, to, "given to the node that alone uses it");
             }
@@ -174,5 +174,8 @@ mod tests {
         assert_eq!(with(|node| node.info.drained = true), None);
         assert_eq!(with(|node| node.info.free_slots = Some(0)), None);
         assert_eq!(with(|node| node.info.zone = Some("y".into())), None);
+        assert_eq!(with(|node| node.info.serves = Some(["nfs".to_owned()].into())), None);
+        let able = with(|node| node.info.serves = Some(["ebs".to_owned()].into()));
+        assert_eq!(able, Some(name("b")));
     }
 }

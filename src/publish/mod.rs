@@ -221,6 +221,10 @@ impl Published {
 
     /// One look at each; whether one failed. All at the same time: one that is slow delays no other.
     async fn round(&self) -> bool {
+        if self.inner.engine.is_leaving() {
+            // They were handed over, or are about to be.
+            return false;
+        }
         let mut tries = JoinSet::new();
         for view in self.inner.engine.list() {
             if count(&view) > 0 {

@@ -29,6 +29,9 @@ pub enum Unable {
     /// It takes no volumes.
     #[error("it is drained (`hawser node drain --undo` on it ends that)")]
     Drained,
+    /// It takes no volumes for the rest of its life.
+    #[error("its machine is just stopped")]
+    Stopping,
     /// It lacks the backend.
     #[error("the volume's backend is not enabled on it: enable it there")]
     NoBackend,

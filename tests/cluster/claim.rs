@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::{
     harness::{until, until_within},
-    nodes::{A, B, C, Cluster, Node},
+    nodes::{A, B, C, Cluster, Node, Systemd},
 };
 
 /// Longer than the steps of a test take: until then a node that stands still counts as living.
@@ -235,6 +235,29 @@ fn a_server_that_dies_while_the_owners_task_waits_for_the_writer_is_started_agai
     assert_eq!(cluster[A].data_of("v"), "precious");
     cluster[A].unmount("v", "task-1");
     cluster[A].remove("v");
+}
+
+/// Whoever reached it there would stand still as soon as the machine is gone.
+#[test]
+fn a_node_whose_machine_stops_lends_nothing_and_takes_nothing() {
+    let mut cluster = Cluster::with_an_idle_volume();
+    let systemd = Systemd::in_the_way();
+    systemd.says("stopping");
+    cluster[A].hawser(["node", "hand-over", "--if-stopping"]);
+
+    let released = cluster.ask_for(B, "v");
+    assert_eq!(released, Released::Released, "it is to come where its task is");
+    let refused = cluster[A].hawser_fails(["volume", "move", "v", "--to", "n1"]);
+    assert!(refused.contains("is just stopped"), "{refused}");
+    assert!(cluster[A].mount_fails("v", "task-1").contains("is just stopped"));
+
+    // Should it come to nothing.
+    systemd.says("running");
+    cluster[A].restart();
+    cluster.until_answered();
+    assert_eq!(cluster[A].data_of("v"), "precious");
+    cluster[A].remove("v");
+    cluster.until_nothing_is_left();
 }
 
 #[test]

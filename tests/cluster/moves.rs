@@ -1,7 +1,7 @@
 //! A volume goes from node to node while all is well.
 
 use std::{
-    fs,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -128,5 +128,43 @@ fn a_drained_node_gives_what_is_free_and_takes_nothing() {
     for name in ["free", "held", "other"] {
         cluster[B].remove(name);
     }
+    cluster.until_nothing_is_left();
+}
+
+/// It had the volume all the same.
+#[test]
+fn a_drained_node_does_not_call_free_what_it_just_claims_anew() {
+    let mut cluster = Cluster::of(2);
+    for node in [A, B] {
+        // A store that is slow for a while is not away.
+        cluster[node].set("cluster.session", "20s");
+    }
+    cluster.start();
+    cluster[A].mount("name=v,size=1GiB", "task-1");
+    // Its next use of the storage is under a new epoch.
+    cluster[A].restart();
+    cluster.until_answered();
+    let drain = ["node", "drain", "n1"];
+    assert_eq!(cluster[A].cli(drain).status.code(), Some(1), "task-1 has it");
+    cluster[A].unmount("v", "task-1");
+    cluster[A].until_unmounted("v");
+    let epoch = cluster[A].epoch_of("v");
+
+    let (mounted, said) = thread::scope(|scope| {
+        cluster[A].store.mute();
+        let mounted = scope.spawn(|| cluster[A].mount("v", "task-2"));
+        thread::sleep(Duration::from_secs(1));
+        let said = scope.spawn(|| cluster[A].cli(drain));
+        thread::sleep(Duration::from_secs(1));
+        assert!(!mounted.is_finished() && !said.is_finished(), "the store was not waited for");
+        cluster[A].store.heal();
+        (mounted.join().unwrap(), said.join().unwrap())
+    });
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert_eq!((cluster[A].epoch_of("v"), &*cluster[A].owner_of("v")), (epoch + 1, "n1"));
+    assert!(said.contains("v: still there") && said.contains("task-2"), "{said}");
+    assert_eq!(fs::read_dir(mounted).unwrap().count(), 0);
+    cluster[A].unmount("v", "task-2");
+    cluster[B].remove("v");
     cluster.until_nothing_is_left();
 }

@@ -6,6 +6,7 @@ use std::{
     io::Write,
     os::unix::net::UnixStream,
     path::PathBuf,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -174,4 +175,23 @@ fn a_volume_goes_to_the_one_node_that_uses_it_where_that_is_configured() {
     until_used_by_none(&cluster[A]);
     cluster[A].remove("site");
     cluster.until_nothing_is_left();
+}
+
+/// It would ask for the volume to be taken back, and get it again, without end.
+#[test]
+fn a_volume_does_not_go_to_its_one_user_where_that_node_shares_nothing() {
+    let mut cluster = Cluster::on_hosts(2);
+    cluster[A].set("sharing.move_after", "2s");
+    dies_as_user(&mut cluster);
+    let table = cluster[B].path("tunnel.json");
+    let _ = fs::remove_file(&table);
+    fs::create_dir(&table).unwrap();
+    cluster[B].start();
+    cluster.until_all_live();
+    let says_so = |node: &Value| node["name"] == "n2" && node["serves"] == json!([]);
+    until("n2 says that it serves nothing", || cluster[A].nodes().iter().any(says_so));
+    cluster[A].unmount("site", "a");
+    thread::sleep(Duration::from_secs(6));
+    assert_eq!(cluster[A].owner_of("site"), "n1");
+    assert_eq!(cluster[A].logged(["given to the node that alone uses it"]), 0);
 }

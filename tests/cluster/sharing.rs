@@ -4,14 +4,14 @@
 //! mounts it, and what is tested here happens while it cannot, because the owner's tunnel has no port. That tasks
 //! reach it and go on is the lab's to test (`tests/lab/cluster/shared.rs`).
 
-use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, thread};
+use std::{fs, net::TcpListener, thread, time::Duration};
 
-use ec2_fake::InstanceState;
+use ec2_fake::{Delays, InstanceState};
 use serde_json::json;
 
 use crate::{
-    harness::{run, until},
-    nodes::{A, B, C, Cluster, Node, text},
+    harness::{is_mount_point, until},
+    nodes::{A, B, C, Cluster, Node, Systemd, text},
 };
 
 /// A volume that the first node has mounted and that the others try to reach.
@@ -23,13 +23,21 @@ struct Shared {
 
 /// Mounts in the background, in whatever time that takes, and with whatever end.
 fn begin_mount(node: &Node, id: &str) {
+    begin_mount_of(node, "v", id);
+}
+
+fn begin_mount_of(node: &Node, volume: &str, id: &str) {
     let mut connection = node.connect();
-    let body = json!({ "Name": "v", "ID": id }).to_string();
+    let body = json!({ "Name": volume, "ID": id }).to_string();
     thread::spawn(move || connection.post("VolumeDriver.Mount", &body));
 }
 
 fn users(node: &Node) -> Vec<String> {
-    node.whereabouts("v")["users"].as_array().into_iter().flatten().map(text).collect()
+    users_of(node, "v")
+}
+
+fn users_of(node: &Node, volume: &str) -> Vec<String> {
+    node.whereabouts(volume)["users"].as_array().into_iter().flatten().map(text).collect()
 }
 
 /// Why a node says that it does not serve the volume.
@@ -139,14 +147,9 @@ fn a_node_hands_what_other_nodes_use_over_to_those_and_takes_volumes_as_before()
     assert_eq!(refused.status.code(), Some(1));
     cluster[A].unmount("v", "task-a");
 
-    // In this test's own mount namespace.
-    let systemd = tempfile::tempdir().unwrap();
-    let systemctl = systemd.path().join("systemctl");
-    fs::write(&systemctl, "").unwrap();
-    fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
-    run("mount", ["--bind", systemctl.to_str().unwrap(), "/usr/bin/systemctl"]);
+    let systemd = Systemd::in_the_way();
     let hand_over = |state: &str| {
-        fs::write(&systemctl, format!("#!/bin/sh\necho {state}\n")).unwrap();
+        systemd.says(state);
         cluster[A].hawser(["node", "hand-over", "--if-stopping"])
     };
     assert_eq!(hand_over("running"), "");
@@ -155,6 +158,78 @@ fn a_node_hands_what_other_nodes_use_over_to_those_and_takes_volumes_as_before()
     until("the other one has it", || cluster[A].owner_of("v") == "n2");
     assert_eq!(cluster[A].owner_of("own"), "n1", "nobody else uses that");
     assert_eq!(cluster[A].data_of("own"), "x");
+}
+
+/// Nobody unmounts them at a shutdown: pods have the path from hawser itself, and Mesos' agent ends before.
+#[test]
+fn before_its_machine_stops_a_node_hands_over_what_is_held_and_yet_in_no_tasks_namespace() {
+    let mut shared = Shared::among(2, |_| {});
+    let cluster = &mut shared.cluster;
+    cluster[A].unmount("v", "task-a");
+    cluster[A].hawser(["volume", "publish", "v"]);
+    cluster[A].mount("v", "");
+    let task = cluster[A].copy_mounts();
+    let systemd = Systemd::in_the_way();
+    systemd.says("stopping");
+    let hand_over = |cluster: &Cluster| {
+        let done = cluster[A].cli(["node", "hand-over", "--if-stopping"]);
+        String::from_utf8(done.stdout).unwrap()
+    };
+
+    let said = hand_over(cluster);
+    assert!(said.contains("v: still there: ") && said.contains("published"), "{said}");
+    assert_eq!(cluster[A].owner_of("v"), "n1");
+
+    cluster[A].kill_background(task);
+    let said = hand_over(cluster);
+    assert!(said.contains("Given to nodes that use them: 1."), "{said}");
+    until("the other one has it", || cluster[A].owner_of("v") == "n2");
+    assert!(!is_mount_point(&cluster[A].path("mnt/volumes/v")), "it is published again");
+}
+
+/// Given free, it would be nobody's, and its node would not take it back: no task of it uses it.
+#[test]
+fn a_volume_that_no_other_node_could_have_is_not_handed_over() {
+    let shared = Shared::among(2, |cluster| {
+        cluster[B].set("backends.ebs.zone", "us-east-1b");
+    });
+    let cluster = &shared.cluster;
+    cluster[A].unmount("v", "task-a");
+    let epoch = cluster[A].epoch_of("v");
+    let kept = cluster[A].cli(["node", "hand-over"]);
+    let said = String::from_utf8(kept.stdout).unwrap();
+    assert!(said.contains("v: still there: no other node could have it"), "{said}");
+    assert_eq!((cluster[A].epoch_of("v"), &*cluster[A].owner_of("v")), (epoch, "n1"));
+    assert_eq!(users(&cluster[A]), ["n2"]);
+}
+
+/// A task's replacement may start elsewhere in just that time.
+#[test]
+fn what_comes_into_use_elsewhere_during_a_hand_over_is_handed_over_too() {
+    let shared = Shared::among(2, |_| {});
+    let cluster = &shared.cluster;
+    cluster[A].with_data("name=w,size=1GiB,shared=true,fs=ext4", "x");
+    cluster[A].until_unmounted("w");
+    cluster.until_known(B, "w");
+    cluster[A].unmount("v", "task-a");
+    Systemd::in_the_way().says("stopping");
+    cluster.ec2().set_delays(Delays::all(Duration::from_secs(5)));
+    let given = thread::scope(|scope| {
+        let given = scope.spawn(|| cluster[A].cli(["node", "hand-over", "--if-stopping"]));
+        until("v is on its way", || cluster[A].inspect("v")["doing"] == "detach");
+        begin_mount_of(&cluster[B], "w", "task");
+        until("w is used, too", || users_of(&cluster[A], "w") == ["n2"]);
+        assert!(!given.is_finished(), "that was too late");
+        given.join().unwrap()
+    });
+    let said = String::from_utf8(given.stdout).unwrap();
+    assert!(said.contains("Given to nodes that use them: 2."), "{said}");
+    cluster.ec2().set_delays(Delays::default());
+    for volume in ["v", "w"] {
+        until("the other one has it", || cluster[A].owner_of(volume) == "n2");
+    }
+    let refused = cluster[A].hawser_fails(["volume", "move", "v", "--to", "n1"]);
+    assert!(refused.contains("is just stopped"), "{refused}");
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub(super) fn node(name: &str, machine_id: &str) -> NodeInfo {
         machine: None,
         zone: None,
         free_slots: None,
+        serves: None,
         version: "0.1.0".into(),
         started_at: START,
         drained: false,

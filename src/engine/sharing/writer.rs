@@ -87,9 +87,8 @@ impl Shared {
 
     /// Whether other nodes could reach that volume through this one.
     pub(in crate::engine) fn can_serve(&self, record: &Record) -> bool {
-        let drained = self.drained.load(std::sync::atomic::Ordering::SeqCst);
         let room = data_dir(record).file_name().is_some();
-        self.sharing.is_ok() && share::is_installed() && room && !drained
+        self.sharing.is_ok() && share::is_installed() && room && self.closed().is_none()
     }
 
     /// It is not shared, and this node's tasks may not write to it by way of its owner.

@@ -218,12 +218,13 @@ impl VolumeTask {
     /// Another node asks for it.
     pub(super) async fn release_to(
         &mut self,
-        epoch: Epoch,
+        epoch: Option<Epoch>,
         users: Users,
         asker: Option<NodeName>,
         reply: Reply<Released>,
     ) {
-        let owned = self.standing() == Standing::Owner && self.record.lease.epoch == epoch;
+        let meant = epoch.is_none_or(|epoch| epoch == self.record.lease.epoch);
+        let owned = self.standing() == Standing::Owner && meant;
         // Nobody could have it instead: it could not be said that it is free.
         if owned && self.shared.store.reach() == StoreReach::Away {
             let why = "the cluster's store does not answer it".to_owned();
@@ -241,7 +242,7 @@ impl VolumeTask {
             // What another node's task wants is not kept for the linger.
             Standing::Other if self.is_writer() => self.users_here().await.map(Released::Held),
             Standing::Other => Some(Released::Released),
-            Standing::Owner if self.record.lease.epoch != epoch => Some(Released::Released),
+            Standing::Owner if !meant => Some(Released::Released),
             Standing::Fencing => Some(Released::Busy("it is just taking it over".into())),
             Standing::Alone => Some(Released::Busy("it is in no cluster".into())),
             Standing::Owner => self.users_here().await.map(Released::Held),

@@ -84,6 +84,10 @@ impl VolumeTask {
             Message::Take { reply, .. } if self.record.is_group() => {
                 tell(reply, Err(self.refused_as_group("move")));
             }
+            Message::Forsaken { reply } => {
+                self.forsaken().await;
+                tell(reply, Ok(()));
+            }
             Message::Take { effort, reply } => self.take(effort, reply),
             Message::NodeGone { node, reply } => {
                 let result = self.node_gone(node).await;
@@ -134,6 +138,7 @@ impl VolumeTask {
                 | Message::Set { .. }
                 | Message::Exclusive(_)
                 | Message::Release { .. }
+                | Message::Forsaken { .. }
                 | Message::Take { .. }
                 | Message::NodeGone { .. }
                 | Message::Missing(_)

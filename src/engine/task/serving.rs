@@ -20,6 +20,7 @@ use crate::{
         lease::Session,
         plan::{Standing, Want},
         serving::{Serving, Unable},
+        transition::{Event, Outside},
     },
 };
 
@@ -176,5 +177,21 @@ impl VolumeTask {
     pub(super) fn why_left(&self) -> Option<LeftToOthers> {
         let (left, me) = (self.left.as_ref()?, self.shared.store.me()?);
         Some(LeftToOthers { node: me.node.clone(), why: left.why })
+    }
+
+    /// What ran before it at the host's shutdown has ended, and does not unmount any more. As `hawser release`
+    /// sees it then, what no other mount namespace has is in use by nobody.
+    pub(super) async fn forsaken(&mut self) {
+        let (outside, _) = self.outside().await;
+        if outside == Outside::Held || self.waiters.want_mounted() || !self.record.is_held() {
+            return;
+        }
+        let dead: Vec<_> = self.record.holders.iter().map(|holder| holder.id.clone()).collect();
+        tracing::warn!(
+            volume = %self.record.name, holders = ?dead,
+            "the machine stops, and no task has it any more: those who held it are forgotten"
+        );
+        let orphaned_before = Timestamp::MAX;
+        self.store_or_remember(Event::Swept { dead, outside, orphaned_before }).await;
     }
 }

@@ -12,7 +12,7 @@ use super::{
     wire::{ForgottenResponse, MoveVolumeRequest},
 };
 use crate::{
-    engine::{DrainRequest, Drained, Effort, Engine, Forget, NodeRow, Whereabouts},
+    engine::{DrainRequest, Drained, Effort, Engine, Forget, NodeRow, Occasion, Whereabouts},
     volume::NodeName,
 };
 
@@ -42,8 +42,18 @@ async fn drain(
     Ok(Json(engine.drain(&node_name(&node)?, request.drained).await?))
 }
 
-async fn hand_over(State(engine): State<Engine>) -> Answer<Drained> {
-    Ok(Json(engine.hand_over().await))
+#[derive(Deserialize)]
+struct HandOverQuery {
+    #[serde(default)]
+    shutdown: bool,
+}
+
+async fn hand_over(
+    State(engine): State<Engine>,
+    Query(query): Query<HandOverQuery>,
+) -> Answer<Drained> {
+    let occasion = if query.shutdown { Occasion::Shutdown } else { Occasion::Asked };
+    Ok(Json(engine.hand_over(occasion).await))
 }
 
 #[derive(Deserialize)]

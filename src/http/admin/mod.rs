@@ -13,7 +13,7 @@
 //! | `GET /published`, `POST /published`, `DELETE /published/{name}` | volumes that stay mounted here |
 //! | `GET /metrics` | figures for Prometheus |
 //! | `GET /nodes`, `POST /nodes/{node}/drain`, `DELETE /nodes/{node}?force=&local=` | the cluster's nodes |
-//! | `POST /hand-over` | what this node serves to others goes to those |
+//! | `POST /hand-over?shutdown=` | what this node serves to others goes to those |
 
 mod cluster;
 mod imports;
@@ -102,7 +102,7 @@ impl IntoResponse for ApiError {
                 | EngineError::NoBackend { .. }
                 | EngineError::NoCluster
                 | EngineError::Neighbour { .. }
-                | EngineError::Drained { .. }
+                | EngineError::Closed { .. }
                 | EngineError::Exhausted { .. }
                 | EngineError::Ambiguous { .. },
             ) => StatusCode::CONFLICT,

@@ -13,6 +13,7 @@ use std::{
     fs,
     net::Ipv4Addr,
     ops::{Index, IndexMut, Range},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -21,6 +22,7 @@ use std::{
 use ec2_fake::{Fake, InstanceSpec};
 use ganesha::{Filesystem, Options};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use zookeeper::{Link, ZooKeeper, free_port};
 
 use crate::harness::{World, cloud_settings, filer_settings, run, until, until_within};
@@ -315,6 +317,27 @@ impl Drop for Cluster {
             assert!(seen.looks > 0, "nobody looked");
             assert!(seen.wrong.is_empty(), "two nodes had a volume: {:#?}", seen.wrong);
         }
+    }
+}
+
+/// What `hawser` asks how the machine is, in this test's own mount namespace.
+pub(crate) struct Systemd {
+    dir: TempDir,
+}
+
+impl Systemd {
+    pub(crate) fn in_the_way() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let systemctl = dir.path().join("systemctl");
+        fs::write(&systemctl, "").unwrap();
+        fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+        run("mount", ["--bind", systemctl.to_str().unwrap(), "/usr/bin/systemctl"]);
+        Self { dir }
+    }
+
+    /// From now on.
+    pub(crate) fn says(&self, state: &str) {
+        fs::write(self.dir.path().join("systemctl"), format!("#!/bin/sh\necho {state}\n")).unwrap();
     }
 }
 
