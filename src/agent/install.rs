@@ -96,12 +96,15 @@ async fn start(
     changes: &Changes,
     socket: &Path,
 ) -> Result<(), AgentError> {
-    if changes.of(Part::Socket) && place.unit("hawser.socket").exists() {
-        // systemd takes no other path for a socket that is open, and removes the file that its unit names.
-        systemd.stop(&["hawser.service", "hawser.socket"]).await?;
-    }
+    let another_socket = changes.of(Part::Socket) && place.unit("hawser.socket").exists();
+    // Before anything is stopped: what cannot be written is to cost nobody the service.
     for file in &changes.written {
         file.write()?;
+    }
+    if another_socket {
+        // systemd takes no other path for a socket that is open. Stopped before the units are read again,
+        // it removes the file at the path of before.
+        systemd.stop(&["hawser.service", "hawser.socket"]).await?;
     }
     systemd.reload().await?;
     if changes.of(Part::Daemon) && !changes.of(Part::Socket) {

@@ -86,9 +86,9 @@ async fn an_upgrade_that_failed_leaves_the_socket_and_is_not_forgotten() {
     assert!(calls.contains(&"restart hawser.service".to_owned()), "{calls:?}");
 }
 
-/// systemd stops at the path that the unit names: the file of the socket before would stay.
+/// systemd removes the file at the path that it has read last: that of the socket before would stay.
 #[tokio::test]
-async fn the_old_socket_is_closed_before_its_unit_changes() {
+async fn the_old_socket_is_closed_before_systemd_reads_its_new_unit() {
     let mut host = Host::new();
     host.install("one").await.unwrap();
     host.calls();
@@ -103,6 +103,28 @@ async fn the_old_socket_is_closed_before_its_unit_changes() {
     assert!(calls[stop].ends_with("(ListenStream=/run/docker/plugins/hawser.sock)"), "{calls:?}");
     assert!(Some(stop) < reload, "{calls:?}");
     assert!(host.unit("hawser.socket").contains("/other.sock"));
+}
+
+/// A full disk, or a read-only /etc: nothing would start the service again, at each attempt.
+#[tokio::test]
+async fn an_upgrade_that_cannot_be_written_stops_nothing() {
+    let mut host = Host::new();
+    host.install("one").await.unwrap();
+    host.calls();
+    host.config = config(&[("daemon.docker_socket", "/run/docker/plugins/other.sock")]);
+    fs::remove_file(host.place.program()).unwrap();
+    fs::create_dir_all(host.place.program().join("in the way")).unwrap();
+
+    let error = host.install("two").await.unwrap_err();
+
+    assert!(matches!(error, AgentError::File { .. }), "{error}");
+    assert_eq!(host.calls(), [""; 0]);
+
+    // The next attempt closes the socket that is open.
+    fs::remove_dir_all(host.place.program()).unwrap();
+    host.install("two").await.unwrap();
+    let calls = host.calls();
+    assert!(calls[0].ends_with("(ListenStream=/run/docker/plugins/hawser.sock)"), "{calls:?}");
 }
 
 /// Without their disks, the daemon would start with no records, and Docker forget its volumes.
