@@ -14,6 +14,8 @@ use super::{
 };
 use crate::{config::Config, sys::mountinfo::MountTable};
 
+/// Its end releases what is still mounted.
+const RELEASE: &str = "hawser-release.service";
 /// How long a daemon that was started may take until it answers.
 const READY: Duration = Duration::from_secs(60);
 /// A linger that is longer is not waited for.
@@ -96,12 +98,15 @@ async fn start(
     changes: &Changes,
     socket: &Path,
 ) -> Result<(), AgentError> {
-    if changes.of(Part::Socket) && place.unit("hawser.socket").exists() {
-        // systemd takes no other path for a socket that is open, and removes the file that its unit names.
-        systemd.stop(&["hawser.service", "hawser.socket"]).await?;
-    }
+    let another_socket = changes.of(Part::Socket) && place.unit("hawser.socket").exists();
+    // Before anything is stopped: what cannot be written is to cost nobody the service.
     for file in &changes.written {
         file.write()?;
+    }
+    if another_socket {
+        // systemd takes no other path for a socket that is open. Stopped before the units are read again,
+        // it removes the file at the path of before.
+        systemd.stop(&["hawser.service", "hawser.socket"]).await?;
     }
     systemd.reload().await?;
     if changes.of(Part::Daemon) && !changes.of(Part::Socket) {
@@ -135,19 +140,20 @@ pub(super) async fn answers(socket: &Path, limit: Duration) -> Result<(), AgentE
 /// Takes the service away: units, program and settings. Records and volumes stay.
 ///
 /// # Errors
-/// When volumes are mounted, and nothing was changed.
+/// When volumes are mounted, and nothing was changed; or are not released, and the service was started again.
 pub async fn uninstall(place: &Place, config: &Config) -> Result<(), AgentError> {
     let systemd = check(place)?;
-    unused(&place.path(&config.root.to_string_lossy()), config.engine.linger.min(LINGER)).await?;
+    unused(place, config).await?;
     let names = UNITS.map(|(name, _)| name);
     let present: Vec<_> = names.into_iter().filter(|name| place.unit(name).exists()).collect();
     if !present.is_empty() {
-        // Docker's last request would start the daemon again.
-        let (release, others): (Vec<_>, Vec<_>) =
-            present.iter().copied().partition(|name| *name == "hawser-release.service");
-        systemd.stop(&others).await?;
-        // Its end is what frees what is still attached.
-        systemd.stop(&release).await?;
+        if let Err(error) = stop(systemd, &present).await {
+            // What is still mounted is looked after again; and the next attempt's end of it releases it.
+            if let Err(error) = systemd.start(&present).await {
+                tracing::warn!(%error, "hawser is not started again");
+            }
+            return Err(error);
+        }
         systemd.disable(&present).await?;
     }
     let files = [place.stamp(), place.environment(), place.program()];
@@ -157,11 +163,33 @@ pub async fn uninstall(place: &Place, config: &Config) -> Result<(), AgentError>
     Ok(systemd.reload().await?)
 }
 
+async fn stop(systemd: Systemd, units: &[&str]) -> Result<(), AgentError> {
+    // Docker's last request would start the daemon again.
+    let (release, others): (Vec<_>, Vec<_>) =
+        units.iter().copied().partition(|name| *name == RELEASE);
+    systemd.stop(&others).await?;
+    if release.is_empty() {
+        return Ok(());
+    }
+    // Its end is what frees what is still attached. That this failed, systemctl does not say.
+    systemd.stop(&release).await?;
+    match systemd.state(RELEASE).await?.as_str() {
+        "failed" => Err(AgentError::NotReleased),
+        _ => Ok(()),
+    }
+}
+
 /// Waits for volumes that no task has any more: for the linger they stay mounted all the same.
-async fn unused(root: &Path, linger: Duration) -> Result<(), AgentError> {
-    let deadline = Instant::now() + linger + SETTLED;
+///
+/// # Errors
+/// When volumes are mounted for tasks.
+pub async fn unused(place: &Place, config: &Config) -> Result<(), AgentError> {
+    // The mount table has resolved paths.
+    let root = place.path(&config.root.to_string_lossy());
+    let root = fs::canonicalize(&root).unwrap_or(root);
+    let deadline = Instant::now() + config.engine.linger.min(LINGER) + SETTLED;
     loop {
-        let mounted = published(root)?;
+        let mounted = published(&root)?;
         if mounted.is_empty() {
             return Ok(());
         }

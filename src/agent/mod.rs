@@ -20,7 +20,7 @@ use std::{io, path::PathBuf};
 
 pub use environment::{Environment, installed};
 pub use files::{File, Part, Place};
-pub use install::{Changes, check, install, uninstall};
+pub use install::{Changes, check, install, uninstall, unused};
 pub use supervise::{Watch, supervise};
 pub use systemd::Systemd;
 
@@ -50,6 +50,11 @@ pub enum AgentError {
         .0.join(", ")
     )]
     InUse(Vec<String>),
+    /// The release of what was still mounted failed.
+    #[error(
+        "not every volume was released, and hawser was started again: end what `journalctl -u hawser-release` names, and repeat this (or take hawser away by hand: docs/install.md)"
+    )]
+    NotReleased,
     /// It was started, and does not answer.
     #[error(
         "hawser.service was started and does not answer on {} within {} s: see `journalctl -u hawser`",

@@ -13,12 +13,13 @@ use crate::{
     sys::process::Tool,
 };
 
-/// It answers as systemd 219 does, of CentOS 7 and RHEL 7. `state` is the service's; a call that begins
-/// with the text in `fails` fails.
+/// It answers as systemd 219 does, of CentOS 7 and RHEL 7, and knows of the socket what it read with the last
+/// `daemon-reload`. `state` is that of every unit; a call that begins with the text in `fails` fails.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 dir=$(dirname "$0")
-socket=$(grep ListenStream= "$dir/etc/systemd/system/hawser.socket" 2>/dev/null)
+socket=$(grep ListenStream= "$dir/loaded" 2>/dev/null)
 case $1 in
+daemon-reload) cp "$dir/etc/systemd/system/hawser.socket" "$dir/loaded" 2>/dev/null; echo "$*" ;;
 stop) echo "$* ($socket)" ;;
 *) echo "$*" ;;
 esac >>"$dir/calls"

@@ -1,10 +1,16 @@
 //! Installing and watching, on a host that is a directory.
 
-use std::fs;
+#![allow(clippy::disallowed_methods, reason = "test code writes scratch files")]
+
+use std::{fs, os::unix::fs::symlink};
 
 use super::{
     testing::{Host, config},
     *,
+};
+use crate::sys::{
+    mount::bind,
+    testing::{Unmount, World},
 };
 
 #[tokio::test]
@@ -86,9 +92,9 @@ async fn an_upgrade_that_failed_leaves_the_socket_and_is_not_forgotten() {
     assert!(calls.contains(&"restart hawser.service".to_owned()), "{calls:?}");
 }
 
-/// systemd stops at the path that the unit names: the file of the socket before would stay.
+/// systemd removes the file at the path that it has read last: that of the socket before would stay.
 #[tokio::test]
-async fn the_old_socket_is_closed_before_its_unit_changes() {
+async fn the_old_socket_is_closed_before_systemd_reads_its_new_unit() {
     let mut host = Host::new();
     host.install("one").await.unwrap();
     host.calls();
@@ -103,6 +109,28 @@ async fn the_old_socket_is_closed_before_its_unit_changes() {
     assert!(calls[stop].ends_with("(ListenStream=/run/docker/plugins/hawser.sock)"), "{calls:?}");
     assert!(Some(stop) < reload, "{calls:?}");
     assert!(host.unit("hawser.socket").contains("/other.sock"));
+}
+
+/// A full disk, or a read-only /etc: nothing would start the service again, at each attempt.
+#[tokio::test]
+async fn an_upgrade_that_cannot_be_written_stops_nothing() {
+    let mut host = Host::new();
+    host.install("one").await.unwrap();
+    host.calls();
+    host.config = config(&[("daemon.docker_socket", "/run/docker/plugins/other.sock")]);
+    fs::remove_file(host.place.program()).unwrap();
+    fs::create_dir_all(host.place.program().join("in the way")).unwrap();
+
+    let error = host.install("two").await.unwrap_err();
+
+    assert!(matches!(error, AgentError::File { .. }), "{error}");
+    assert_eq!(host.calls(), [""; 0]);
+
+    // The next attempt closes the socket that is open.
+    fs::remove_dir_all(host.place.program()).unwrap();
+    host.install("two").await.unwrap();
+    let calls = host.calls();
+    assert!(calls[0].ends_with("(ListenStream=/run/docker/plugins/hawser.sock)"), "{calls:?}");
 }
 
 /// Without their disks, the daemon would start with no records, and Docker forget its volumes.
@@ -155,4 +183,44 @@ async fn what_was_installed_is_taken_away_again() {
     }
     // Nothing is remembered of it: the next one starts all of it.
     assert_eq!(host.install("one").await.unwrap().written.len(), 6);
+}
+
+/// The mount table has resolved paths.
+#[tokio::test]
+async fn what_is_mounted_under_a_root_that_is_a_link_is_seen() {
+    let mounts = World::alone();
+    let mut host = Host::new();
+    host.config = config(&[("daemon.root", "/mnt/hawser"), ("volumes.linger", "0s")]);
+    host.install("one").await.unwrap();
+    host.calls();
+    let app = mounts.dir("volumes/app");
+    fs::create_dir_all(host.place.path("/mnt")).unwrap();
+    symlink(mounts.path("."), host.place.path("/mnt/hawser")).unwrap();
+    bind(&app, &app).unwrap();
+    let mounted = Unmount(app);
+
+    let error = uninstall(&host.place, &host.config).await.unwrap_err();
+
+    drop(mounted);
+    assert!(matches!(&error, AgentError::InUse(volumes) if volumes == &["app"]), "{error}");
+    assert_eq!(host.calls(), [""; 0]);
+    assert!(host.place.program().exists());
+}
+
+/// What still is mounted would have nobody who looks after it.
+#[tokio::test]
+async fn a_service_whose_volumes_are_not_released_stays_and_is_started_again() {
+    let host = Host::new();
+    host.install("one").await.unwrap();
+    host.is("failed");
+    host.calls();
+
+    let error = uninstall(&host.place, &host.config).await.unwrap_err();
+
+    assert!(error.to_string().contains("journalctl -u hawser-release"), "{error}");
+    assert!(host.place.program().exists() && host.place.unit("hawser.service").exists());
+    let calls = host.calls();
+    let at = |begin: &str| calls.iter().rposition(|call| call.starts_with(begin));
+    assert!(at("start hawser-release.service") > at("stop hawser-release.service"), "{calls:?}");
+    assert_eq!(at("--quiet disable"), None);
 }

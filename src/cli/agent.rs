@@ -1,12 +1,9 @@
 //! `hawser agent install|supervise|status|uninstall`: hawser as a systemd service of its host, for a
 //! Marathon task on every agent.
 
-use std::{
-    env,
-    io::{self, IsTerminal},
-    path::PathBuf,
-    time::Duration,
-};
+mod leave;
+
+use std::{env, io::IsTerminal, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -16,15 +13,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Client, Exit, cluster::identity_of, config::Source};
+use super::{Exit, cluster::identity_of, config::Source};
+use leave::leave;
+
 use crate::{
-    agent::{
-        AgentError, Changes, Environment, Place, Systemd, Watch, check, install, supervise,
-        uninstall,
-    },
+    agent::{AgentError, Changes, Environment, Place, Systemd, Watch, check, install, supervise},
     config::Config,
-    engine::Whereabouts,
-    http::admin::wire::VolumeInfo,
     peer::{
         Identity,
         pki::{Installed, certify},
@@ -47,6 +41,8 @@ pub(super) enum Command {
     /// Say whether the installed service runs and answers: exit code 0 if so
     Status,
     /// Take the service away from this host. Records and volumes stay
+    ///
+    /// In a cluster this node is drained first, as by `hawser node drain`: others can have what it owned then.
     Uninstall,
 }
 
@@ -72,18 +68,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<Exit> {
             watched(&place, &config)?.running().await?;
             println!("hawser.service runs and answers on {}", config.admin_socket.display());
         }
-        Command::Uninstall => {
-            let config = source.read()?;
-            let served = served(&config).await?;
-            if !served.is_empty() {
-                return Err(AgentError::InUse(served).into());
-            }
-            uninstall(&place, &config).await?;
-            let kept = config.state_dir.display();
-            println!(
-                "Hawser is no service of this host any more. Its records and local volumes are still in {kept}."
-            );
-        }
+        Command::Uninstall => leave(&place, &source.read()?).await?,
     }
     Ok(Exit::Success)
 }
@@ -117,34 +102,6 @@ fn certified(config: &Config, args: &Args) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// The volumes of this node that tasks on others use by way of it: they would hang without it.
-async fn served(config: &Config) -> anyhow::Result<Vec<String>> {
-    let Some(cluster) = &config.cluster else { return Ok(Vec::new()) };
-    let servers = config.run_dir().join("share");
-    let none = match std::fs::read_dir(&servers) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) => return Err(error).with_context(|| servers.display().to_string()),
-    };
-    if none {
-        return Ok(Vec::new());
-    }
-    let client = Client::new(config.admin_socket.clone());
-    let volumes: Vec<VolumeInfo> = client.get("/volumes").await.context(
-        "this node serves volumes to others, and it is not known who uses them: start hawser (`systemctl start hawser`)",
-    )?;
-    let mut served = Vec::new();
-    let mine = |volume: &&VolumeInfo| volume.owner.as_deref() == Some(cluster.node.as_str());
-    for VolumeInfo { name, .. } in volumes.iter().filter(mine) {
-        let found: Whereabouts = client.get(&format!("/volumes/{name}/where")).await?;
-        let elsewhere = found.nodes.iter().filter(|node| node.node != cluster.node);
-        // A node that does not say may have it.
-        let users = elsewhere.filter(|at| at.presence.as_ref().is_none_or(|has| has.mounted));
-        served.extend(users.map(|at| format!("{name} (on {})", at.node)));
-    }
-    Ok(served)
 }
 
 fn say(changes: &Changes) {

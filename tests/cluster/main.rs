@@ -30,6 +30,7 @@ mod groups;
 mod imports;
 #[cfg(feature = "fault-points")]
 mod joining;
+mod leaving;
 mod life;
 mod local;
 mod moves;

@@ -183,6 +183,41 @@ fn a_group_grows_when_it_is_asked_to_and_shrinks_without_losing_anything() {
 }
 
 #[test]
+fn a_group_is_grown_around_a_member_that_is_larger_already() {
+    let mut world = World::started();
+    world.mount("name=elk,scale=3,size=64MiB", "a");
+    world.mount("elk", "b");
+    world.mount("elk", "c");
+    let mib = |name: &str| world.inspect(name)["spec"]["size"].as_u64().unwrap() >> 20;
+    world.hawser(["volume", "grow", "elk_001", "256MiB"]);
+
+    world.hawser(["volume", "grow", "elk", "128MiB"]);
+
+    assert_eq!(["elk", "elk_001", "elk_002", "elk_003"].map(mib), [128, 256, 128, 128]);
+
+    // One that cannot be grown keeps nothing from those after it, and is told.
+    let image = world
+        .path("images")
+        .join(format!("{}.img", world.inspect("elk_002")["id"].as_str().unwrap()));
+    let away = image.with_extension("away");
+    world.unmount("elk", "b");
+    world.until_released("elk_002");
+    fs::rename(&image, &away).unwrap();
+    let told = world.hawser_fails(["volume", "grow", "elk", "192MiB"]);
+    fs::rename(&away, &image).unwrap();
+    assert!(told.contains("elk_002"), "{told}");
+    assert_eq!(["elk", "elk_001", "elk_003"].map(mib), [192, 256, 192]);
+    world.hawser(["volume", "grow", "elk", "192MiB"]);
+    assert_eq!(mib("elk_002"), 192);
+
+    for id in ["a", "c"] {
+        world.unmount("elk", id);
+    }
+    world.remove("elk");
+    world.finish();
+}
+
+#[test]
 fn a_group_is_removed_whole_or_not_at_all_and_comes_back_whole() {
     let mut world = World::new();
     world.set("volumes.undelete", "1h").start();

@@ -4,23 +4,19 @@
 
 use std::{fs, path::Path};
 
-use axum::{Json, Router, routing::get};
-use serde_json::json;
-
 use super::*;
 use crate::{
     agent::testing::{Host, config},
-    engine::Callers,
-    http::socket::Socket,
     peer::pki::{Validity, files::make_authority},
 };
 
-fn in_a_cluster(dir: &Path) -> Config {
+pub(super) fn in_a_cluster(dir: &Path) -> Config {
     let path = |name: &str| dir.join(name).display().to_string();
     config(&[
         ("daemon.cluster", "prod"),
         ("daemon.node", "a"),
         ("daemon.admin_socket", &path("run/admin.sock")),
+        ("daemon.state_dir", &path("state")),
         ("cluster.zookeeper", "localhost:2181"),
         ("peer.ca", &path("pki/ca.pem")),
         ("peer.certificate", &path("pki/node.pem")),
@@ -55,41 +51,4 @@ async fn the_certificate_of_another_installation_is_left_alone() {
 
     assert!(error.to_string().contains("was not written by"), "{error}");
     assert!(!dir.path().join("pki").exists());
-}
-
-fn volume(name: &str, owner: &str) -> serde_json::Value {
-    let golden = fs::read_to_string("tests/golden/volume-info.json").unwrap();
-    let mut volume: serde_json::Value = serde_json::from_str(&golden).unwrap();
-    volume["name"] = json!(name);
-    volume["owner"] = json!(owner);
-    volume
-}
-
-#[tokio::test]
-async fn volumes_that_tasks_of_other_nodes_use_are_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = in_a_cluster(dir.path());
-    assert_eq!(served(&config).await.unwrap(), [""; 0]);
-    fs::create_dir_all(dir.path().join("run/share/1")).unwrap();
-    let error = served(&config).await.unwrap_err();
-    assert!(error.to_string().contains("start hawser"), "{error}");
-    let socket = Socket::bind(&config.admin_socket).unwrap();
-    let has = |node: &str, mounted| {
-        let presence = json!({"attached": mounted, "mounted": mounted, "holders": [], "doing": null, "failure": null});
-        json!({"node": node, "presence": presence, "error": null})
-    };
-    let silent = json!({"node": "c", "presence": null, "error": "no answer"});
-    let nodes = json!([has("a", true), has("b", true), silent, has("d", false)]);
-    let found = json!({
-        "name": "shop", "id": volume("shop", "a")["id"], "backend": "ebs", "owner": "a", "epoch": 1,
-        "fencing": null, "nodes": nodes,
-    });
-    let router = Router::new()
-        .route("/volumes", get(async || Json(json!([volume("shop", "a"), volume("theirs", "b")]))))
-        .route("/volumes/shop/where", get(async move || Json(found)));
-    tokio::spawn(socket.serve(router, Callers::new().unwrap(), CancellationToken::new()));
-
-    let served = served(&config).await.unwrap();
-
-    assert_eq!(served, ["shop (on b)", "shop (on c)"]);
 }

@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 use super::{StoreError, Urgency};
 use crate::volume::{Record, Revision, VolumeId};
 
-use file::{FILE, is_there, open_database, read_all};
+use file::{FILE, is_there, open_database, open_present, read_all};
 pub(super) use file::{FORMAT, decode, no_store, read_raw, write_all};
 pub(super) use writer::RESERVED;
 use writer::{Caller, Job, Request, Writer};
@@ -66,6 +66,19 @@ impl Embedded {
         let (jobs, inbox) = mpsc::channel();
         Writer::start(database, &records, &path, inbox)?;
         Ok((Self { jobs, path }, records))
+    }
+
+    /// The records of a stopped daemon's store; none where there is no store. The file is closed again.
+    ///
+    /// # Errors
+    ///
+    /// When the file is locked, damaged, or of another format.
+    pub fn read(state_dir: &Path) -> Result<Vec<Record>, StoreError> {
+        let path = state_dir.join(FILE);
+        if !is_there(&path)? {
+            return Ok(Vec::new());
+        }
+        read_all(&open_present(&path)?, &path)
     }
 
     /// Stores a record. Durable when this returns `Ok`.

@@ -159,7 +159,11 @@ impl Engine {
         Self::ask(handle, "set", &handle.view().record.name, SHORT, ask).await
     }
 
-    /// Grows a group's members, those to come included.
+    /// Grows a group's members, those to come included. One that cannot be grown keeps nothing from the others.
+    ///
+    /// # Errors
+    ///
+    /// The first member's that is as before.
     pub(in crate::engine) async fn grow_group(
         &self,
         group: &Handle,
@@ -168,12 +172,16 @@ impl Engine {
     ) -> Result<Grown, EngineError> {
         let record = group.view().record.clone();
         self.grow_one(group, to, settings.clone()).await?;
-        let mut grown = Grown::Now;
+        let mut grown = Ok(Grown::Now);
         for member in self.members(&record) {
-            if self.grow_one(&member, to, settings.clone()).await? == Grown::AtNextMount {
-                grown = Grown::AtNextMount;
+            // It may have been grown alone, and be larger already.
+            let to = to.map(|to| to.max(member.view().record.wanted_size()));
+            match self.grow_one(&member, to, settings.clone()).await {
+                Ok(Grown::Now) => {}
+                Ok(Grown::AtNextMount) => grown = grown.map(|_| Grown::AtNextMount),
+                Err(error) => grown = grown.and(Err(error)),
             }
         }
-        Ok(grown)
+        grown
     }
 }
