@@ -11,6 +11,7 @@ mod error;
 mod exports;
 mod images;
 mod import;
+mod joining;
 mod mark;
 mod mounted;
 mod mounting;
@@ -41,7 +42,8 @@ use exports::Export;
 use images::{as_local, within};
 pub use mark::Node;
 pub use settings::{
-    Control, ExportSettings, Locks, NfsSettings, NfsVersion, OverLimit, Secret, Server, ServerKind,
+    Control, ExportSettings, Locks, NfsSettings, NfsVersion, OverLimit, Records, Secret, Server,
+    ServerKind,
 };
 
 /// The NFS backend.
@@ -57,13 +59,13 @@ impl Nfs {
     /// mounted whole: for images, and where a server has no NFSv3.
     #[must_use]
     pub fn open(settings: NfsSettings, node: &Node, root: &Path) -> Self {
-        let NfsSettings { cluster, secret, exports } = settings;
+        let NfsSettings { cluster, records, secret, exports } = settings;
         // The mount table holds resolved paths, as in `Host::new`.
         let root = &fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
         let signer = mark::Signer::new(&cluster, secret.as_ref().map(Secret::expose));
         let exports = exports
             .into_iter()
-            .map(|export| (export.name.clone(), Export::new(export, &signer, node, root)));
+            .map(|export| (export.name.clone(), Export::new(export, &signer, node, records, root)));
         Self { exports: exports.collect() }
     }
 
