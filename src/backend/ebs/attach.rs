@@ -60,8 +60,7 @@ impl Inner {
         let me = or_cancelled(cancel, self.node.instance(&self.api)).await?;
         let (mut called, mut happened) = (0, Vec::new());
         for _ in 0..=ROUNDS {
-            let seen = or_cancelled(cancel, self.exists(&id)).await?.filter(Ec2Volume::is_there);
-            let seen = seen.ok_or_else(|| no_storage(volume))?;
+            let seen = or_cancelled(cancel, self.ours(volume, &id)).await?;
             refuse_shared(&seen)?;
             let (name, came) = match place(&seen, me) {
                 Place::Elsewhere(other) => {

@@ -22,8 +22,7 @@ impl Inner {
     pub(super) async fn grow(&self, volume: &VolumeRef, to: Bytes) -> Result<(), EbsError> {
         let spec = super::spec_of(&volume.spec.backend)?;
         let id = self.handle_of(volume).await?.ok_or_else(|| no_storage(volume))?;
-        let seen = self.exists(&id).await?.filter(Ec2Volume::is_there);
-        let seen = seen.ok_or_else(|| no_storage(volume))?;
+        let seen = self.ours(volume, &id).await?;
         let wanted = difference(&seen, spec, size::gib(to));
         if wanted != Change::default() {
             self.change(&id, &wanted).await?;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{
     Inner,
     api::{AttachmentState, Ec2Volume, Filter},
+    attach::no_storage,
     error::EbsError,
     marks,
 };
@@ -48,7 +49,7 @@ impl Inner {
         volume: &VolumeRef,
         device: &Device,
     ) -> Result<(), EbsError> {
-        let id = volume.handle.as_ref().ok_or_else(|| super::attach::no_storage(volume))?.as_str();
+        let id = volume.handle.as_ref().ok_or_else(|| no_storage(volume))?.as_str();
         let mut found = self.device_by_serial(id).await?;
         if found.is_none() && !is_nvme(device) {
             let me = self.node.instance(&self.api).await?;
@@ -118,6 +119,26 @@ impl Inner {
     /// not know yet what it has just made.
     pub(super) async fn exists(&self, id: &str) -> Result<Option<Ec2Volume>, EbsError> {
         self.exists_by(id, Freshness::Now).await
+    }
+
+    /// The storage of a volume that is to be used or changed. What does not carry the tags of the
+    /// cluster and of the volume may have been given to another cluster, which writes to it.
+    pub(super) async fn ours(&self, volume: &VolumeRef, id: &str) -> Result<Ec2Volume, EbsError> {
+        let seen = self.exists(id).await?.filter(Ec2Volume::is_there);
+        let seen = seen.ok_or_else(|| no_storage(volume))?;
+        self.refuse_foreign(volume, &seen)?;
+        Ok(seen)
+    }
+
+    pub(super) fn refuse_foreign(
+        &self,
+        volume: &VolumeRef,
+        seen: &Ec2Volume,
+    ) -> Result<(), EbsError> {
+        match marks::foreign(&self.config.cluster, volume.id, seen) {
+            Some(why) => Err(EbsError::Foreign { on: seen.id.clone(), why }),
+            None => Ok(()),
+        }
     }
 
     async fn exists_by(
