@@ -20,13 +20,14 @@ use crate::{
 impl Inner {
     pub(super) async fn inspect(&self, volume: &VolumeRef) -> Result<Inspection, EbsError> {
         let known = volume.handle.as_ref().map(|handle| handle.as_str().to_owned());
-        if let Some(id) = &known
-            && let Some(found) = self.device_by_serial(id).await?
+        if let Some(id) = &known {
             // DetachVolume is only asked for after the proof that nobody has it open: what somebody
             // has open is not on its way out, and EC2 need not be asked.
-            && let Err(InUse::Busy { .. }) = self.claim(found.device.path.clone()).await?
-        {
-            return Ok(Inspection::Attached(found.device));
+            for found in self.devices_by_serial(id).await? {
+                if let Err(InUse::Busy { .. }) = self.claim(found.device.path.clone()).await? {
+                    return Ok(Inspection::Attached(found.device));
+                }
+            }
         }
         let seen = match known {
             Some(id) => self.exists_by(&id, Freshness::Recent).await?,
@@ -85,12 +86,14 @@ impl Inner {
                 Ok(Inspection::InTransit(Transit::Detaching))
             }
             // Without a device it is not here yet, or never will be: an attach waits for it and takes
-            // it back, and a detach has nothing to prove.
+            // it back, and a detach has nothing to prove. Of several none is believed: the same holds,
+            // and a detach proves that nobody uses any.
             AttachmentState::Attached => {
-                let found = self.own_device(&seen.id, Some(&here.device)).await?;
-                Ok(found.map_or(Inspection::InTransit(Transit::Attaching), |found| {
-                    Inspection::Attached(found.device)
-                }))
+                let mut found = self.own_devices(&seen.id, Some(&here.device)).await?;
+                Ok(match (found.pop(), found.is_empty()) {
+                    (Some(only), true) => Inspection::Attached(only.device),
+                    (Some(_), false) | (None, _) => Inspection::InTransit(Transit::Attaching),
+                })
             }
         }
     }
