@@ -11,7 +11,7 @@ pub mod ebs;
 pub mod local;
 pub mod nfs;
 
-use std::{collections::HashSet, error::Error, fmt, path::Path, time::Duration};
+use std::{collections::HashSet, error::Error, fmt, mem, path::Path, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -39,6 +39,8 @@ pub struct VolumeRef {
     pub created_at: Timestamp,
     /// What it is, or is to be.
     pub spec: Spec,
+    /// The backend's settings as they were recorded before, while `spec` has others that were asked for.
+    pub changed_from: Option<BackendSpec>,
     /// The directory of its file system that tasks see, where that is not hawser's own.
     pub data_dir: Option<String>,
 }
@@ -46,9 +48,10 @@ pub struct VolumeRef {
 impl From<&Record> for VolumeRef {
     fn from(record: &Record) -> Self {
         let mut spec = record.spec.clone();
-        if let Some(wanted) = &record.changing_to {
-            spec.backend = wanted.clone();
-        }
+        let changed_from = record
+            .changing_to
+            .as_ref()
+            .map(|wanted| mem::replace(&mut spec.backend, wanted.clone()));
         Self {
             id: record.id,
             name: record.name.clone(),
@@ -56,6 +59,7 @@ impl From<&Record> for VolumeRef {
             generation: record.generation,
             created_at: record.created_at,
             spec,
+            changed_from,
             data_dir: record.data_dir.clone(),
         }
     }
@@ -133,7 +137,8 @@ pub trait Backend: Send + Sync + fmt::Debug {
     async fn detach(&self, volume: &VolumeRef) -> Result<(), BackendError>;
 
     /// Grows the storage to `to`, and the device with it where it is attached, and gives it the
-    /// other settings of `volume.spec.backend` that can be changed. Never shrinks.
+    /// other settings of `volume.spec.backend` that can be changed and are not those of
+    /// `volume.changed_from`. Never shrinks.
     ///
     /// # Errors
     ///

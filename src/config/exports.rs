@@ -6,7 +6,8 @@ mod values;
 use super::{Mistake, Reader, boolean, ebs, parsed, size};
 use crate::{
     backend::nfs::{
-        Control, ExportSettings, Locks, NfsSettings, NfsVersion, OverLimit, Server, ServerKind,
+        Control, ExportSettings, Locks, NfsSettings, NfsVersion, OverLimit, Records, Server,
+        ServerKind,
     },
     spec::NfsDefaults,
 };
@@ -30,7 +31,7 @@ pub(super) struct Nfs {
 impl Reader {
     /// `None` after a mistake, `Some(None)` where no export is configured. What is for all exports is
     /// read in either case: a mistake in it is one today, not on the day when there is an export.
-    pub(super) fn nfs(&mut self) -> Option<Option<Nfs>> {
+    pub(super) fn nfs(&mut self, records: Records) -> Option<Option<Nfs>> {
         let cluster = self.get("daemon.cluster", ebs::cluster);
         let secret = self.get("backends.nfs.secret", values::secret);
         let default_export = self.get("backends.nfs.default_export", values::name);
@@ -56,7 +57,7 @@ impl Reader {
             return None;
         };
         let defaults = NfsDefaults { exports: names, export };
-        Some(Some(Nfs { settings: NfsSettings { cluster, secret, exports }, defaults }))
+        Some(Some(Nfs { settings: NfsSettings { cluster, records, secret, exports }, defaults }))
     }
 
     /// Every export's name and server, which is `None` after a mistake.

@@ -28,7 +28,7 @@ pub use sources::{Mistake, Mistakes, Values};
 use crate::{
     backend::{
         local::{LocalConfig, Users},
-        nfs::NfsSettings,
+        nfs::{NfsSettings, Records},
     },
     engine::Settings,
     spec::{
@@ -133,7 +133,11 @@ impl Reader {
             Some(None) => (Some(None), Some(None)),
             None => (None, None),
         };
-        let (nfs, nfs_defaults) = match self.nfs() {
+        let records = match &cluster {
+            Some(Some(_)) => Records::Cluster,
+            Some(None) | None => Records::Nodes,
+        };
+        let (nfs, nfs_defaults) = match self.nfs(records) {
             Some(Some(nfs)) => (Some(Some(nfs.settings)), Some(Some(nfs.defaults))),
             Some(None) => (Some(None), Some(None)),
             None => (None, None),

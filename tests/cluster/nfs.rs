@@ -3,11 +3,11 @@
 
 use std::{fs, thread};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     harness::until,
-    nodes::{A, B, Cluster},
+    nodes::{A, B, C, Cluster},
 };
 
 #[test]
@@ -46,6 +46,99 @@ fn a_directory_is_renamed_and_its_size_is_the_same_on_all_nodes() {
     cluster[B].hawser(["volume", "rename", "shared", "renamed"]);
     until("it is known there", || cluster[A].knows("renamed") && !cluster[A].knows("shared"));
     cluster[A].remove("renamed");
+    until("the directory is deleted", || cluster.home.exported().is_empty());
+    cluster.until_nothing_is_left();
+}
+
+/// The path that a volume was made at stays its own.
+#[test]
+fn the_name_that_a_renamed_volume_had_is_no_way_to_its_directory() {
+    let mut cluster = Cluster::on_filer(2);
+    cluster.start();
+    cluster[A].create("name=v,size=1GiB");
+    cluster.until_known(B, "v");
+    fs::write(cluster.home.on_export("v/data/file"), "precious").unwrap();
+    cluster[A].hawser(["volume", "rename", "v", "w"]);
+    until("it is known there", || cluster[B].knows("w") && !cluster[B].knows("v"));
+
+    let body = json!({ "Name": "name=v,size=1GiB", "Opts": null });
+    let error = cluster[B].call("Create", &body).err();
+    assert!(error.contains("`v` is the directory of the volume `w`"), "{error}");
+    until("nothing is left of it", || [A, B].iter().all(|node| !cluster[*node].knows("v")));
+    let error = cluster[B].call("Create", &json!({ "Name": "name=x,size=1GiB,path=v" })).err();
+    assert!(error.contains("`v` is the directory of the volume `w`"), "{error}");
+    cluster[B].create("name=v,size=1GiB,path=other");
+    cluster.until_known(A, "v");
+
+    cluster[B].remove("w");
+    until("its directory is deleted", || cluster.home.exported() == ["other"]);
+    cluster[A].remove("v");
+    until("the directory is deleted", || cluster.home.exported().is_empty());
+    cluster.until_nothing_is_left();
+}
+
+#[test]
+fn a_volume_that_is_made_at_once_in_the_place_of_a_removed_one_has_nothing_of_it() {
+    let mut cluster = Cluster::on_filer(3);
+    cluster.start();
+    for round in 0..6 {
+        let (maker, remover, next) = (A, 1 + round % 2, (2 + round) % 3);
+        cluster[maker].create("name=v,size=1GiB");
+        for node in [A, B, C] {
+            cluster.until_known(node, "v");
+        }
+        let id = cluster[maker].inspect("v")["id"].clone();
+        fs::write(cluster.home.on_export("v/data/file"), "precious").unwrap();
+        cluster[remover].remove("v");
+        until("its name is free there", || !cluster[next].knows("v"));
+        cluster[next].create("name=v,size=1GiB");
+        assert_ne!(cluster[next].inspect("v")["id"], id, "round {round}");
+        assert!(cluster.home.on_export("v/data").is_dir(), "round {round}");
+        assert!(!cluster.home.on_export("v/data/file").exists(), "round {round}");
+        cluster[next].remove("v");
+        until("the directory is deleted", || cluster.home.exported().is_empty());
+        until("it is removed", || [A, B, C].iter().all(|node| !cluster[*node].knows("v")));
+    }
+    cluster.until_nothing_is_left();
+}
+
+/// The name is free before the directory is: one that died in between has not put it aside.
+#[test]
+fn the_directory_of_a_volume_whose_removal_was_cut_short_is_not_the_next_ones() {
+    let mut cluster = Cluster::on_filer(3);
+    cluster.start();
+    cluster[A].create("name=v,size=1GiB");
+    cluster.until_known(B, "v");
+    fs::write(cluster.home.on_export("v/data/file"), "precious").unwrap();
+    for node in [A, B] {
+        cluster[node].kill9();
+        cluster[node].environment.insert("HAWSER_FAULT".into(), "destroy.before:1".into());
+        cluster[node].start();
+    }
+    cluster.until_all_live();
+    // It is killed before or after its answer.
+    drop(cluster[B].try_call("VolumeDriver.Remove", &json!({ "Name": "v" })));
+    until("who deletes it is killed", || [A, B].into_iter().any(|node| cluster[node].has_died()));
+    until("the name is free", || !cluster[C].knows("v"));
+
+    let body = json!({ "Name": "name=v,size=1GiB", "Opts": null });
+    let answer = cluster[C].call("Create", &body);
+    assert!(
+        !cluster[C].knows("v") || !cluster.home.on_export("v/data/file").exists(),
+        "{answer:?}"
+    );
+    for node in [A, B] {
+        cluster[node].environment.clear();
+        if !cluster[node].has_died() {
+            cluster[node].kill9();
+        }
+        cluster[node].start();
+    }
+    cluster.until_all_live();
+    until("the old one is deleted", || !cluster.home.on_export("v/data/file").exists());
+    cluster[C].create("name=v,size=1GiB");
+    assert!(cluster.home.on_export("v/data").is_dir());
+    cluster[C].remove("v");
     until("the directory is deleted", || cluster.home.exported().is_empty());
     cluster.until_nothing_is_left();
 }

@@ -10,7 +10,8 @@
 //!                       └──────────────── another name, once ──────────────────────┘
 //! ```
 //! An attachment is taken back if EC2 was seen to say after the limit that it is not there yet, or
-//! its device did not appear, and nobody has a device of it.
+//! its device did not appear or has a double, and nobody has a device of it. None is begun while a
+//! device is left here of an earlier one.
 
 use std::sync::Arc;
 
@@ -60,8 +61,7 @@ impl Inner {
         let me = or_cancelled(cancel, self.node.instance(&self.api)).await?;
         let (mut called, mut happened) = (0, Vec::new());
         for _ in 0..=ROUNDS {
-            let seen = or_cancelled(cancel, self.exists(&id)).await?.filter(Ec2Volume::is_there);
-            let seen = seen.ok_or_else(|| no_storage(volume))?;
+            let seen = or_cancelled(cancel, self.ours(volume, &id)).await?;
             refuse_shared(&seen)?;
             let (name, came) = match place(&seen, me) {
                 Place::Elsewhere(other) => {
@@ -81,6 +81,10 @@ impl Inner {
                 Place::Free if called >= ROUNDS => break,
                 Place::Free => {
                     self.wait_usable(&seen, me, cancel).await?;
+                    if let Some(left) = self.left_behind(&id, cancel).await? {
+                        happened.push(left);
+                        break;
+                    }
                     called += 1;
                     match self.call_attach(&id, me, cancel).await? {
                         Called::Taken(reservation) => {
@@ -104,10 +108,27 @@ impl Inner {
             happened.push(format!("as {} ({stuck}) it was taken back", name.device()));
         }
         let mut why = format!("it cannot be attached to {me}: {}", happened.join("; "));
-        if happened.iter().any(|one| one.ends_with("taken back")) {
+        let of_devices = |one: &String| one.ends_with("taken back") || one.ends_with("still there");
+        if happened.iter().any(of_devices) {
             why += ": look for a device that the instance still has, or reboot it";
         }
         Err(EbsError::state(&id, why))
+    }
+
+    /// What is left here of an earlier attachment, though EC2 shows none: beside it the volume's own
+    /// device could not be told. What EC2 was asked for just now may be there before EC2 shows it.
+    async fn left_behind(
+        &self,
+        id: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Option<String>, EbsError> {
+        if self.slots.called_within(id, self.describer.pace.invisible) {
+            return Ok(None);
+        }
+        match or_cancelled(cancel, self.wait_gone(id)).await {
+            Err(EbsError::TooLong { seen, .. }) => Ok(Some(seen)),
+            gone => gone.map(|()| None),
+        }
     }
 
     /// Waits for another instance that is letting go of it; one that is not has it.
@@ -287,8 +308,8 @@ impl Inner {
         name: &Name,
         cancel: &CancellationToken,
     ) -> Result<(), EbsError> {
-        let device = self.own_device(id, Some(&name.device())).await?;
-        match self.ensure_unused(id, device.as_ref()).await {
+        let devices = self.own_devices(id, Some(&name.device())).await?;
+        match self.ensure_unused(id, &devices).await {
             Err(EbsError::DeviceInUse { source, .. }) => {
                 let why = format!("its attachment is stuck, and is not taken back: {source}");
                 return Err(EbsError::state(id, why));
@@ -352,6 +373,12 @@ impl Inner {
         self.blocking(id, move || devices.by_serial(&volume)).await
     }
 
+    /// All devices with its serial number.
+    pub(super) async fn devices_by_serial(&self, id: &str) -> Result<Vec<Located>, EbsError> {
+        let (devices, volume) = (Arc::clone(&self.devices), id.to_owned());
+        self.blocking(id, move || devices.all_by_serial(&volume)).await
+    }
+
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
         id: &str,
@@ -387,7 +414,8 @@ pub(super) fn refuse_shared(seen: &Ec2Volume) -> Result<(), EbsError> {
 const fn is_stuck(error: &EbsError) -> bool {
     matches!(
         error,
-        EbsError::TooLong { .. } | EbsError::Device { source: WrongDevice::Missing(_), .. }
+        EbsError::TooLong { .. }
+            | EbsError::Device { source: WrongDevice::Missing(_) | WrongDevice::Several(_), .. }
     )
 }
 

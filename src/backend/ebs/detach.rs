@@ -42,13 +42,13 @@ impl Inner {
         let me = self.node.instance(&self.api).await?;
         let seen = self.exists(&id).await?;
         let here = seen.as_ref().and_then(|seen| seen.attached_to(me));
-        let device = self.own_device(&id, here.map(|here| here.device.as_str())).await?;
+        let devices = self.own_devices(&id, here.map(|here| here.device.as_str())).await?;
         let unseen = self.slots.called_within(&id, self.describer.pace.invisible);
-        if here.is_none() && device.is_none() && !unseen {
+        if here.is_none() && devices.is_empty() && !unseen {
             self.slots.free(&id);
             return Ok(());
         }
-        self.ensure_unused(&id, device.as_ref()).await?;
+        self.ensure_unused(&id, &devices).await?;
         fault::point("ebs.detach.proven");
         if !here.is_some_and(Attachment::is_leaving) {
             self.call_detach(&id, me, Force::No).await?;
@@ -60,28 +60,29 @@ impl Inner {
         self.wait_gone(&id).await
     }
 
-    /// The device of the volume, if this node has it. What has another's serial number is none.
-    pub(super) async fn own_device(
+    /// The devices that may be the volume's on this node: more than one where something is left of an
+    /// earlier attachment. What has another's serial number is none.
+    pub(super) async fn own_devices(
         &self,
         id: &str,
         attached_as: Option<&str>,
-    ) -> Result<Option<Located>, EbsError> {
+    ) -> Result<Vec<Located>, EbsError> {
         let (devices, volume) = (Arc::clone(&self.devices), id.to_owned());
         let name = attached_as.map(str::to_owned);
         self.blocking(id, move || devices.own(&volume, name.as_deref())).await
     }
 
-    /// The proof. Without a device there is nothing that anybody could use.
+    /// The proof, of each device. Without one there is nothing that anybody could use.
     pub(super) async fn ensure_unused(
         &self,
         id: &str,
-        device: Option<&Located>,
+        devices: &[Located],
     ) -> Result<(), EbsError> {
-        let Some(found) = device else { return Ok(()) };
-        match self.claim(found.device.path.clone()).await? {
-            Ok(()) => Ok(()),
-            Err(source) => Err(EbsError::DeviceInUse { on: id.to_owned(), source }),
+        for found in devices {
+            let claimed = self.claim(found.device.path.clone()).await?;
+            claimed.map_err(|source| EbsError::DeviceInUse { on: id.to_owned(), source })?;
         }
+        Ok(())
     }
 
     /// What the kernel says to an exclusive claim of the device.
@@ -120,9 +121,9 @@ impl Inner {
         let limit = self.config.force_detach_after;
         match self.wait_free(id, me, limit, None).await {
             Err(EbsError::TooLong { seen, .. }) if self.is_leaving(id, me).await? => {
-                let device = self.own_device(id, attached_as).await?;
+                let devices = self.own_devices(id, attached_as).await?;
                 // Once more: it is the whole reason why force is safe.
-                self.ensure_unused(id, device.as_ref()).await?;
+                self.ensure_unused(id, &devices).await?;
                 tracing::warn!(
                     volume = %volume.name, ebs = id, instance = me, ?limit, seen,
                     "the detach is stuck and is forced: nothing is lost, since it was unmounted and nobody on this node has the device open (proven by an exclusive claim)"
@@ -158,11 +159,11 @@ impl Inner {
     }
 
     /// Waits until the kernel has let the device go.
-    async fn wait_gone(&self, id: &str) -> Result<(), EbsError> {
+    pub(super) async fn wait_gone(&self, id: &str) -> Result<(), EbsError> {
         let limit = self.describer.pace.device;
         let deadline = Instant::now() + limit;
         let mut pause = self.describer.pace.first_look;
-        while let Some(found) = self.device_by_serial(id).await? {
+        while let Some(found) = self.devices_by_serial(id).await?.pop() {
             if Instant::now() >= deadline {
                 let seen = format!(
                     "EC2 has detached it, and {} is still there",

@@ -53,7 +53,7 @@ pub(super) enum WrongDevice {
     OtherNumber { path: PathBuf, node: (u32, u32), sysfs: (u32, u32) },
     #[error("{} has {size}, but EC2 says that the volume has {expected}", .path.display())]
     OtherSize { path: PathBuf, size: Bytes, expected: Bytes },
-    #[error("{0} all have its serial number")]
+    #[error("{0} all have its serial number, and which of them is the volume is not known")]
     Several(String),
     #[error("its device did not appear in {}", .0.display())]
     Missing(PathBuf),
@@ -64,18 +64,9 @@ pub(super) enum WrongDevice {
 }
 
 impl Devices {
-    /// The device with the volume's serial number.
+    /// The device with the volume's serial number. Of several none is believed.
     pub(super) fn by_serial(&self, volume: &str) -> Result<Option<Located>, WrongDevice> {
-        let mut found = Vec::new();
-        for name in self.names()? {
-            // A path of a multipath device has no number: it cannot be opened.
-            if self.serial(&name).is_some_and(|serial| serial == serial_of(volume))
-                && let Some(number) = self.number(&name)
-            {
-                found.push((name, number));
-            }
-        }
-        match &found[..] {
+        match &self.with_serial(volume)?[..] {
             [] => Ok(None),
             [(name, number)] => self.locate(name, *number, Proof::Serial),
             several => {
@@ -85,25 +76,53 @@ impl Devices {
         }
     }
 
-    /// The device that is to be claimed before the volume is taken away. There is none only where the
+    /// All devices with the volume's serial number: a guest may keep that of a detach that was forced,
+    /// beside the one that it got since.
+    pub(super) fn all_by_serial(&self, volume: &str) -> Result<Vec<Located>, WrongDevice> {
+        let found = self.with_serial(volume)?.into_iter();
+        let located = found.map(|(name, number)| self.locate(&name, number, Proof::Serial));
+        located.filter_map(Result::transpose).collect()
+    }
+
+    /// The devices that are to be claimed before the volume is taken away. There are none only where the
     /// kernel has none: that a container's `/dev` lacks its node proves nothing.
     pub(super) fn own(
         &self,
         volume: &str,
         attached_as: Option<&str>,
-    ) -> Result<Option<Located>, WrongDevice> {
-        if let Some(found) = self.by_serial(volume)? {
-            return Ok(Some(found));
+    ) -> Result<Vec<Located>, WrongDevice> {
+        let mut own = Vec::new();
+        for (name, number) in self.with_serial(volume)? {
+            match self.locate(&name, number, Proof::Serial)? {
+                Some(located) => own.push(located),
+                None if self.number(&name).is_some() => {
+                    return Err(WrongDevice::NoNode(self.dev.join(name)));
+                }
+                // Gone since.
+                None => {}
+            }
         }
-        let (serial, names) = (serial_of(volume), self.names()?);
-        if let Some(name) =
-            names.iter().find(|name| self.serial(name).is_some_and(|it| it == serial))
-            && self.number(name).is_some()
+        if own.is_empty()
+            && let Some(attached_as) = attached_as
         {
-            return Err(WrongDevice::NoNode(self.dev.join(name)));
+            own.extend(self.by_name(attached_as)?);
         }
-        let Some(attached_as) = attached_as else { return Ok(None) };
-        self.by_name(attached_as)
+        Ok(own)
+    }
+
+    /// The names and numbers of the devices with the volume's serial number.
+    fn with_serial(&self, volume: &str) -> Result<Vec<(String, (u32, u32))>, WrongDevice> {
+        let serial = serial_of(volume);
+        let mut found = Vec::new();
+        for name in self.names()? {
+            // A path of a multipath device has no number: it cannot be opened.
+            if self.serial(&name).is_some_and(|it| it == serial)
+                && let Some(number) = self.number(&name)
+            {
+                found.push((name, number));
+            }
+        }
+        Ok(found)
     }
 
     /// The device of a Xen instance that EC2 calls `attached_as`.
@@ -275,7 +294,7 @@ mod tests {
         play.attribute("nvme1n1", "size", "2097152\n");
         let error = play.devices().own("vol-0bbbbbbbbbbbbbbbb", Some("/dev/xvdaa")).unwrap_err();
         assert!(matches!(error, WrongDevice::NoNode(_)), "{error}");
-        assert_eq!(play.devices().own("vol-0cccccccccccccccc", Some("/dev/xvdaa")).unwrap(), None);
+        assert_eq!(play.devices().own("vol-0cccccccccccccccc", Some("/dev/xvdaa")).unwrap(), []);
     }
 
     /// EBS CSI #1224.
@@ -304,6 +323,9 @@ mod tests {
         }
         let error = play.devices().by_serial("vol-0bbbbbbbbbbbbbbbb").unwrap_err();
         assert!(matches!(error, WrongDevice::Several(_)), "{error}");
+        // One without a node could not be claimed.
+        let error = play.devices().own("vol-0bbbbbbbbbbbbbbbb", None).unwrap_err();
+        assert!(matches!(error, WrongDevice::NoNode(_)), "{error}");
     }
 
     #[test]

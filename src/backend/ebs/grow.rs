@@ -22,9 +22,12 @@ impl Inner {
     pub(super) async fn grow(&self, volume: &VolumeRef, to: Bytes) -> Result<(), EbsError> {
         let spec = super::spec_of(&volume.spec.backend)?;
         let id = self.handle_of(volume).await?.ok_or_else(|| no_storage(volume))?;
-        let seen = self.exists(&id).await?.filter(Ec2Volume::is_there);
-        let seen = seen.ok_or_else(|| no_storage(volume))?;
-        let wanted = difference(&seen, spec, size::gib(to));
+        let seen = self.ours(volume, &id).await?;
+        let before = match &volume.changed_from {
+            Some(before) => super::spec_of(before)?,
+            None => spec,
+        };
+        let wanted = difference(&seen, before, spec, size::gib(to));
         if wanted != Change::default() {
             self.change(&id, &wanted).await?;
             self.describer.forget(&id);
@@ -139,17 +142,25 @@ impl Inner {
     }
 }
 
-/// What is to be changed. Never smaller, and nothing that was not stated.
-fn difference(seen: &Ec2Volume, spec: &EbsSpec, gib: u32) -> Change {
-    let differs = |wanted: Option<u32>, is| wanted.filter(|_| wanted != is);
+/// What is to be changed. Never smaller, and nothing that was not asked for: the record also has what EC2
+/// made of the volume, and an operator may have changed that since.
+fn difference(seen: &Ec2Volume, before: &EbsSpec, spec: &EbsSpec, gib: u32) -> Change {
     let volume_type = spec.volume_type.as_str();
-    let other_type = volume_type != seen.volume_type;
-    let performance = |wanted, is| if other_type { wanted } else { differs(wanted, is) };
+    let other_type = spec.volume_type != before.volume_type && volume_type != seen.volume_type;
+    let performance = |before: Option<u32>, wanted: Option<u32>, is: Option<u32>| {
+        let asked = wanted != before;
+        match wanted {
+            // EC2 would choose where none is sent with another type.
+            Some(kept) if other_type && !asked => is.or(Some(kept)),
+            Some(_) if asked => wanted.filter(|_| other_type || wanted != is),
+            Some(_) | None => None,
+        }
+    };
     Change {
         gib: Some(gib).filter(|gib| *gib > seen.gib),
         volume_type: other_type.then(|| volume_type.to_owned()),
-        iops: performance(spec.iops, seen.iops),
-        throughput: performance(spec.throughput, seen.throughput),
+        iops: performance(before.iops, spec.iops, seen.iops),
+        throughput: performance(before.throughput, spec.throughput, seen.throughput),
     }
 }
 

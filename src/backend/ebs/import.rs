@@ -12,7 +12,7 @@ use super::{
     error::EbsError,
     marks, size,
     verify::filled_in,
-    wait::shown,
+    wait::{Wait, shown},
 };
 use crate::{
     backend::{BackendError, Candidate, Created, Imports, Maker, VolumeRef},
@@ -115,6 +115,14 @@ impl Inner {
         self.api.create_tags(id, &tags).await.map_err(EbsError::api(id))?;
         crate::fault::point("ebs.import.tagged");
         self.describer.forget(id);
+        // The first mount refuses what does not show them.
+        let limit = self.describer.pace.invisible;
+        let wait = Wait { volume: id, wanted: "tagged", limit, cancel: None };
+        let tagged = |seen: Option<&Ec2Volume>| {
+            let ours = |seen| marks::foreign(&self.config.cluster, volume.id, seen).is_none();
+            Ok(seen.is_some_and(ours).then_some(()))
+        };
+        self.describer.wait_until(wait, tagged).await?;
         Ok(Created {
             handle: volume.handle.clone(),
             backend: BackendSpec::Ebs(filled_in(spec, &seen)),

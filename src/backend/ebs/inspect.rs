@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{
     Inner,
     api::{AttachmentState, Ec2Volume, Filter},
+    attach::no_storage,
     error::EbsError,
     marks,
 };
@@ -19,13 +20,14 @@ use crate::{
 impl Inner {
     pub(super) async fn inspect(&self, volume: &VolumeRef) -> Result<Inspection, EbsError> {
         let known = volume.handle.as_ref().map(|handle| handle.as_str().to_owned());
-        if let Some(id) = &known
-            && let Some(found) = self.device_by_serial(id).await?
+        if let Some(id) = &known {
             // DetachVolume is only asked for after the proof that nobody has it open: what somebody
             // has open is not on its way out, and EC2 need not be asked.
-            && let Err(InUse::Busy { .. }) = self.claim(found.device.path.clone()).await?
-        {
-            return Ok(Inspection::Attached(found.device));
+            for found in self.devices_by_serial(id).await? {
+                if let Err(InUse::Busy { .. }) = self.claim(found.device.path.clone()).await? {
+                    return Ok(Inspection::Attached(found.device));
+                }
+            }
         }
         let seen = match known {
             Some(id) => self.exists_by(&id, Freshness::Recent).await?,
@@ -48,7 +50,7 @@ impl Inner {
         volume: &VolumeRef,
         device: &Device,
     ) -> Result<(), EbsError> {
-        let id = volume.handle.as_ref().ok_or_else(|| super::attach::no_storage(volume))?.as_str();
+        let id = volume.handle.as_ref().ok_or_else(|| no_storage(volume))?.as_str();
         let mut found = self.device_by_serial(id).await?;
         if found.is_none() && !is_nvme(device) {
             let me = self.node.instance(&self.api).await?;
@@ -84,12 +86,14 @@ impl Inner {
                 Ok(Inspection::InTransit(Transit::Detaching))
             }
             // Without a device it is not here yet, or never will be: an attach waits for it and takes
-            // it back, and a detach has nothing to prove.
+            // it back, and a detach has nothing to prove. Of several none is believed: the same holds,
+            // and a detach proves that nobody uses any.
             AttachmentState::Attached => {
-                let found = self.own_device(&seen.id, Some(&here.device)).await?;
-                Ok(found.map_or(Inspection::InTransit(Transit::Attaching), |found| {
-                    Inspection::Attached(found.device)
-                }))
+                let mut found = self.own_devices(&seen.id, Some(&here.device)).await?;
+                Ok(match (found.pop(), found.is_empty()) {
+                    (Some(only), true) => Inspection::Attached(only.device),
+                    (Some(_), false) | (None, _) => Inspection::InTransit(Transit::Attaching),
+                })
             }
         }
     }
@@ -118,6 +122,26 @@ impl Inner {
     /// not know yet what it has just made.
     pub(super) async fn exists(&self, id: &str) -> Result<Option<Ec2Volume>, EbsError> {
         self.exists_by(id, Freshness::Now).await
+    }
+
+    /// The storage of a volume that is to be used or changed. What does not carry the tags of the
+    /// cluster and of the volume may have been given to another cluster, which writes to it.
+    pub(super) async fn ours(&self, volume: &VolumeRef, id: &str) -> Result<Ec2Volume, EbsError> {
+        let seen = self.exists(id).await?.filter(Ec2Volume::is_there);
+        let seen = seen.ok_or_else(|| no_storage(volume))?;
+        self.refuse_foreign(volume, &seen)?;
+        Ok(seen)
+    }
+
+    pub(super) fn refuse_foreign(
+        &self,
+        volume: &VolumeRef,
+        seen: &Ec2Volume,
+    ) -> Result<(), EbsError> {
+        match marks::foreign(&self.config.cluster, volume.id, seen) {
+            Some(why) => Err(EbsError::Foreign { on: seen.id.clone(), why }),
+            None => Ok(()),
+        }
     }
 
     async fn exists_by(

@@ -11,9 +11,7 @@ impl Inner {
     pub(super) async fn remove(&self, volume: &VolumeRef) -> Result<(), EbsError> {
         let Some(id) = self.find_to_remove(volume).await? else { return Ok(()) };
         let Some(seen) = self.exists(&id).await?.filter(Ec2Volume::is_there) else { return Ok(()) };
-        if let Some(why) = marks::foreign(&self.config.cluster, volume.id, &seen) {
-            return Err(EbsError::Foreign { on: id, why });
-        }
+        self.refuse_foreign(volume, &seen)?;
         if !seen.attachments.is_empty() {
             return Err(EbsError::InUse { on: id, why: shown(Some(&seen)) });
         }
@@ -42,6 +40,7 @@ impl Inner {
     /// Writes the name and the spec into the volume's tags.
     pub(super) async fn describe(&self, volume: &VolumeRef) -> Result<(), EbsError> {
         let id = self.handle_of(volume).await?.ok_or_else(|| no_storage(volume))?;
+        self.ours(volume, &id).await?;
         let tags = marks::description(volume);
         self.api.create_tags(&id, &tags).await.map_err(EbsError::api(&id))?;
         self.describer.forget(&id);

@@ -42,6 +42,7 @@ impl Inner {
         description: &str,
     ) -> Result<Snapshot, EbsError> {
         let id = self.handle_of(volume).await?.ok_or_else(|| no_storage(volume))?;
+        self.ours(volume, &id).await?;
         let tags = marks::of_volume(&self.config.cluster, &self.config.tags, volume);
         let made = self.api.create_snapshot(&id, description, &tags).await;
         let made = made.map_err(EbsError::api(&id))?;

@@ -84,6 +84,14 @@ impl World {
         fs::create_dir(&links).unwrap();
     }
 
+    /// Gives a device of this node another volume's serial number: as one that is left of an earlier
+    /// attachment of that volume.
+    fn pretend(&self, device: &Device, volume: &str) {
+        let play = self.fake.play_dir(&self.fake.first_instance().id);
+        let at = play.join("sys/block").join(device.path.file_name().unwrap());
+        fs::write(at.join("device/serial"), volume.replacen('-', "", 1)).unwrap();
+    }
+
     /// How often EC2 was asked what.
     fn counts(&self, actions: &[&str]) -> Vec<usize> {
         actions.iter().map(|action| self.fake.count(action)).collect()

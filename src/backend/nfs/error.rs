@@ -38,6 +38,10 @@ pub(super) enum NfsError {
         "`{path}` is the directory of another volume of this node, or of one that was removed here and cannot be put aside now ({by}): `hawser volume ls --removed` shows it"
     )]
     Taken { path: String, by: VolumeId },
+    #[error(
+        "`{path}` is the directory of the volume `{name}` ({by}), and in a cluster a directory is one volume's: choose another name, or path=DIRECTORY; where `hawser volume ls --removed` does not show that volume, `hawser volume import` takes it back"
+    )]
+    OfAnother { path: String, name: String, by: VolumeId },
     #[error("`{path}` lies in `{parent}`, which is a volume itself: choose a path beside it")]
     Inside { path: String, parent: String },
     #[error("`{path}` has volumes in it, such as `{child}`: import these, one by one")]
@@ -106,7 +110,9 @@ impl NfsError {
             | Self::Inside { .. }
             | Self::Around { .. }
             | Self::OtherData { .. } => ErrorKind::Foreign,
-            Self::Taken { .. } | Self::NoWayBack { .. } => ErrorKind::InUse,
+            Self::Taken { .. } | Self::OfAnother { .. } | Self::NoWayBack { .. } => {
+                ErrorKind::InUse
+            }
             Self::Unmount(UnmountError::Busy { .. }) => ErrorKind::InUse,
             Self::Unmount(_) => ErrorKind::Failed,
             Self::Absent { .. } => ErrorKind::NotFound,

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    Control, ExportSettings,
+    Control, ExportSettings, Records,
     error::NfsError,
     images::Images,
     mark::{Node, Signer},
@@ -33,7 +33,13 @@ pub(super) struct Export {
 }
 
 impl Export {
-    pub(super) fn new(settings: ExportSettings, signer: &Signer, node: &Node, root: &Path) -> Self {
+    pub(super) fn new(
+        settings: ExportSettings,
+        signer: &Signer,
+        node: &Node,
+        records: Records,
+        root: &Path,
+    ) -> Self {
         // `Host::export_path`.
         let images = Images::new(root.join("exports").join(&settings.name));
         let tree: Arc<dyn Tree> = match settings.control {
@@ -43,7 +49,7 @@ impl Export {
                 Arc::new(Mounted::new(settings.clone(), target, Helper::itself()))
             }
         };
-        let places = Places { tree, signer: signer.clone(), node: node.clone() };
+        let places = Places { tree, signer: signer.clone(), node: node.clone(), records };
         Self { settings, places, images, asked: Mutex::default() }
     }
 

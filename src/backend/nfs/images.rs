@@ -6,27 +6,30 @@
 //! that has restarted gives it to the first who asks.
 
 use std::{
+    collections::HashSet,
     fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use tokio::{sync::Mutex, task::spawn_blocking, time::timeout};
 
-use super::{error::NfsError, exports::Export, failed, place::RESERVED};
+use super::{
+    error::NfsError,
+    exports::Export,
+    failed,
+    place::RESERVED,
+    turns::{LIMIT, Turns},
+};
 use crate::{
     backend::{
-        BackendError, VolumeRef,
+        Backend, BackendError, VolumeRef,
         local::{Local, LocalConfig, Users},
     },
     spec::{BackendKind, BackendSpec, Bytes, LocalSpec, Provision},
     sys::{guard, mountinfo::MountTable},
+    volume::VolumeId,
 };
-
-/// How long a call to images may take. The mount is hard: a server that goes away during a call holds the
-/// call's thread until it is back, and hawser goes on without it.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// The images of an export.
 #[derive(Debug)]
@@ -36,11 +39,12 @@ pub(super) struct Images {
     /// Opened when they are first needed. Held while the export is looked for, mounted and opened, so
     /// that it is mounted once.
     local: Mutex<Option<Local>>,
+    pub(super) turns: Turns,
 }
 
 impl Images {
     pub(super) fn new(at: PathBuf) -> Self {
-        Self { at, local: Mutex::default() }
+        Self { at, local: Mutex::default(), turns: Turns::default() }
     }
 
     fn unusable(&self) -> impl FnOnce(io::Error) -> NfsError + use<> {
@@ -122,14 +126,18 @@ fn make_mount_point(at: &Path) -> io::Result<()> {
     guard::guard(at).map(drop)
 }
 
-/// A call to the local backend about an image, as this backend's, and with an end.
-pub(super) async fn within<T>(
-    op: &'static str,
-    call: impl Future<Output = Result<T, BackendError>>,
-) -> Result<T, BackendError> {
-    match timeout(LIMIT, call).await {
+/// Which images are attached, with an end.
+pub(super) async fn attached(images: &Local) -> Result<HashSet<VolumeId>, BackendError> {
+    match timeout(LIMIT, images.attached()).await {
         Ok(done) => done.map_err(|error| BackendError { backend: BackendKind::Nfs, ..error }),
-        Err(_) => Err(failed(op)(NfsError::ImageLate { after: LIMIT })),
+        Err(_) => Err(failed("list")(NfsError::ImageLate { after: LIMIT })),
+    }
+}
+
+/// Takes the device of an image away that nobody waits for any more. What is in use stays.
+pub(super) async fn take_back(images: Local, image: VolumeRef) {
+    if let Err(error) = images.detach(&image).await {
+        tracing::warn!(volume = %image.name, %error, "its image stays attached");
     }
 }
 

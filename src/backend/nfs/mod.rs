@@ -11,6 +11,7 @@ mod error;
 mod exports;
 mod images;
 mod import;
+mod joining;
 mod mark;
 mod mounted;
 mod mounting;
@@ -18,11 +19,13 @@ mod path;
 mod place;
 mod settings;
 mod tree;
+mod turns;
 mod v3;
 
 use std::{
     collections::{BTreeMap, HashSet},
     fs,
+    future::ready,
     path::Path,
 };
 
@@ -38,10 +41,11 @@ use crate::{
 };
 use error::NfsError;
 use exports::Export;
-use images::{as_local, within};
+use images::{as_local, attached, take_back};
 pub use mark::Node;
 pub use settings::{
-    Control, ExportSettings, Locks, NfsSettings, NfsVersion, OverLimit, Secret, Server, ServerKind,
+    Control, ExportSettings, Locks, NfsSettings, NfsVersion, OverLimit, Records, Secret, Server,
+    ServerKind,
 };
 
 /// The NFS backend.
@@ -57,13 +61,13 @@ impl Nfs {
     /// mounted whole: for images, and where a server has no NFSv3.
     #[must_use]
     pub fn open(settings: NfsSettings, node: &Node, root: &Path) -> Self {
-        let NfsSettings { cluster, secret, exports } = settings;
+        let NfsSettings { cluster, records, secret, exports } = settings;
         // The mount table holds resolved paths, as in `Host::new`.
         let root = &fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
         let signer = mark::Signer::new(&cluster, secret.as_ref().map(Secret::expose));
         let exports = exports
             .into_iter()
-            .map(|export| (export.name.clone(), Export::new(export, &signer, node, root)));
+            .map(|export| (export.name.clone(), Export::new(export, &signer, node, records, root)));
         Self { exports: exports.collect() }
     }
 
@@ -90,14 +94,16 @@ impl Nfs {
         self.exports.get(name).ok_or_else(|| NfsError::NoExport(name.to_owned()))
     }
 
-    /// The images among which the volume's is.
-    async fn image(
-        &self,
+    /// The export and the images among which the volume's is.
+    async fn image<'a>(
+        &'a self,
         op: &'static str,
-        volume: &VolumeRef,
-    ) -> Result<(Local, Box<VolumeRef>), BackendError> {
+        volume: &'a VolumeRef,
+    ) -> Result<(&'a Export, Local, Box<VolumeRef>), BackendError> {
         match self.layout(volume).map_err(failed(op))? {
-            Layout::Image(export, image) => Ok((export.images().await.map_err(failed(op))?, image)),
+            Layout::Image(export, image) => {
+                Ok((export, export.images().await.map_err(failed(op))?, image))
+            }
             Layout::Directory(..) => Err(failed(op)(NfsError::NoDevice)),
         }
     }
@@ -142,7 +148,7 @@ impl Nfs {
         let mut all = HashSet::new();
         for export in self.exports.values() {
             if let Some(images) = export.images_in_use().await.map_err(failed("list"))? {
-                all.extend(within("list", images.attached()).await?);
+                all.extend(attached(&images).await?);
             }
         }
         Ok(all)
@@ -162,7 +168,8 @@ impl Backend for Nfs {
             }
             Layout::Image(export, image) => {
                 let images = export.images().await.map_err(failed("create"))?;
-                within("create", images.create(&image)).await?;
+                let call = async move { images.create(&image).await };
+                export.images.turns.within("create", volume.id, call, ready(())).await?;
             }
         }
         let backend = volume.spec.backend.clone();
@@ -174,8 +181,10 @@ impl Backend for Nfs {
         volume: &VolumeRef,
         cancel: &CancellationToken,
     ) -> Result<Device, BackendError> {
-        let (images, image) = self.image("attach", volume).await?;
-        within("attach", images.attach(&image, cancel)).await
+        let (export, images, image) = self.image("attach", volume).await?;
+        let (cancel, undo) = (cancel.clone(), take_back(images.clone(), (*image).clone()));
+        let call = async move { images.attach(&image, &cancel).await };
+        export.images.turns.within("attach", volume.id, call, undo).await
     }
 
     async fn detach(&self, volume: &VolumeRef) -> Result<(), BackendError> {
@@ -183,7 +192,10 @@ impl Backend for Nfs {
             Layout::Directory(..) => Ok(()),
             Layout::Image(export, image) => {
                 match export.images_in_use().await.map_err(failed("detach"))? {
-                    Some(images) => within("detach", images.detach(&image)).await,
+                    Some(images) => {
+                        let call = async move { images.detach(&image).await };
+                        export.images.turns.within("detach", volume.id, call, ready(())).await
+                    }
                     None => Ok(()),
                 }
             }
@@ -197,7 +209,8 @@ impl Backend for Nfs {
             }
             Layout::Image(export, image) => {
                 let images = export.images().await.map_err(failed("grow"))?;
-                within("grow", images.grow(&image, to)).await
+                let call = async move { images.grow(&image, to).await };
+                export.images.turns.within("grow", volume.id, call, ready(())).await
             }
         }
     }
@@ -209,7 +222,8 @@ impl Backend for Nfs {
             }
             Layout::Image(export, image) => {
                 let images = export.images().await.map_err(failed("remove"))?;
-                within("remove", images.remove(&image)).await
+                let call = async move { images.remove(&image).await };
+                export.images.turns.within("remove", volume.id, call, ready(())).await
             }
         }
     }
@@ -221,7 +235,8 @@ impl Backend for Nfs {
             }
             Layout::Image(export, image) => {
                 let images = export.images().await.map_err(failed("inspect"))?;
-                within("inspect", images.inspect(&image)).await
+                let call = async move { images.inspect(&image).await };
+                export.images.turns.within("inspect", volume.id, call, ready(())).await
             }
         }
     }
@@ -232,8 +247,10 @@ impl Backend for Nfs {
     }
 
     async fn confirm(&self, volume: &VolumeRef, device: &Device) -> Result<(), BackendError> {
-        let (images, image) = self.image("confirm the device", volume).await?;
-        within("confirm the device", images.confirm(&image, device)).await
+        let (export, images, image) = self.image("confirm the device", volume).await?;
+        let device = device.clone();
+        let call = async move { images.confirm(&image, &device).await };
+        export.images.turns.within("confirm the device", volume.id, call, ready(())).await
     }
 
     async fn describe(&self, volume: &VolumeRef) -> Result<(), BackendError> {

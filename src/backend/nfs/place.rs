@@ -9,9 +9,10 @@
 //! <export>/.hawser-removed/<id>          removed by the last node that used it: waits for its purge
 //! ```
 //!
-//! The export is what the nodes of a cluster have in common: a node that finds a directory with its
-//! cluster's mark at the path of a new volume joins it. Data is deleted when the last node that used it
-//! has removed it. Between the nodes there is no lock: each makes itself known first and looks again
+//! The export is what nodes have in common: one that finds a directory with its cluster's mark at the path
+//! of a new volume joins it where it may (`joining`). Data is deleted when the last node that used it
+//! has removed it. In a cluster with a common store one user's mark, of whoever made the directory, is
+//! for all nodes. Between the nodes there is no lock: each makes itself known first and looks again
 //! afterwards, and a rename decides.
 
 use std::{sync::Arc, time::Duration};
@@ -21,7 +22,9 @@ use tokio::time::Instant;
 
 use super::{
     error::NfsError,
+    joining::Joined,
     mark::{self, FORM, Node, Signer, UserMark, VolumeMark},
+    settings::Records,
     tree::{Cause, Kind, Made, Owner, Tree, TreeError},
 };
 use crate::{
@@ -38,7 +41,7 @@ const REMOVED: &str = ".hawser-removed";
 /// What names of hawser's own directories begin with.
 pub(super) const RESERVED: &str = ".hawser";
 
-/// How long a directory may still be the volume's that was removed here a moment ago.
+/// How long a directory may still be the volume's that was removed a moment ago.
 const SETTLE: Duration = Duration::from_secs(10);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
@@ -57,15 +60,6 @@ pub(super) enum Place {
     Nowhere,
 }
 
-/// How an attempt to join a directory ended.
-enum Joined {
-    Yes,
-    /// It went away meanwhile.
-    Gone,
-    /// Another volume of this node has it.
-    Taken(VolumeId),
-}
-
 /// The directories of volumes on one export.
 #[derive(Debug, Clone)]
 pub(super) struct Places {
@@ -73,6 +67,7 @@ pub(super) struct Places {
     pub(super) signer: Signer,
     /// This node.
     pub(super) node: Node,
+    pub(super) records: Records,
 }
 
 impl Places {
@@ -120,9 +115,7 @@ impl Places {
                     Joined::Yes => return Ok(()),
                     Joined::Gone => {}
                     Joined::Taken(_) if Instant::now() < patience => {}
-                    Joined::Taken(by) => {
-                        return Err(NfsError::Taken { path: spec.path.clone(), by });
-                    }
+                    Joined::Taken(by) => return Err(by),
                 },
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
@@ -199,7 +192,7 @@ impl Places {
         Ok(())
     }
 
-    async fn write_user(&self, dir: &str, id: VolumeId) -> Result<(), NfsError> {
+    pub(super) async fn write_user(&self, dir: &str, id: VolumeId) -> Result<(), NfsError> {
         let mark = UserMark {
             form: FORM,
             cluster: self.signer.cluster().to_owned(),
@@ -221,47 +214,6 @@ impl Places {
             }
         }
         Ok(())
-    }
-
-    /// Becomes a user of the directory at the volume's path.
-    pub(super) async fn take(&self, volume: &VolumeRef, spec: &NfsSpec) -> Result<(), NfsError> {
-        match self.join(volume, spec).await? {
-            Joined::Yes => Ok(()),
-            Joined::Gone => Err(NfsError::Absent { path: spec.path.clone() }),
-            Joined::Taken(by) => Err(NfsError::Taken { path: spec.path.clone(), by }),
-        }
-    }
-
-    async fn join(&self, volume: &VolumeRef, spec: &NfsSpec) -> Result<Joined, NfsError> {
-        let (id, path) = (volume.id, &spec.path);
-        let Some(found) = self.read_mark(path).await? else {
-            // It may be going away at this moment.
-            return match self.tree.kind(path).await? {
-                None => Ok(Joined::Gone),
-                Some(_) => Err(NfsError::Unmarked { path: path.clone() }),
-            };
-        };
-        let data_dir = volume.data_dir.as_deref().unwrap_or(DATA);
-        if found.data_dir != data_dir {
-            return Err(NfsError::OtherData { path: path.clone(), data_dir: found.data_dir });
-        }
-        let users = self.users(path).await?;
-        if let Some(other) = users.iter().find(|user| user.node == self.node && user.id != id) {
-            return Ok(Joined::Taken(other.id));
-        }
-        match self.write_user(path, id).await {
-            Err(NfsError::Tree(TreeError { cause: Cause::NotFound, .. })) => {
-                return Ok(Joined::Gone);
-            }
-            written => written?,
-        }
-        fault::point("nfs.join.known");
-        // Its last user may have removed it meanwhile: then this was written in what is no more.
-        if self.read_mark(path).await?.map(|mark| mark.id) != Some(found.id) {
-            return Ok(Joined::Gone);
-        }
-        self.tree.remove_tree(&left(path, id)).await?;
-        Ok(Joined::Yes)
     }
 
     async fn bring_back(&self, id: VolumeId, spec: &NfsSpec) -> Result<(), NfsError> {
@@ -444,7 +396,7 @@ fn user(dir: &str, id: VolumeId) -> String {
     format!("{}/{id}", users(dir))
 }
 
-fn left(dir: &str, id: VolumeId) -> String {
+pub(super) fn left(dir: &str, id: VolumeId) -> String {
     format!("{}/{id}.left", users(dir))
 }
 

@@ -10,10 +10,21 @@ use crate::spec::Bytes;
 pub struct NfsSettings {
     /// The cluster's name, which every volume's mark carries.
     pub cluster: String,
+    /// Whose records say which volumes there are.
+    pub records: Records,
     /// The key of the signature in each volume's mark; `None` is the cluster's name.
     pub secret: Option<Secret>,
     /// The exports, in the order of their names. At least one.
     pub exports: Vec<ExportSettings>,
+}
+
+/// Whose records say which volumes there are on the exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Records {
+    /// Each node's own: a node that finds a volume's directory at a path that it was given joins it.
+    Nodes,
+    /// The cluster's, in a common store: a directory is of one record there, which all nodes know.
+    Cluster,
 }
 
 /// An export of a server, and how it is used.

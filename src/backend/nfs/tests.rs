@@ -37,9 +37,19 @@ impl World {
         self.open("prod", name, None)
     }
 
+    /// A node whose records are its cluster's.
+    fn member(&self, name: &str) -> Nfs {
+        self.open_as(Records::Cluster, "prod", name, None)
+    }
+
     fn open(&self, cluster: &str, node: &str, secret: Option<&str>) -> Nfs {
+        self.open_as(Records::Nodes, cluster, node, secret)
+    }
+
+    fn open_as(&self, records: Records, cluster: &str, node: &str, secret: Option<&str>) -> Nfs {
         let settings = NfsSettings {
             cluster: cluster.into(),
+            records,
             secret: secret.map(|secret| Secret::new(secret.to_owned())),
             exports: vec![testing::export_of(&self.filer)],
         };
@@ -255,6 +265,69 @@ async fn two_volumes_of_a_node_never_have_one_directory() {
     assert_eq!(backend.inspect(&second).await.unwrap(), Inspection::Absent);
 }
 
+/// A volume that was renamed keeps its path, and two volumes may be given one.
+#[tokio::test]
+async fn in_a_cluster_the_directory_of_one_volume_is_not_joined_by_another() {
+    let world = World::new();
+    let (one, two) = (world.member("n1"), world.member("n2"));
+    let (mut first, mut second) = (volume("v"), volume("v"));
+    first.handle = one.create(&first).await.unwrap().handle;
+    world.write("v/data/file");
+
+    refused(two.create(&second).await, ErrorKind::InUse, "the directory of the volume `v`");
+    assert_eq!(two.inspect(&second).await.unwrap(), Inspection::Absent);
+    two.remove(&second).await.unwrap();
+    refused(two.adopt(&second).await, ErrorKind::InUse, "the directory of the volume `v`");
+    assert!(world.has("v/data/file"));
+
+    // All nodes have it under its own id, and the one that did not make it removes it, too.
+    assert_eq!(two.inspect(&first).await.unwrap(), Inspection::Detached);
+    let found = two.candidate(&"fast:v".to_owned().into()).await.unwrap();
+    second.id = found.shared_id.unwrap();
+    two.adopt(&second).await.unwrap();
+    assert_eq!(fs::read_dir(world.path("v/.hawser/users")).unwrap().count(), 1);
+    two.remove(&first).await.unwrap();
+    assert!(!world.has("v"));
+}
+
+#[tokio::test]
+async fn in_a_cluster_a_volume_in_the_place_of_one_that_is_being_removed_has_nothing_of_it() {
+    let world = World::new();
+    let (one, two) = (world.member("n1"), world.member("n2"));
+    let (first, second) = (volume("v"), volume("v"));
+    one.create(&first).await.unwrap();
+    world.write("v/data/file");
+    let remove = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        one.set_aside(&first).await
+    };
+    let (created, removed) = tokio::join!(two.create(&second), remove);
+    (created.unwrap(), removed.unwrap());
+
+    assert_eq!(two.inspect(&second).await.unwrap(), Inspection::Detached);
+    assert!(world.has("v/data") && !world.has("v/data/file"));
+    assert_eq!(one.inspect(&first).await.unwrap(), Inspection::SetAside);
+    assert!(world.has(&format!(".hawser-removed/{}/data/file", first.id)));
+}
+
+/// Nodes that shared it before they had a common store have it under ids of their own.
+#[tokio::test]
+async fn what_nodes_shared_before_their_cluster_is_left_to_each_and_comes_back() {
+    let world = World::new();
+    let (first, second) = (volume("v"), volume("v"));
+    world.node("n1").create(&first).await.unwrap();
+    world.node("n2").create(&second).await.unwrap();
+    let (one, two) = (world.member("n1"), world.member("n2"));
+    for (node, volume) in [(&one, &first), (&two, &second)] {
+        assert_eq!(node.inspect(volume).await.unwrap(), Inspection::Detached);
+        node.create(volume).await.unwrap();
+    }
+    two.set_aside(&second).await.unwrap();
+    assert_eq!(two.inspect(&second).await.unwrap(), Inspection::SetAside);
+    two.create(&second).await.unwrap();
+    assert_eq!(two.inspect(&second).await.unwrap(), Inspection::Detached);
+}
+
 #[tokio::test]
 async fn a_draft_of_a_killed_daemon_is_made_anew_and_deleted_with_its_volume() {
     let world = World::new();
@@ -427,6 +500,7 @@ async fn a_node_of_the_same_name_on_another_machine_is_another_node() {
     let one = world.node("n1");
     let settings = NfsSettings {
         cluster: "prod".into(),
+        records: Records::Nodes,
         secret: None,
         exports: vec![testing::export_of(&world.filer)],
     };
@@ -548,6 +622,7 @@ async fn exports_are_mounted_at_resolved_paths() {
     std::os::unix::fs::symlink("mnt", &link).unwrap();
     let settings = NfsSettings {
         cluster: "prod".into(),
+        records: Records::Nodes,
         secret: None,
         exports: vec![testing::export_of(&world.filer)],
     };

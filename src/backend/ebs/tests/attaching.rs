@@ -396,3 +396,57 @@ async fn a_volume_that_several_instances_can_have_is_refused() {
     let transit = Inspection::InTransit(crate::volume::Transit::Attaching);
     assert_eq!(inner.inspect_seen(&seen).await.unwrap(), transit);
 }
+
+#[tokio::test]
+async fn neither_of_two_devices_with_its_serial_number_is_given_to_anybody() {
+    let world = World::new();
+    let backend = world.open();
+    let (volume, other) =
+        (made(&backend, volume("pgdata")).await, made(&backend, volume("other")).await);
+    attach(&backend, &volume).await.unwrap();
+    let stale = attach(&backend, &other).await.unwrap();
+    world.pretend(&stale, id(&volume));
+
+    let error = attach(&backend, &volume).await.unwrap_err().to_string();
+    assert!(error.contains("all have its serial number"), "{error}");
+    assert!(error.contains("or reboot it"), "{error}");
+    assert_eq!(world.fake.volume(id(&volume)).unwrap().attachment, None, "it is free for others");
+
+    // The only device with its serial number is not its own now, and no second one is made.
+    world.fake.reset_calls();
+    let error = attach(&backend, &volume).await.unwrap_err().to_string();
+    assert!(error.contains("is still there") && error.contains("or reboot it"), "{error}");
+    assert_eq!(world.fake.count("AttachVolume"), 0);
+    world.pretend(&stale, id(&other));
+    assert_ne!(attach(&backend, &volume).await.unwrap(), stale);
+}
+
+/// An operator took the tags off, and another cluster has it now, or will have it.
+#[tokio::test]
+async fn what_lost_the_clusters_tags_is_neither_used_nor_changed() {
+    let world = World::new();
+    let backend = world.open();
+    let (moved, untagged) =
+        (made(&backend, volume("pgdata")).await, made(&backend, volume("bare")).await);
+    let of_other = api::Tags::from([("hawser:cluster".into(), "other".into())]);
+    backend.inner.api.create_tags(id(&moved), &of_other).await.unwrap();
+    let bare = world.fake.add_volume(&[("Name", "bare")], 1, b"").unwrap();
+    let untagged = VolumeRef { handle: Some(crate::volume::Handle::from(bare)), ..untagged };
+    world.fake.reset_calls();
+    for (volume, why) in [(&moved, "is other, not prod"), (&untagged, "is missing, not prod")] {
+        let snapshots = backend.snapshots().unwrap();
+        let outcomes = [
+            attach(&backend, volume).await.map(drop),
+            backend.grow(volume, Bytes::gib(2)).await,
+            backend.describe(volume).await,
+            snapshots.create(volume, "").await.map(drop),
+        ];
+        for outcome in outcomes {
+            let error = outcome.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Foreign, "{error}");
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    }
+    let changes = ["AttachVolume", "ModifyVolume", "CreateTags", "CreateSnapshot"];
+    assert_eq!(world.counts(&changes), [0; 4]);
+}

@@ -250,6 +250,7 @@ async fn size_type_and_performance_are_changed_in_one_call_and_a_second_change_s
     let world = World::new();
     let backend = world.open();
     let mut volume = made(&backend, volume("pgdata")).await;
+    volume.changed_from = Some(volume.spec.backend.clone());
     let BackendSpec::Ebs(spec) = &mut volume.spec.backend else { panic!() };
     (spec.iops, spec.throughput) = (Some(4000), Some(200));
 
@@ -264,6 +265,56 @@ async fn size_type_and_performance_are_changed_in_one_call_and_a_second_change_s
     assert!(error.contains("the last change was begun at 2"), "{error}");
     backend.grow(&volume, Bytes::gib(5)).await.unwrap();
     assert_eq!(world.fake.volume(id(&volume)).unwrap().size, 10);
+}
+
+/// What EC2 made of a volume is recorded beside what was stated for it.
+#[tokio::test]
+async fn a_grow_takes_back_nothing_that_an_operator_changed() {
+    let world = World::new();
+    let me = world.fake.first_instance();
+    let (instance_id, zone) = (Some(me.id), Some(me.zone));
+    let config = EbsConfig { instance_id, zone, ..world.config() };
+    let backend = Ebs::open_at(config, fast());
+    let mut volume = made(&backend, volume("pgdata")).await;
+    let later = || world.fake.advance(Duration::from_secs(7 * 60 * 60));
+    let has = |volume: &VolumeRef| {
+        let seen = world.fake.volume(id(volume)).unwrap();
+        (seen.size, seen.volume_type, seen.iops, seen.throughput)
+    };
+    let change = api::Change {
+        gib: Some(20),
+        iops: Some(6000),
+        throughput: Some(500),
+        ..Default::default()
+    };
+    backend.inner.api.modify_volume(id(&volume), &change).await.unwrap();
+    later();
+
+    backend.grow(&volume, Bytes::gib(30)).await.unwrap();
+    assert_eq!(has(&volume), (30, "gp3".into(), Some(6000), Some(500)));
+
+    later();
+    let recorded = volume.spec.backend.clone();
+    volume.changed_from = Some(recorded.clone());
+    let BackendSpec::Ebs(spec) = &mut volume.spec.backend else { panic!() };
+    spec.throughput = Some(250);
+    backend.grow(&volume, Bytes::gib(30)).await.unwrap();
+    assert_eq!(has(&volume), (30, "gp3".into(), Some(6000), Some(250)), "as it was asked for");
+
+    // With another type what there is is sent, since EC2 would choose otherwise.
+    later();
+    volume.changed_from = Some(volume.spec.backend.clone());
+    let BackendSpec::Ebs(spec) = &mut volume.spec.backend else { panic!() };
+    (spec.volume_type, spec.throughput) = (EbsType::Io2, None);
+    backend.grow(&volume, Bytes::gib(30)).await.unwrap();
+    assert_eq!((has(&volume).1, has(&volume).2), ("io2".into(), Some(6000)));
+
+    // The type, too.
+    later();
+    volume.spec.backend = recorded;
+    volume.changed_from = None;
+    backend.grow(&volume, Bytes::gib(40)).await.unwrap();
+    assert_eq!((has(&volume).0, has(&volume).1), (40, "io2".into()));
 }
 
 #[tokio::test]

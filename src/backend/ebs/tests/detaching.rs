@@ -163,3 +163,32 @@ async fn a_stuck_volume_delays_no_other() {
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     detaching.abort();
 }
+
+/// A guest may keep the device of a detach that was forced, and get another one with the next attachment.
+#[tokio::test]
+async fn all_devices_with_its_serial_number_are_proven_before_it_is_detached() {
+    let world = World::new();
+    let backend = world.open();
+    let (volume, other) =
+        (made(&backend, volume("pgdata")).await, made(&backend, volume("other")).await);
+    let device = attach(&backend, &volume).await.unwrap();
+    let stale = attach(&backend, &other).await.unwrap();
+    world.pretend(&stale, id(&volume));
+    let transit = Inspection::InTransit(crate::volume::Transit::Attaching);
+    assert_eq!(backend.inspect(&volume).await.unwrap(), transit, "neither is believed");
+    let error = backend.confirm(&volume, &device).await.unwrap_err().to_string();
+    assert!(error.contains("all have its serial number"), "{error}");
+
+    for one in [&device, &stale] {
+        let held = hold(one);
+        assert_eq!(backend.detach(&volume).await.unwrap_err().kind, ErrorKind::InUse);
+        assert_eq!(world.fake.count("DetachVolume"), 0);
+        let in_use = Inspection::Attached(one.clone());
+        assert_eq!(backend.inspect(&volume).await.unwrap(), in_use, "whoever has it is let go");
+        drop(held);
+    }
+    let error = backend.detach(&volume).await.unwrap_err().to_string();
+    assert!(error.contains("EC2 has detached it, and"), "{error}");
+    assert_eq!(world.fake.volume(id(&volume)).unwrap().attachment, None);
+    assert_eq!(backend.inspect(&volume).await.unwrap(), Inspection::Detached);
+}
