@@ -9,9 +9,9 @@
 //! ```
 //!
 //! The lease is part of the volume's record, and the record is changed by compare-and-set only. It
-//! grows its epoch with each new owner and never at another time: what was decided under a smaller
-//! epoch is void. A lease says who *may* act; that the former owner *cannot* act any more is the
-//! fence's business, and while `from` is set nothing is done with the storage but fencing.
+//! grows its epoch with each new owner, and with each writer claim that an owner gives: what was decided
+//! under a smaller epoch is void. A lease says who *may* act; that the former owner *cannot* act any
+//! more is the fence's business, and while `from` is set nothing is done with the storage but fencing.
 //!
 //! [`decide`] is the one function behind every takeover. The engine calls it, and so does the model
 //! that is checked exhaustively (`tests/lease-model`).
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::NodeName;
 pub use crate::spec::Preempt;
 
-/// Counts a volume's owners: the fencing token.
+/// Counts a volume's owners, and those to whom they gave the writer claim: the fencing token.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -78,7 +78,7 @@ impl Owner {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lease {
-    /// Grows with each owner.
+    /// Grows with each owner, and each writer claim.
     pub epoch: Epoch,
     /// `None`: nobody has it, and nothing of it is attached anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
