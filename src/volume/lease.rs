@@ -74,6 +74,15 @@ impl Owner {
     }
 }
 
+/// Where a volume's storage is, to the node that claims it once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// Attached to it.
+    Here,
+    /// Not, for all that it knows.
+    Elsewhere,
+}
+
 /// Who has a volume's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,6 +124,17 @@ impl Lease {
         // A claimer that died before it had fenced had not attached anything either.
         let from = self.from.clone().or(left).filter(|from| !from.is(&me));
         Self { epoch: self.epoch.next(), owner: Some(me), from }
+    }
+
+    /// The lease after its owner's next daemon claimed it once more. One that the cloud did not tell what it
+    /// calls this machine knows that from the lease, where the storage is attached here: it was then, too.
+    #[must_use]
+    pub fn claimed_anew_by(&self, me: Owner, storage: Storage) -> Self {
+        let known = self.owner.as_ref().filter(|owner| me.machine.is_none() && owner.is(&me));
+        match (known, storage) {
+            (Some(known), Storage::Here) => self.claimed_by(known.clone()),
+            (Some(_), Storage::Elsewhere) | (None, _) => self.claimed_by(me),
+        }
     }
 
     /// The lease after its owner let go of everything.
