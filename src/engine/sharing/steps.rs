@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::{NotReached, reach::reached};
+use super::{NotReached, nodes::is_reached_at, reach::reached};
 use crate::{
     cluster::NodeState,
     engine::{
@@ -48,7 +48,8 @@ impl Shared {
             Effect::Connect => {
                 let nodes = self.store.nodes();
                 let owner = record.lease.owner.as_ref().and_then(|owner| nodes.get(&owner.node));
-                sharing.connect(record, owner.map(|state| &state.info)).await
+                let info = owner.map(|state| &state.info);
+                sharing.connect(record, info.filter(|info| is_reached_at(record, info))).await
             }
             Effect::Reach => {
                 self.refuse_a_clients_name()?;
