@@ -1,6 +1,10 @@
 //! This node's part in a cluster, opened as it is configured: its identity, its peer port, its store.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -14,7 +18,7 @@ use crate::{
         zookeeper::{CLUSTER_ID, ZooKeeper, ZooKeeperConfig},
     },
     config::{ClusterConfig, Config},
-    engine::{Host, Neighbours, Sharing},
+    engine::{Host, Neighbours, NotShared, Sharing},
     http::peer::PeerPort,
     peer::{Identity, PeerConfig, PeerServer, Peers},
     share::tunnel::{Table, process::Tunnel},
@@ -32,7 +36,7 @@ pub(super) struct Opened {
     pub(super) keeper: Keeper,
     pub(super) neighbours: Option<Arc<dyn Neighbours>>,
     /// Or why it shares none.
-    pub(super) sharing: Result<Sharing, String>,
+    pub(super) sharing: Result<Sharing, NotShared>,
     /// Bound, and not served yet.
     pub(super) port: Option<PeerServer>,
 }
@@ -42,7 +46,7 @@ pub(super) struct Opened {
 pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow::Result<Opened> {
     let Some(cluster) = &config.cluster else {
         let keeper = Keeper::alone(copy);
-        let sharing = Err("it is in no cluster (docs/cluster.md)".to_owned());
+        let sharing = Err(NotShared::alone());
         return Ok(Opened { keeper, neighbours: None, sharing, port: None });
     };
     let identity = Identity::load(identity_of(cluster))
@@ -74,7 +78,7 @@ pub(super) async fn open(config: &Config, host: &Host, copy: Embedded) -> anyhow
     // All other volumes are served without it.
     let sharing = sharing(config, cluster).map_err(|error| {
         tracing::error!(%error, "this node shares no volumes with others");
-        error.to_string()
+        NotShared::now(&error, servers(config))
     });
     Ok(Opened { keeper, neighbours: Some(neighbours), sharing, port: Some(port) })
 }
@@ -94,7 +98,12 @@ fn sharing(config: &Config, cluster: &ClusterConfig) -> std::io::Result<Sharing>
     let run = config.run_dir();
     let me = Table::idle(identity_of(cluster), cluster.tunnel_listen);
     let tunnel = Tunnel::of(run, config.log.clone());
-    Sharing::open(tunnel, me, run.join("share"), Helper::itself(), cluster.times)
+    Sharing::open(tunnel, me, servers(config), Helper::itself(), cluster.times)
+}
+
+/// Where the files of volumes' servers are.
+fn servers(config: &Config) -> PathBuf {
+    config.run_dir().join("share")
 }
 
 fn node_info(

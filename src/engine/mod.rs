@@ -56,7 +56,7 @@ pub use neighbours::{
 };
 pub use recover::{StartError, ext4_online_grow};
 pub use sharing::{
-    Carried, CarriedVolume, CarriedWay, Reaches, ServerState, Serves, Sharing, Ways,
+    Carried, CarriedVolume, CarriedWay, NotShared, Reaches, ServerState, Serves, Sharing, Ways,
 };
 pub use snapshots::{Consistency, Taken};
 pub use view::{State, View};
@@ -114,7 +114,7 @@ struct Shared {
     neighbours: Option<Arc<dyn Neighbours>>,
     /// What shares volumes between nodes.
     /// Or why nothing can.
-    sharing: Result<Sharing, String>,
+    sharing: Result<Sharing, NotShared>,
     /// What the cloud said of machines whose nodes are away.
     departed: departed::Said,
     /// This node takes no more volumes.

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Engine, Settings, Shared, Sharing, callers::Callers, host::Host, message::Message,
+    Engine, NotShared, Settings, Shared, Sharing, callers::Callers, host::Host, message::Message,
     neighbours::Neighbours, new_handle, registry::Registry, slots::Slots, task::VolumeTask,
 };
 use crate::{
@@ -61,7 +61,7 @@ impl Engine {
         records: Vec<Record>,
         host: Host,
         neighbours: Option<Arc<dyn Neighbours>>,
-        sharing: Result<Sharing, String>,
+        sharing: Result<Sharing, NotShared>,
     ) -> Result<Self, StartError> {
         let records = match store.me() {
             Some(_) => own_first(records),

@@ -59,6 +59,36 @@ pub struct Sharing {
     times: Times,
 }
 
+/// Why this node shares no volumes, and where a daemon before this one may have left servers that do.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{why}")]
+pub struct NotShared {
+    why: String,
+    servers: Option<PathBuf>,
+}
+
+impl NotShared {
+    /// Of a node that is in no cluster.
+    #[must_use]
+    pub fn alone() -> Self {
+        Self { why: "it is in no cluster (docs/cluster.md)".to_owned(), servers: None }
+    }
+
+    /// Of one that could not open what it takes.
+    #[must_use]
+    pub fn now(why: &io::Error, servers: PathBuf) -> Self {
+        Self { why: why.to_string(), servers: Some(servers) }
+    }
+
+    /// Whether others are still let to a volume here, for all that is known: server and tunnel go on without
+    /// a daemon.
+    fn may_serve(&self, volume: VolumeId) -> bool {
+        self.servers
+            .as_ref()
+            .is_some_and(|servers| share::may_run(&servers.join(volume.to_string())))
+    }
+}
+
 /// Why a volume is not reached.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotReached {

@@ -27,4 +27,4 @@ pub mod tunnel;
 
 pub use config::{ConfigError, Export, Squash, Times, pseudo_path, text};
 pub use recovery::{forget_client, forget_clients, make as make_recovery};
-pub use server::{Server, ServerError, is_installed, running};
+pub use server::{Server, ServerError, is_installed, may_run, running};

@@ -28,7 +28,7 @@ use std::{
 
 use rustix::process::Signal;
 
-pub use found::running;
+pub use found::{may_run, running};
 
 use super::{
     answers,

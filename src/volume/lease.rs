@@ -9,9 +9,9 @@
 //! ```
 //!
 //! The lease is part of the volume's record, and the record is changed by compare-and-set only. It
-//! grows its epoch with each new owner and never at another time: what was decided under a smaller
-//! epoch is void. A lease says who *may* act; that the former owner *cannot* act any more is the
-//! fence's business, and while `from` is set nothing is done with the storage but fencing.
+//! grows its epoch with each new owner, and with each writer claim that an owner gives: what was decided
+//! under a smaller epoch is void. A lease says who *may* act; that the former owner *cannot* act any
+//! more is the fence's business, and while `from` is set nothing is done with the storage but fencing.
 //!
 //! [`decide`] is the one function behind every takeover. The engine calls it, and so does the model
 //! that is checked exhaustively (`tests/lease-model`).
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::NodeName;
 pub use crate::spec::Preempt;
 
-/// Counts a volume's owners: the fencing token.
+/// Counts a volume's owners, and those to whom they gave the writer claim: the fencing token.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -74,11 +74,20 @@ impl Owner {
     }
 }
 
+/// Where a volume's storage is, to the node that claims it once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// Attached to it.
+    Here,
+    /// Not, for all that it knows.
+    Elsewhere,
+}
+
 /// Who has a volume's storage.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lease {
-    /// Grows with each owner.
+    /// Grows with each owner, and each writer claim.
     pub epoch: Epoch,
     /// `None`: nobody has it, and nothing of it is attached anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,6 +124,17 @@ impl Lease {
         // A claimer that died before it had fenced had not attached anything either.
         let from = self.from.clone().or(left).filter(|from| !from.is(&me));
         Self { epoch: self.epoch.next(), owner: Some(me), from }
+    }
+
+    /// The lease after its owner's next daemon claimed it once more. One that the cloud did not tell what it
+    /// calls this machine knows that from the lease, where the storage is attached here: it was then, too.
+    #[must_use]
+    pub fn claimed_anew_by(&self, me: Owner, storage: Storage) -> Self {
+        let known = self.owner.as_ref().filter(|owner| me.machine.is_none() && owner.is(&me));
+        match (known, storage) {
+            (Some(known), Storage::Here) => self.claimed_by(known.clone()),
+            (Some(_), Storage::Elsewhere) | (None, _) => self.claimed_by(me),
+        }
     }
 
     /// The lease after its owner let go of everything.

@@ -82,6 +82,9 @@ pub struct Lending<'a> {
     pub asker: Option<&'a NodeName>,
     /// Whether this node could use it.
     pub way: Way,
+    /// Whether this node asked for the claim that it has. One that it only finds under its name may be
+    /// that of a machine before it, which goes on.
+    pub asked: bool,
     /// Whether a task of this node waits for the volume.
     pub task_waits: bool,
 }
@@ -89,7 +92,7 @@ pub struct Lending<'a> {
 impl Lending<'_> {
     /// Nobody has it, and nobody wants it.
     pub const NONE: Self =
-        Self { writer: Session::Over, asker: None, way: Way::Open, task_waits: false };
+        Self { writer: Session::Over, asker: None, way: Way::Open, asked: true, task_waits: false };
 }
 
 /// Whether a volume that is not shared can be reached through its owner.

@@ -309,7 +309,10 @@ pub fn apply(record: &Record, event: Event, now: Timestamp) -> Result<Record, Re
             if record.writer().is_some_and(|writer| *writer != node) {
                 refuse_users(record)?;
             }
-            next.users.insert(node);
+            if next.users.insert(node) && record.has_one_writer() {
+                // Whoever had the claim before may have had the same name.
+                next.lease.epoch = record.lease.epoch.next();
+            }
         }
         Event::Left { node } => {
             next.users.remove(&node);

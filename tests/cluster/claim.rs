@@ -166,7 +166,7 @@ fn an_owner_serves_a_free_volume_to_the_one_node_that_has_the_claim_and_to_nobod
     until("nobody is let in", || lets_in(&cluster[A]).is_empty());
     until("it is unmounted", || stage_options(&cluster[A]).is_empty());
     assert_eq!(cluster.instance_with(&vol), Some(cluster[A].instance.clone()), "and attached");
-    assert!(cluster[A].epoch_of("v") >= epoch);
+    assert!(cluster[A].epoch_of("v") > epoch, "the claim had one of its own");
     assert_eq!(cluster[A].data_of("v"), "precious");
     cluster[A].remove("v");
     cluster.until_nothing_is_left();
@@ -204,6 +204,33 @@ fn a_writer_whose_session_is_over_is_shut_out_before_the_next_one_may_write() {
     cluster[C].start();
     cluster[B].remove("v");
     cluster.until_nothing_is_left();
+}
+
+/// Server and tunnel go on without a daemon: the record alone shuts nobody out.
+#[test]
+fn an_owner_that_cannot_share_any_more_does_not_write_beside_whom_the_one_before_let_in() {
+    let mut cluster = Cluster::with_an_idle_volume();
+    cluster[B].kill9();
+    assert_eq!(cluster.ask_for(B, "v"), Released::Joined);
+    until("it is served", || lets_in(&cluster[A]) == only("n2"));
+    let table = cluster[A].path("tunnel.json");
+    let before = fs::read(&table).unwrap();
+
+    cluster[A].kill9();
+    fs::write(&table, "no table").unwrap();
+    cluster[A].start();
+    cluster.until_answered();
+    until_within(SESSION * 3, "its session is over", || cluster[C].live_nodes().len() == 2);
+    let error = cluster[A].mount_fails("v", "task-1");
+    assert!(error.contains("this node shares no volumes with others"), "{error}");
+
+    cluster[A].kill9();
+    fs::write(&table, before).unwrap();
+    cluster[A].start();
+    cluster.until_answered();
+    assert_eq!(cluster[A].data_of("v"), "precious");
+    assert_eq!(lets_in(&cluster[A]), Vec::<Value>::new());
+    cluster[A].remove("v");
 }
 
 /// The writer needs it to write back, before it can give the claim up.

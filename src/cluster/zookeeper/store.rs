@@ -7,7 +7,7 @@ use super::{
     Connection, Trouble, Write, ZooKeeper,
     layout::Subject,
     lock, records,
-    wire::{ANY, Code, Op},
+    wire::{ANY, Code, Life, Op, Refused},
 };
 use crate::{
     cluster::{Change, NodeInfo, Nodes, Store, StoreError, StoreHealth, Urgency},
@@ -81,28 +81,45 @@ impl ZooKeeper {
     async fn tell(&self, connection: &Connection, info: &NodeInfo) -> Result<(), Trouble> {
         let path = self.shared.layout.node(&info.name);
         let data = serde_json::to_vec(info).map_err(|error| self.shared.refusal(&error))?;
-        let ops = [
-            Op::Set { path, data, version: ANY },
-            self.shared.change(&Subject::Node(info.name.clone())),
-        ];
-        match connection.multi(&ops).await.map_err(|failure| self.trouble(failure))? {
-            Ok(_) => Ok(()),
-            Err(refused) => Err(self.shared.refusal(&refused.code).into()),
-        }
+        let set = Op::Set { path: path.clone(), data: data.clone(), version: ANY };
+        let told = self.tell_as(connection, info, set).await?;
+        // An operator took this node for gone: it is not.
+        let told = match told {
+            Err(Refused { code: Code::NoNode, .. }) => {
+                let create = Op::Create { path, data, life: Life::Persistent };
+                self.tell_as(connection, info, create).await?
+            }
+            told => told,
+        };
+        told.map_err(|refused| self.shared.refusal(&refused.code).into())
+    }
+
+    async fn tell_as(
+        &self,
+        connection: &Connection,
+        info: &NodeInfo,
+        op: Op,
+    ) -> Result<Result<(), Refused>, Trouble> {
+        let ops = [op, self.shared.change(&Subject::Node(info.name.clone()))];
+        let told = connection.multi(&ops).await.map_err(|failure| self.trouble(failure))?;
+        Ok(told.map(drop))
     }
 
     async fn forget(&self, connection: &Connection, node: &NodeName) -> Result<(), Trouble> {
         let layout = &self.shared.layout;
-        let alive = connection.get_newest(&layout.alive_node(node)).await;
-        if alive.map_err(|failure| self.trouble(failure))?.is_some() {
-            return Err(StoreError::NodeLives(node.clone()).into());
-        }
+        let alive = layout.alive_node(node);
+        // It must not come back in between: it would have said nothing of itself, and live unseen.
         let ops = [
+            Op::Create { path: alive.clone(), data: Vec::new(), life: Life::Persistent },
+            Op::Delete { path: alive, version: ANY },
             Op::Delete { path: layout.node(node), version: ANY },
             self.shared.change(&Subject::Node(node.clone())),
         ];
         match connection.multi(&ops).await.map_err(|failure| self.trouble(failure))? {
             Ok(_) => Ok(()),
+            Err(refused) if refused.code == Code::NodeExists => {
+                Err(StoreError::NodeLives(node.clone()).into())
+            }
             // It is forgotten.
             Err(refused) if refused.code == Code::NoNode => Ok(()),
             Err(refused) => Err(self.shared.refusal(&refused.code).into()),

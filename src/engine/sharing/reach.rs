@@ -1,6 +1,6 @@
 //! The other side of sharing: the way to a volume's owner, and what is mounted by it.
 
-use std::{path::Path, time::Duration};
+use std::{collections::HashSet, path::Path, time::Duration};
 
 use tokio::{
     task::spawn_blocking,
@@ -147,12 +147,20 @@ impl Sharing {
         Ok(Outcome::Done)
     }
 
-    /// A node's tunnel is somewhere else.
-    pub(in crate::engine) async fn moved(&self, node: &NodeName, address: &str) {
+    /// A node's tunnel is somewhere else: the way to these of its volumes.
+    pub(in crate::engine) async fn moved(
+        &self,
+        node: &NodeName,
+        address: &str,
+        volumes: HashSet<VolumeId>,
+    ) {
         let (owner, there) = (node.clone(), address.to_owned());
         let with = move |table: &mut Table| {
-            let theirs = table.remotes.iter_mut().filter(|remote| remote.owner == owner);
-            theirs.for_each(|remote| remote.address.clone_from(&there));
+            let theirs = |remote: &&mut tunnel::Remote| {
+                remote.owner == owner && volumes.contains(&remote.volume)
+            };
+            let moved = table.remotes.iter_mut().filter(theirs);
+            moved.for_each(|remote| remote.address.clone_from(&there));
             Ok(())
         };
         if let Err(error) = self.in_force.change(with).await {

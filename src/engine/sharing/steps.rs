@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::{NotReached, reach::reached};
+use super::{NotReached, nodes::is_reached_at, reach::reached};
 use crate::{
     cluster::NodeState,
     engine::{
@@ -14,7 +14,7 @@ use crate::{
     share::mount::Leaving,
     sys::machine,
     volume::{
-        Observed, Record,
+        Epoch, Observed, Record,
         effect::{Effect, Outcome},
         lease::Session,
     },
@@ -32,7 +32,7 @@ impl Shared {
         record: &Record,
         cancel: &CancellationToken,
     ) -> Result<Outcome, Cause> {
-        let sharing = self.sharing.as_ref().map_err(|why| NotReached::NotHere(why.clone()))?;
+        let sharing = self.sharing.as_ref().map_err(|why| NotReached::NotHere(why.to_string()))?;
         fault::point(&format!("{}.before", effect.name()));
         let (stage, reach) = (self.host.stage_path(record.id), self.host.reach_path(record.id));
         let done: Result<Outcome, Cause> = match effect {
@@ -48,7 +48,8 @@ impl Shared {
             Effect::Connect => {
                 let nodes = self.store.nodes();
                 let owner = record.lease.owner.as_ref().and_then(|owner| nodes.get(&owner.node));
-                sharing.connect(record, owner.map(|state| &state.info)).await
+                let info = owner.map(|state| &state.info);
+                sharing.connect(record, info.filter(|info| is_reached_at(record, info))).await
             }
             Effect::Reach => {
                 self.refuse_a_clients_name()?;
@@ -111,8 +112,11 @@ impl Shared {
             Ok(sharing) => {
                 (seen.exported, seen.remote) = sharing.observe(record, &reach, &path, &mounts)
             }
-            // What is mounted is there, whatever this node can do about it.
-            Err(_) => seen.remote = reached(&reach, &path, &mounts),
+            // What is mounted or served is there, whatever this node can do about it.
+            Err(not_shared) => {
+                seen.exported = not_shared.may_serve(record.id).then_some(Epoch::FIRST);
+                seen.remote = reached(&reach, &path, &mounts);
+            }
         }
         Ok(())
     }

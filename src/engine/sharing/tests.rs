@@ -148,6 +148,24 @@ fn half_of_an_export_is_observed_as_nobody_s_and_so_it_is_mended_or_ended() {
     assert!(record.lease.epoch > Epoch::FIRST);
 }
 
+/// Its tasks would write beside those of another node, which nobody has shut out.
+#[test]
+fn a_daemon_that_cannot_share_knows_what_the_one_before_it_left_serving() {
+    let own = Node::new();
+    let [served, ended] = [0; 2].map(|_| VolumeId::random());
+    let _server = own.server(served, 20_000);
+    own.world.dir(&format!("share/{ended}"));
+    let broken = NotShared::now(&io::Error::other("broken"), own.world.path("share"));
+
+    assert_eq!(
+        [served, ended, VolumeId::random()].map(|id| broken.may_serve(id)),
+        [true, false, false]
+    );
+    assert!(!NotShared::now(&io::Error::other("broken"), own.world.path("none")).may_serve(served));
+    assert!(!NotShared::alone().may_serve(served));
+    assert_eq!(broken.to_string(), "broken");
+}
+
 #[tokio::test]
 async fn what_is_no_more_is_ended_with_its_files_and_the_rest_goes_on() {
     let mut own = Node::new();

@@ -29,7 +29,8 @@ impl VolumeTask {
     pub(super) fn lending(&self) -> Lending<'_> {
         let asker = self.askers.first().map(|(node, _)| node);
         let task_waits = self.waiters.want_mounted();
-        Lending { writer: self.writers_session(), asker, way: self.way(), task_waits }
+        let (writer, way, asked) = (self.writers_session(), self.way(), self.claim_asked);
+        Lending { writer, asker, way, asked, task_waits }
     }
 
     fn way(&self) -> Way {

@@ -18,7 +18,7 @@ use crate::{
     volume::{
         Epoch, Lease, NodeName, Observed, Phase, Purge, Record,
         effect::Effect,
-        lease::{Preempt, Session, StoreReach},
+        lease::{Preempt, Session, Storage, StoreReach},
         plan::Standing,
         restored,
         transition::{Event, Outside},
@@ -186,7 +186,9 @@ impl VolumeTask {
             return Ok(false);
         }
         let Some(me) = self.shared.store.me().cloned() else { return Ok(false) };
-        let lease = self.record.lease.claimed_by(me);
+        let attached = self.observed.as_ref().is_some_and(|seen| seen.device.is_some());
+        let storage = if attached { Storage::Here } else { Storage::Elsewhere };
+        let lease = self.record.lease.claimed_anew_by(me, storage);
         self.store_event(Event::Claimed { lease }).await?;
         self.settled = true;
         Ok(true)

@@ -81,6 +81,8 @@ pub(super) struct VolumeTask {
     handover: Vec<Reply<Released>>,
     /// Other nodes that want the writer claim.
     askers: Vec<(NodeName, Reply<Released>)>,
+    /// This daemon asked for the writer claim since it last had none.
+    claim_asked: bool,
     /// Until then it is not tried again to reach it through its owner.
     no_way_until: Option<Instant>,
     /// How hard it tries to get the volume for those who asked for it to be moved here.
@@ -149,6 +151,7 @@ impl VolumeTask {
             telling: None,
             handover: Vec::new(),
             askers: Vec::new(),
+            claim_asked: false,
             no_way_until: None,
             effort: None,
             look: false,

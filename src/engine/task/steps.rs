@@ -10,7 +10,11 @@ use super::VolumeTask;
 use crate::{
     backend::{ErrorKind, VolumeRef},
     cluster::StoreError,
-    engine::{error::StepError, host::Subject, ownership::NotThere},
+    engine::{
+        error::StepError,
+        host::Subject,
+        ownership::{NotThere, Remotely},
+    },
     volume::{
         Contents, Lease, Phase, Revision,
         effect::{self, Effect, Outcome},
@@ -90,6 +94,8 @@ impl VolumeTask {
         };
         let (preempt, cut_off) = (self.preempt(), self.about_one_cut_off());
         let remotely = self.asks_remotely();
+        let asks = effect == Effect::Own && remotely == Remotely::Welcome;
+        self.claim_asked = asks || self.claim_asked && self.is_user();
         let cancel = subject.cancel.clone();
         let shared = Arc::clone(&self.shared);
         let span = tracing::info_span!("step", volume = %self.record.name, step = effect.name());

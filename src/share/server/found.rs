@@ -17,7 +17,7 @@ pub fn running(directories: &Path) -> io::Result<HashMap<VolumeId, u16>> {
         let name = directory.file_name().and_then(|name| name.to_str());
         let Some(volume) = name.and_then(|name| name.parse::<VolumeId>().ok()) else { continue };
         // Not known whether it lives: then it may have its port.
-        if matches!(Process::of(&directory.join("pid")), Ok(None)) {
+        if !may_run(&directory) {
             continue;
         }
         let text = fs::read_to_string(directory.join("ganesha.conf"));
@@ -31,4 +31,10 @@ pub fn running(directories: &Path) -> io::Result<HashMap<VolumeId, u16>> {
         }
     }
     Ok(found)
+}
+
+/// Whether the server of that directory runs, or may run: what cannot be told is not "no".
+#[must_use]
+pub fn may_run(directory: &Path) -> bool {
+    !matches!(Process::of(&directory.join("pid")), Ok(None))
 }

@@ -151,3 +151,20 @@ fn outside_a_cloud_the_name_is_the_owner() {
     assert_eq!(decision, Decision::Mine);
     assert_eq!(of("a").claimed_by(nowhere).from, None);
 }
+
+/// Otherwise nobody could ask the cloud about it any more, or fence it.
+#[test]
+fn a_daemon_that_does_not_know_its_machine_keeps_what_the_lease_says_of_it() {
+    let nameless = Owner { machine: None, ..owner("a") };
+    let owner_of = |lease: &Lease, me: &Owner, storage| {
+        let anew = lease.claimed_anew_by(me.clone(), storage);
+        assert_eq!((anew.epoch, anew.from), (lease.epoch.next(), None));
+        anew.owner.unwrap()
+    };
+    assert_eq!(owner_of(&of("a"), &nameless, Storage::Here), owner("a"));
+    // Another machine may have the name by now, and be about to attach it.
+    assert_eq!(owner_of(&of("a"), &nameless, Storage::Elsewhere), nameless);
+    let unnamed = Lease { owner: Some(nameless.clone()), ..of("a") };
+    assert_eq!(owner_of(&unnamed, &nameless, Storage::Here), nameless);
+    assert_eq!(owner_of(&unnamed, &owner("a"), Storage::Here), owner("a"), "it knows again");
+}

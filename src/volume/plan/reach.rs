@@ -31,6 +31,10 @@ pub(super) fn from_another_node(
     if record.lease.owner.is_none() || here.owner == Session::Over {
         return Some(take_over(record, seen, here));
     }
+    if record.has_one_writer() && !here.lending.asked && !seen.is_reached() {
+        // That of a machine before this one, perhaps, which may still write: given back, and asked for.
+        return leave(record, here);
+    }
     Some(join_as_user(record, here).unwrap_or_else(|| {
         if seen.remote.connected != Some(record.lease.epoch) {
             Step::Do(Effect::Connect)

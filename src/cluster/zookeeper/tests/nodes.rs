@@ -4,10 +4,14 @@ use std::time::{Duration, Instant};
 
 use zookeeper::Link;
 
-use super::super::testing::*;
+use super::super::{
+    layout::Subject,
+    testing::*,
+    wire::{ANY, Op},
+};
 use crate::{
     cluster::{NodeInfo, Store, StoreError, StoreHealth, conformance::answers},
-    volume::lease::Session,
+    volume::{NodeName, lease::Session},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,6 +47,28 @@ async fn what_a_node_announces_is_known_to_the_others() {
         store.nodes().borrow().get(&name).is_some_and(|state| state.info.drained)
     };
     eventually("a knows", async || drained(&a) && drained(&b)).await;
+}
+
+/// One that came back just when it was forgotten would be dead to everybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_forgotten_and_lives_is_known_again_when_it_next_says_something() {
+    let world = World::new();
+    let (a, b) = (world.join("a").await, world.join("b").await);
+    eventually("a sees b", async || session(&a, "b") == Some(Session::Lives)).await;
+    let name: NodeName = "b".parse().unwrap();
+    let delete = || {
+        let path = a.shared.layout.node(&name);
+        [Op::Delete { path, version: ANY }, a.shared.change(&Subject::Node(name.clone()))]
+    };
+    a.connection().unwrap().multi(&delete()).await.unwrap().unwrap();
+    eventually("a forgot b", async || session(&a, "b").is_none()).await;
+
+    b.announce(&NodeInfo { drained: true, ..node("b", "b") }).await.unwrap();
+
+    eventually("a sees b again", async || session(&a, "b") == Some(Session::Lives)).await;
+    let error = a.forget_node(&name).await.unwrap_err();
+    assert!(matches!(error, StoreError::NodeLives(_)), "{error}");
+    assert_eq!(session(&a, "b"), Some(Session::Lives));
 }
 
 /// The znode is set, so that nobody sees a node that is not there.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     spec::Sharing,
-    volume::{Lease, NodeName},
+    volume::{Epoch, Lease, NodeName},
 };
 
 const A: usize = 0;
@@ -27,17 +27,20 @@ struct Node {
     seen: Observed,
     wanted: bool,
     life: Life,
-    /// Whom its tunnel lets in.
-    lets_in: Option<NodeName>,
+    /// Whom its tunnel lets in, and under which epoch.
+    lets_in: Option<(NodeName, Epoch)>,
     /// Under which claim its kernel mounted what it reaches.
     mounted_under: u32,
     way: Way,
+    /// Whether it asked for the claim.
+    asked: bool,
     /// Whether it could own it: it is in its zone, say.
     able: bool,
 }
 
 struct World {
     record: Record,
+    /// After the three, machines whose names they have now.
     nodes: Vec<Node>,
     /// How many claims there were.
     claims: u32,
@@ -45,22 +48,28 @@ struct World {
     done: Vec<(usize, Effect)>,
 }
 
-impl World {
-    fn new() -> Self {
-        let node = |name: &str| Node {
-            me: Owner { node: name.parse().unwrap(), machine: Some(format!("i-{name}")) },
+impl Node {
+    fn new(name: &str, machine: &str) -> Self {
+        Self {
+            me: Owner { node: name.parse().unwrap(), machine: Some(machine.to_owned()) },
             seen: provisioned(),
             wanted: false,
             life: Life::Lives,
             lets_in: None,
             mounted_under: 0,
             way: Way::Open,
+            asked: false,
             able: true,
-        };
+        }
+    }
+}
+
+impl World {
+    fn new() -> Self {
         let mut record = on_ebs(used_record(), AttachPolicy::Stay);
         record.spec.sharing = Sharing::Exclusive;
         record.lease = Lease { epoch: 1.into(), owner: None, from: None };
-        let nodes = ["a", "b", "c"].map(node).into();
+        let nodes = ["a", "b", "c"].map(|name| Node::new(name, &format!("i-{name}"))).into();
         Self { record, nodes, claims: 0, asker: None, done: Vec::new() }
     }
 
@@ -96,8 +105,8 @@ impl World {
         if self.nodes[node].life != Life::Lives {
             return false;
         }
-        let Node { me, seen, way, .. } = &self.nodes[node];
-        let (me, seen, way) = (me.clone(), seen.clone(), *way);
+        let Node { me, seen, way, asked, .. } = &self.nodes[node];
+        let (me, seen, way, asked) = (me.clone(), seen.clone(), *way, *asked);
         let able = self.nodes[node].able || self.owner() == Some(node);
         let serving = if able { Serving::Able } else { Serving::Unable(Unable::OtherZone) };
         let asker = self.asker.filter(|_| self.owner() == Some(node));
@@ -110,6 +119,7 @@ impl World {
                 writer,
                 asker: asker.as_ref(),
                 way,
+                asked,
                 task_waits: self.nodes[node].wanted && !self.nodes[node].seen.is_published(),
             },
             ..here(Some(&me))
@@ -140,7 +150,8 @@ impl World {
         self.done.push((node, effect));
         if effect == Effect::Export {
             assert!(self.record.writer().is_some(), "nobody to let in");
-            self.nodes[node].lets_in = self.record.writer().cloned();
+            let writer = self.record.writer().cloned();
+            self.nodes[node].lets_in = writer.map(|writer| (writer, self.record.lease.epoch));
         } else if effect == Effect::Unexport {
             self.nodes[node].lets_in = None;
         } else if effect == Effect::Reach {
@@ -188,6 +199,7 @@ impl World {
                     return false;
                 }
                 let news = self.asker != Some(node);
+                self.nodes[node].asked = self.nodes[node].way == Way::Open;
                 if self.nodes[node].way == Way::Closed {
                     self.asker = None;
                     return self.let_go(owner);
@@ -235,7 +247,8 @@ impl World {
         }
         for node in &mut self.nodes {
             let reaches = node.seen.is_reached() && node.life == Life::Lives;
-            if reaches && !self.record.users.contains(&node.me.node) && node.seen.remote.published {
+            let user = self.record.users.contains(&node.me.node);
+            if reaches && !user && node.seen.remote.published {
                 node.wanted = false;
             }
         }
@@ -243,10 +256,10 @@ impl World {
 
     /// Its connections come through to the owner's server.
     fn is_let_in(&self, node: usize) -> bool {
-        let me = &self.nodes[node].me.node;
-        self.nodes
-            .iter()
-            .any(|owner| owner.life != Life::Dead && owner.lets_in.as_ref() == Some(me))
+        let Node { me, seen, .. } = &self.nodes[node];
+        let caller = seen.remote.connected.map(|epoch| (me.node.clone(), epoch));
+        let lives = |owner: &&Node| owner.life != Life::Dead;
+        caller.is_some() && self.nodes.iter().filter(lives).any(|owner| owner.lets_in == caller)
     }
 
     /// What may never be.
@@ -310,7 +323,7 @@ impl World {
 
     fn comes_back(&mut self, node: usize) {
         if self.nodes[node].life == Life::Dead {
-            self.nodes[node].seen = provisioned();
+            (self.nodes[node].seen, self.nodes[node].asked) = (provisioned(), false);
         }
         self.nodes[node].life = Life::Lives;
         self.forget_who_was_shut_out();
@@ -326,6 +339,17 @@ impl World {
     fn is_cut(&mut self, node: usize) {
         self.nodes[node].life = Life::Cut;
         self.asker = self.asker.filter(|asker| *asker != node);
+    }
+
+    /// Another machine comes up under its name; the one before is not heard of, and goes on.
+    fn is_replaced(&mut self, node: usize) {
+        if self.nodes[node].life == Life::Lives {
+            self.is_cut(node);
+        }
+        let name = self.nodes[node].me.node.as_str();
+        let next = Node::new(name, &format!("i-{name}{}", self.nodes.len()));
+        let before = std::mem::replace(&mut self.nodes[node], next);
+        self.nodes.push(before);
     }
 
     fn did(&self, node: usize, effect: Effect) -> usize {
@@ -386,6 +410,28 @@ fn a_writer_that_is_cut_off_is_shut_out_for_the_next_one_and_drops_what_it_had()
     world.mounts(B);
 }
 
+/// The machine before has a certificate of that name, too, and its kernel has pages to write.
+#[test]
+fn a_machine_under_the_writers_name_gets_a_claim_of_its_own_and_the_one_before_stays_out() {
+    for left_first in [true, false] {
+        let mut world = World::idle_on_a();
+        world.mounts(B);
+        world.is_replaced(B);
+        if left_first {
+            world.settle();
+            assert_eq!(world.writer(), None, "there is nothing of it here");
+        }
+        let before = world.record.lease.epoch;
+
+        world.mounts(B);
+
+        assert_eq!((world.writer(), world.claims), (Some(B), 2));
+        assert!(world.record.lease.epoch > before, "what the former claim let in is old");
+        let former = world.nodes.len() - 1;
+        assert!(world.nodes[former].seen.remote.mounted && !world.is_let_in(former));
+    }
+}
+
 #[test]
 fn the_owners_own_task_waits_until_a_dead_writer_is_shut_out() {
     let mut world = World::idle_on_a();
@@ -429,7 +475,8 @@ fn a_writer_that_could_not_own_it_goes_on_through_whichever_node_wants_it_next()
     assert_eq!((world.owner(), world.writer()), (Some(C), Some(B)), "{:?}", world.done);
     assert!(world.nodes[B].seen.remote.published);
     assert_eq!((world.did(B, Effect::Unreach), world.did(B, Effect::Reach)), (0, 1));
-    assert_eq!(world.nodes[C].lets_in, world.record.writer().cloned());
+    let lets_in = world.nodes[C].lets_in.as_ref().map(|(writer, _)| writer);
+    assert_eq!(lets_in, world.record.writer());
     world.unmounts(B);
     world.mounts(C);
     assert!(world.nodes[C].seen.published);
@@ -506,6 +553,7 @@ enum Act {
     Cut(usize),
     Die(usize),
     Back(usize),
+    Replace(usize),
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -517,6 +565,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => node().prop_map(Act::Cut),
         1 => node().prop_map(Act::Die),
         2 => node().prop_map(Act::Back),
+        1 => node().prop_map(Act::Replace),
     ];
     prop::collection::vec(act, 1..150)
 }
@@ -539,7 +588,9 @@ proptest! {
                 Act::Cut(node) if world.nodes[node].life == Life::Lives => world.is_cut(node),
                 Act::Die(node) => world.dies(node),
                 Act::Back(node) => world.comes_back(node),
-                Act::Mount(_) | Act::Unmount(_) | Act::Cut(_) => {}
+                // An owner's machine that goes on has to be fenced: `lease::decide`.
+                Act::Replace(node) if world.owner() != Some(node) => world.is_replaced(node),
+                Act::Mount(_) | Act::Unmount(_) | Act::Cut(_) | Act::Replace(_) => {}
             }
             world.check();
         }

@@ -1,7 +1,10 @@
 //! Creation, growth, removal and what brings a volume back.
 
 use super::*;
-use crate::volume::testing::{grow, grown, made, new_record, removed_record};
+use crate::{
+    spec::{AttachPolicy, Sharing},
+    volume::testing::{grow, grown, made, new_record, on_ebs, on_nfs, removed_record},
+};
 
 #[test]
 fn a_volume_is_made_formatted_and_then_has_users_data() {
@@ -174,4 +177,22 @@ fn a_set_changes_what_it_says_and_nothing_else() {
     expected.spec.mount_options = vec!["noatime".into()];
     expected.spec.labels = labels(&[("team", "web"), ("tier", "2")]);
     assert_eq!(volume.0, expected);
+}
+
+/// What was let in under the claim before has an old one, also where it has the same name.
+#[test]
+fn each_writer_claim_has_a_new_epoch_and_a_use_beside_others_has_none() {
+    let joined = |record: &Record| {
+        let volume = Volume(record.clone()).then(Event::Joined { node: "b".parse().unwrap() });
+        let again = apply(&volume.0, Event::Joined { node: "b".parse().unwrap() }, START).unwrap();
+        assert_eq!(again, volume.0, "it has it already");
+        volume.0.lease.epoch
+    };
+    let record = on_ebs(used_record(), AttachPolicy::Stay);
+    assert_eq!(joined(&record), record.lease.epoch.next());
+    let mut shared = record;
+    shared.spec.sharing = Sharing::Shared;
+    for record in [shared, on_nfs(used_record())] {
+        assert_eq!(joined(&record), record.lease.epoch);
+    }
 }
