@@ -25,6 +25,12 @@ pub enum EngineError {
     /// It exists, and is not what is asked for.
     #[error(transparent)]
     Differs(Arc<Difference>),
+    /// What is asked to be removed is not what there is.
+    #[error(
+        "remove {}: {}: it is removed by its name alone, and `docker volume rm --force` takes only this name out of Docker's list",
+        .0.volume, .0.found()
+    )]
+    NotMeant(Arc<Difference>),
     /// It is not allowed now.
     #[error("{op} {volume}: {refusal}")]
     Refused {

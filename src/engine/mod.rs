@@ -298,6 +298,23 @@ impl Engine {
         self.remove_one(&handle, name, when).await
     }
 
+    /// The same by a name that may say what the volume is, which has to be so: Docker lists every name that
+    /// it heard, and those that were refused at a mount are cleared away without meaning the data.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was changed then.
+    pub async fn remove_asked(&self, request: &Request, when: Removal) -> Result<(), EngineError> {
+        let Request { name, stated } = request;
+        let record = self.shared.registry.by_name(name).map(|handle| handle.view().record.clone());
+        let difference = record
+            .and_then(|record| stated.first_difference(name, &record.spec, record.wanted_size()));
+        match difference {
+            Some(difference) => Err(EngineError::NotMeant(Arc::new(difference))),
+            None => self.remove(name, when).await,
+        }
+    }
+
     async fn remove_one(
         &self,
         handle: &Handle,

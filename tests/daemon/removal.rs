@@ -85,7 +85,8 @@ fn of_two_removed_volumes_with_one_name_an_id_tells_which() {
     assert!(ids.iter().all(|id| error.contains(id)), "{error}");
     world.hawser(["volume", "undelete", &ids[0]]);
     assert_eq!(world.data_of("v"), "one");
-    world.hawser(["volume", "purge", "--yes", &ids[1]]);
+    let error = world.hawser_fails(["volume", "purge", "--yes", "nothing", &ids[1]]);
+    assert!(error.contains("no removed volume `nothing`"), "{error}");
     let error = world.hawser_fails(["volume", "undelete", &ids[1]]);
     assert!(error.contains("no removed volume"), "{error}");
 

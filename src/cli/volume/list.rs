@@ -236,6 +236,6 @@ pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Resul
         rows.push(("member", row));
     }
     let rows = rows.into_iter().map(|(key, value)| vec![key.to_owned(), value]);
-    output::table(&["", ""], rows);
+    output::table(&[], rows);
     Ok(Exit::Success)
 }
