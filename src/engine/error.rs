@@ -27,8 +27,8 @@ pub enum EngineError {
     Differs(Arc<Difference>),
     /// What is asked to be removed is not what there is.
     #[error(
-        "remove {}: {}: it is removed by its name alone, and `docker volume rm --force` takes only this name out of Docker's list",
-        .0.volume, .0.found()
+        "remove {volume}: {}: nothing was removed; if it is meant, say its name alone, `{volume}`",
+        .0.found(), volume = .0.volume
     )]
     NotMeant(Arc<Difference>),
     /// It is not allowed now.

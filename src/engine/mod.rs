@@ -298,8 +298,8 @@ impl Engine {
         self.remove_one(&handle, name, when).await
     }
 
-    /// The same by a name that may say what the volume is, which has to be so: Docker lists every name that
-    /// it heard, and those that were refused at a mount are cleared away without meaning the data.
+    /// The same by a name that may say what the volume is, which has to be so: Docker has every name that it
+    /// heard as a volume of its own, and one that was refused at a mount is cleared away without meaning the data.
     ///
     /// # Errors
     ///

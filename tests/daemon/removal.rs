@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::json;
 
-use crate::harness::{World, is_mount_point, until};
+use crate::harness::{World, is_mount_point, run, until};
 
 #[test]
 fn a_name_is_free_again_at_once_for_a_new_empty_volume() {
@@ -91,6 +91,26 @@ fn of_two_removed_volumes_with_one_name_an_id_tells_which() {
     assert!(error.contains("no removed volume"), "{error}");
 
     world.hawser(["volume", "rm", "--yes", "--now", "v"]);
+    world.finish();
+}
+
+#[test]
+fn what_cannot_be_deleted_says_why() {
+    let mut world = World::started();
+    world.create("v");
+    let image = world.images().remove(0);
+    run("chattr", ["+i", image.to_str().unwrap()]);
+
+    world.hawser(["volume", "rm", "--yes", "--now", "v"]);
+    let listed = || world.hawser(["volume", "ls", "--removed"]);
+    until("it is tried", || listed().contains("v: "));
+    let doctor = String::from_utf8(world.cli(["doctor"]).stdout).unwrap();
+    run("chattr", ["-i", image.to_str().unwrap()]);
+
+    let said = |line: &str| line.contains("v: it was removed, and is not deleted yet");
+    assert!(doctor.lines().any(|line| line.starts_with("PROBLEM") && said(line)), "{doctor}");
+    assert!(doctor.contains("with 0 volumes, and 1 removed ones"), "{doctor}");
+    until("it is deleted", || !listed().contains("v "));
     world.finish();
 }
 

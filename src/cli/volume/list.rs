@@ -30,6 +30,7 @@ pub(super) async fn run(client: &Client, args: ListArgs) -> anyhow::Result<Exit>
         output::json(&volumes)?;
     } else if args.removed {
         output::table(&["NAME", "ID", "SIZE", "REMOVED", "DELETED"], volumes.iter().map(removed));
+        print_failures(&volumes);
     } else {
         let mut header = vec!["NAME", "STATE", "SIZE", "USED", "FS", "BACKEND", "HOLDERS"];
         // Of a cluster alone: who is alone has no use for it.
@@ -44,13 +45,17 @@ pub(super) async fn run(client: &Client, args: ListArgs) -> anyhow::Result<Exit>
             row
         };
         output::table(&header, volumes.iter().map(row));
-        for (_, volume) in &volumes {
-            if let Some(failure) = &volume.failure {
-                println!("{}: {failure}", volume.name);
-            }
-        }
+        print_failures(volumes.iter().map(|(_, volume)| volume));
     }
     Ok(Exit::Success)
+}
+
+fn print_failures<'a>(volumes: impl IntoIterator<Item = &'a VolumeInfo>) {
+    for volume in volumes {
+        if let Some(failure) = &volume.failure {
+            println!("{}: {failure}", volume.name);
+        }
+    }
 }
 
 /// Whether it is shown below its group.
