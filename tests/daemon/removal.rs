@@ -233,6 +233,9 @@ fn what_can_be_changed_is_changed_and_the_rest_is_refused() {
     let table = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
     let path = path.to_str().unwrap();
     assert!(table.lines().any(|line| line.contains(path) && line.contains("noatime")), "{table}");
+    let said = world.hawser(["volume", "set", "v", "-o", "mount_options=nodiratime"]);
+    assert!(said.contains("when it is next mounted"), "{said}");
+    assert_eq!(world.hawser(["volume", "set", "v", "-o", "label.a=c"]), "");
     world.unmount("v", "a");
 
     for fixed in ["size=128MiB", "fs=xfs", "uid=7", "sise=1"] {

@@ -229,7 +229,9 @@ pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Resul
     optional("failure", volume.failure);
     for holder in &volume.holders {
         let since = holder.since;
-        rows.push(("holder", format!("{holder}, {} times, since {since}", holder.count)));
+        let often =
+            if holder.count > 1 { format!("{} times, ", holder.count) } else { String::new() };
+        rows.push(("holder", format!("{holder}, {often}since {since}")));
     }
     for member in &volume.members {
         let of_group = member.member.as_ref();
