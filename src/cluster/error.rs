@@ -23,7 +23,7 @@ pub enum StoreError {
     },
     /// The file system does not let hawser use it: that says nothing about what is in it.
     #[error(
-        "cannot use the records in {path}: {reason}; nothing was changed, and nothing is wrong with the records: make their directory one that hawser can write to (is its disk mounted, and not read-only?)"
+        "cannot use the records in {path}: {reason}; nothing was changed, and that says nothing against the records: make their directory one that hawser can write to (is its disk mounted, and not read-only?)"
     )]
     OutOfReach {
         /// The database file.

@@ -42,10 +42,7 @@ pub(super) fn of_daemon(volumes: Vec<VolumeInfo>) -> Vec<Finding> {
             findings.push(note("volume", format!("{name}: {doing} is under way")));
         }
         for holder in volume.holders.iter().filter(|holder| holder.orphaned_since.is_some()) {
-            let detail = format!(
-                "{name}: {holder} has no engine and no container any more; it is dropped soon"
-            );
-            findings.push(note("volume", detail));
+            findings.push(note("volume", format!("{name}: {holder}")));
         }
     }
     findings

@@ -80,9 +80,11 @@ pub(super) fn create_database(path: &Path) -> Result<(), StoreError> {
         }
         Ok(()) | Err(_) => {}
     }
-    write_empty(&draft).map_err(|error| match error {
-        redb::Error::Io(error) => not_opened(path, &error),
-        error => failed(error.to_string()),
+    write_empty(&draft).map_err(|error| {
+        if let redb::Error::Io(error) = &error {
+            return not_opened(path, error);
+        }
+        failed(error.to_string())
     })?;
     match fs::hard_link(&draft, path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
