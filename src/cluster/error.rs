@@ -21,6 +21,16 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// The file system does not let hawser use it: that says nothing about what is in it.
+    #[error(
+        "cannot use the records in {path}: {reason}; nothing was changed, and that says nothing against the records: make their directory one that hawser can write to (is its disk mounted, and not read-only?)"
+    )]
+    OutOfReach {
+        /// The database file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// Another process has it open.
     #[error(
         "{path} is in use by another hawser: stop it first (only one can run on a state directory)"

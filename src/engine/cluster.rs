@@ -33,6 +33,9 @@ pub struct Whereabouts {
     pub id: VolumeId,
     /// Its backend.
     pub backend: BackendKind,
+    /// The node that was asked is in no cluster: no other one has the volume.
+    #[serde(default)]
+    pub alone: bool,
     /// The node that has its storage.
     pub owner: Option<NodeName>,
     /// Counts its owners.
@@ -116,6 +119,7 @@ impl Engine {
             name: record.name.to_string(),
             id: record.id,
             backend: record.spec.backend.kind(),
+            alone: self.shared.store.me().is_none(),
             owner: record.lease.owner.as_ref().map(|owner| owner.node.clone()),
             epoch: record.lease.epoch,
             fencing: record.lease.from.as_ref().map(|owner| owner.node.clone()),

@@ -25,6 +25,12 @@ pub enum EngineError {
     /// It exists, and is not what is asked for.
     #[error(transparent)]
     Differs(Arc<Difference>),
+    /// What is asked to be removed is not what there is.
+    #[error(
+        "remove {volume}: {}: nothing was removed; if it is meant, say its name alone, `{volume}`",
+        .0.found(), volume = .0.volume
+    )]
+    NotMeant(Arc<Difference>),
     /// It is not allowed now.
     #[error("{op} {volume}: {refusal}")]
     Refused {

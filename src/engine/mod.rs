@@ -302,6 +302,23 @@ impl Engine {
         self.remove_one(&handle, name, when).await
     }
 
+    /// The same by a name that may say what the volume is, which has to be so: Docker has every name that it
+    /// heard as a volume of its own, and one that was refused at a mount is cleared away without meaning the data.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was changed then.
+    pub async fn remove_asked(&self, request: &Request, when: Removal) -> Result<(), EngineError> {
+        let Request { name, stated } = request;
+        let record = self.shared.registry.by_name(name).map(|handle| handle.view().record.clone());
+        let difference = record
+            .and_then(|record| stated.first_difference(name, &record.spec, record.wanted_size()));
+        match difference {
+            Some(difference) => Err(EngineError::NotMeant(Arc::new(difference))),
+            None => self.remove(name, when).await,
+        }
+    }
+
     async fn remove_one(
         &self,
         handle: &Handle,

@@ -29,13 +29,20 @@ impl std::error::Error for Difference {}
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { volume, key, wanted, present, advice } = self;
-        write!(f, "volume `{volume}` exists with ")?;
-        match present.as_str() {
-            "" => write!(f, "no `{key}`")?,
-            _ => write!(f, "{key}={present}")?,
-        }
-        write!(f, ", and {key}={wanted} is asked: {advice}")
+        write!(f, "{}: {}", self.found(), self.advice)
+    }
+}
+
+impl Difference {
+    /// What differs, without what to do.
+    #[must_use]
+    pub fn found(&self) -> String {
+        let Self { volume, key, wanted, present, advice: _ } = self;
+        let present = match present.as_str() {
+            "" => format!("no `{key}`"),
+            _ => format!("{key}={present}"),
+        };
+        format!("volume `{volume}` exists with {present}, and {key}={wanted} is asked")
     }
 }
 
@@ -112,7 +119,7 @@ fn differs(
         {
             format!(
                 "remove {shown} from the spec, or change the volume with `hawser volume set {volume} \
-             '{shown}={wanted}'`"
+             -o '{shown}={wanted}'`"
             )
         }
         Key::Backend

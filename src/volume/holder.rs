@@ -64,9 +64,17 @@ impl fmt::Display for Holder {
     /// As an operator knows it: the id as `docker ps` abbreviates, and what is odd about it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id: String = self.id.to_string().chars().take(12).collect();
-        match self.parked_since {
-            None => write!(f, "mount {id}"),
-            Some(_) => write!(f, "mount {id} (released, but another mount namespace still has it)"),
+        match (self.parked_since, self.orphaned_since) {
+            (None, None) => write!(f, "mount {id}"),
+            (Some(_), _) => {
+                write!(f, "mount {id} (released, but another mount namespace still has it)")
+            }
+            (None, Some(_)) => {
+                write!(
+                    f,
+                    "mount {id} (which no container has any more: it is dropped by itself soon)"
+                )
+            }
         }
     }
 }

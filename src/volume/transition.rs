@@ -238,7 +238,7 @@ pub enum Refusal {
     #[error("its data is being deleted: it is too late to bring it back")]
     Purged,
     /// Protected.
-    #[error("it is sticky: hawser volume set NAME -o sticky=false allows its removal")]
+    #[error("it is sticky: `hawser volume set NAME -o sticky=false` allows its removal")]
     Sticky,
     /// A smaller size was asked for.
     #[error("it has {present} and cannot shrink to {asked}")]

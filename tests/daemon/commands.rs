@@ -33,6 +33,22 @@ fn release_frees_everything_and_the_volumes_are_there_after_the_next_start() {
 }
 
 #[test]
+fn where_on_a_node_in_no_cluster_sends_to_inspect() {
+    let mut world = World::started();
+    world.create("v");
+
+    let said = world.hawser(["volume", "where", "v"]);
+
+    assert!(said.contains("in no cluster") && said.contains("hawser volume inspect v"), "{said}");
+    let json: Value =
+        serde_json::from_str(&world.hawser(["volume", "where", "--json", "v"])).unwrap();
+    assert_eq!(json["alone"], true, "{json}");
+    assert!(world.hawser(["volume", "inspect", "v"]).starts_with("name "), "it begins with a line");
+    world.remove("v");
+    world.finish();
+}
+
+#[test]
 fn a_busy_volume_does_not_stop_the_release_of_the_others() {
     let mut world = World::started();
     let busy = world.mount("name=busy,size=64MiB", "a");

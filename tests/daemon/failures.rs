@@ -37,9 +37,10 @@ fn fails_everywhere(fail: fn(&World), spec: &str) {
 
     until("it is seen", || world.get("v")["Status"]["state"] == "failed");
     let status = world.get("v")["Status"].clone();
-    assert!(status["failure"].is_string(), "{status}");
+    let failure = status["failure"].as_str().unwrap();
+    assert!(failure.starts_with("its file system has failed: "), "{failure}");
     let listed = world.hawser(["volume", "ls"]);
-    assert!(listed.contains("failed"), "{listed}");
+    assert!(listed.contains("failed") && listed.contains(failure), "{listed}");
     assert_eq!(world.inspect("v")["state"], "failed");
     let doctor = world.cli(["doctor"]);
     assert_eq!(doctor.status.code(), Some(1), "{doctor:?}");
@@ -159,6 +160,30 @@ fn an_mkfs_that_fails_is_reported_with_its_own_words() {
     let error = world.mount_fails("name=v,size=64MiB,mkfs_options=-N 4000000000", "a");
 
     assert!(error.contains("mkfs.ext4") && error.contains("inode"), "{error}");
+    world.remove("v");
+    world.finish();
+}
+
+#[test]
+fn a_state_directory_that_is_read_only_is_said_and_the_records_are_not_blamed() {
+    let mut world = World::new();
+    world.small_disk("state", 64);
+    world.start();
+    world.create("v");
+    world.stop();
+    let state = world.path("state");
+    let remount = |how| run("mount", ["-o", how, state.to_str().unwrap()]);
+
+    remount("remount,ro,bind");
+    let error = world.hawser_fails(["serve"]);
+    let doctor = String::from_utf8(world.cli(["doctor"]).stdout).unwrap();
+    remount("remount,rw,bind");
+
+    assert!(error.contains("Read-only") && error.contains("can write to"), "{error}");
+    assert!(!error.contains("backup") && !error.contains("without any volume"), "{error}");
+    let said = |line: &&str| line.contains("state directory") && line.contains("cannot be written");
+    assert!(doctor.lines().find(said).is_some_and(|l| l.starts_with("PROBLEM")), "{doctor}");
+    world.start();
     world.remove("v");
     world.finish();
 }

@@ -57,6 +57,34 @@ fn another_spec_is_refused_at_create_and_at_mount_naming_the_first_difference() 
     world.finish();
 }
 
+/// Docker has a name that a Mount refused as a volume of its own, and counts no container of it: `docker
+/// compose down -v` after an edit that was refused is to take nobody's data away.
+#[test]
+fn a_name_that_states_something_else_does_not_remove_the_volume() {
+    let mut world = World::started();
+    world.with_data("name=v,size=64MiB,fs=ext4", "precious");
+    world.until_released("v");
+
+    for (other, field) in [
+        ("v,fs=xfs", "fs=ext4"),
+        ("v,size=1GiB", "size=64MiB"),
+        ("name=v,label.a=b", "label.a"),
+        ("v,scale=2", "scale"),
+    ] {
+        let error = world.remove_fails(other);
+        assert!(error.contains("remove v") && error.contains(field), "{other}: {error}");
+        assert!(error.contains("nothing was removed"), "{other}: {error}");
+        // Who reads the log finds which volume it is about.
+        assert_eq!(world.logged(["refused", "VolumeDriver.Remove", other]), 1, "{other}");
+    }
+
+    assert_eq!(world.data_of("v"), "precious");
+    // What agrees means it.
+    world.remove("v,size=32MiB,fs=ext4");
+    world.remove("v,fs=xfs");
+    world.finish();
+}
+
 #[test]
 fn a_larger_size_is_refused_with_the_way_to_grow_and_a_smaller_one_agrees() {
     let mut world = World::started();

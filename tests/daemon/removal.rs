@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::json;
 
-use crate::harness::{World, is_mount_point, until};
+use crate::harness::{World, is_mount_point, run, until};
 
 #[test]
 fn a_name_is_free_again_at_once_for_a_new_empty_volume() {
@@ -85,11 +85,32 @@ fn of_two_removed_volumes_with_one_name_an_id_tells_which() {
     assert!(ids.iter().all(|id| error.contains(id)), "{error}");
     world.hawser(["volume", "undelete", &ids[0]]);
     assert_eq!(world.data_of("v"), "one");
-    world.hawser(["volume", "purge", "--yes", &ids[1]]);
+    let error = world.hawser_fails(["volume", "purge", "--yes", "nothing", &ids[1]]);
+    assert!(error.contains("no removed volume `nothing`"), "{error}");
     let error = world.hawser_fails(["volume", "undelete", &ids[1]]);
     assert!(error.contains("no removed volume"), "{error}");
 
     world.hawser(["volume", "rm", "--yes", "--now", "v"]);
+    world.finish();
+}
+
+#[test]
+fn what_cannot_be_deleted_says_why() {
+    let mut world = World::started();
+    world.create("v");
+    let image = world.images().remove(0);
+    run("chattr", ["+i", image.to_str().unwrap()]);
+
+    world.hawser(["volume", "rm", "--yes", "--now", "v"]);
+    let listed = || world.hawser(["volume", "ls", "--removed"]);
+    until("it is tried", || listed().contains("v: "));
+    let doctor = String::from_utf8(world.cli(["doctor"]).stdout).unwrap();
+    run("chattr", ["-i", image.to_str().unwrap()]);
+
+    let said = |line: &str| line.contains("v: it was removed, and is not deleted yet");
+    assert!(doctor.lines().any(|line| line.starts_with("PROBLEM") && said(line)), "{doctor}");
+    assert!(doctor.contains("with 0 volumes, and 1 removed ones"), "{doctor}");
+    until("it is deleted", || !listed().contains("v "));
     world.finish();
 }
 
@@ -212,6 +233,9 @@ fn what_can_be_changed_is_changed_and_the_rest_is_refused() {
     let table = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
     let path = path.to_str().unwrap();
     assert!(table.lines().any(|line| line.contains(path) && line.contains("noatime")), "{table}");
+    let said = world.hawser(["volume", "set", "v", "-o", "mount_options=nodiratime"]);
+    assert!(said.contains("when it is next mounted"), "{said}");
+    assert_eq!(world.hawser(["volume", "set", "v", "-o", "label.a=c"]), "");
     world.unmount("v", "a");
 
     for fixed in ["size=128MiB", "fs=xfs", "uid=7", "sise=1"] {

@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use rustix::fs::{Access, access};
+
 use super::{Finding, good, note, problem};
 use crate::{
     config::Config,
@@ -87,6 +89,9 @@ pub(super) fn configured(config: &Config) -> Vec<Finding> {
     let mut findings = vec![good("configuration", "is right")];
     for (subject, dir) in [("state directory", &config.state_dir), ("images", &config.local.dir)] {
         findings.push(match usage::of(dir) {
+            Ok(_) if let Err(error) = access(dir.as_path(), Access::WRITE_OK) => {
+                problem(subject, format!("{} cannot be written to: {error}", dir.display()))
+            }
             Ok(usage) if usage.available < config.local.margin => problem(
                 subject,
                 format!("{} has only {} free", dir.display(), usage.available.rounded()),

@@ -78,7 +78,7 @@ pub(super) async fn run(args: &Args, admin_socket: &Path) -> anyhow::Result<Exit
         output::json(&findings)?;
     } else {
         let row = |f: &Finding| vec![f.verdict.as_str().into(), f.subject.into(), f.detail.clone()];
-        output::table(&["", "", ""], findings.iter().map(row));
+        output::table(&[], findings.iter().map(row));
     }
     let problems = findings.iter().filter(|f| f.verdict == Verdict::Problem).count();
     Ok(if problems == 0 { Exit::Success } else { Exit::Failure })

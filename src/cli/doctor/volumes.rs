@@ -24,20 +24,25 @@ use crate::{
 
 /// What the daemon says of its volumes.
 pub(super) fn of_daemon(volumes: Vec<VolumeInfo>) -> Vec<Finding> {
-    let mut findings = vec![good("daemon", format!("answers, with {} volumes", volumes.len()))];
+    let present = volumes.iter().filter(|volume| volume.state != State::Removed).count();
+    let removed = match volumes.len() - present {
+        0 => String::new(),
+        count => format!(", and {count} removed ones"),
+    };
+    let mut findings = vec![good("daemon", format!("answers, with {present} volumes{removed}"))];
     for volume in volumes {
         let name = &volume.name;
-        if volume.state == State::Failed {
+        if let (State::Removed, Some(failure)) = (volume.state, &volume.failure) {
+            let detail = format!("{name}: it was removed, and is not deleted yet: {failure}");
+            findings.push(problem("volume", detail));
+        } else if volume.state == State::Failed {
             let failure = volume.failure.unwrap_or_default();
             findings.push(problem("volume", format!("{name}: {failure}")));
         } else if let Some(doing) = volume.doing {
             findings.push(note("volume", format!("{name}: {doing} is under way")));
         }
         for holder in volume.holders.iter().filter(|holder| holder.orphaned_since.is_some()) {
-            let detail = format!(
-                "{name}: {holder} has no engine and no container any more; it is dropped soon"
-            );
-            findings.push(note("volume", detail));
+            findings.push(note("volume", format!("{name}: {holder}")));
         }
     }
     findings

@@ -6,9 +6,9 @@ use crate::{
         output::{self, Consent},
         spec::key_value,
     },
-    engine::{Checked, Grown},
+    engine::{Checked, Grown, State},
     http::admin::wire::{
-        CheckRequest, GrowRequest, GrowResponse, NameRequest, SetRequest, TrimResponse,
+        CheckRequest, GrowRequest, GrowResponse, NameRequest, SetRequest, TrimResponse, VolumeInfo,
     },
     spec::Bytes,
 };
@@ -64,6 +64,15 @@ pub(in crate::cli) struct SetArgs {
 pub(super) async fn set(client: &Client, args: SetArgs) -> anyhow::Result<Exit> {
     let request = SetRequest { options: args.options };
     client.post::<()>(&super::path(&args.name, "/set")?, &request).await?;
+    // An inspection, since the answer has no room for what is to be done.
+    let volume: VolumeInfo = client.get(&super::path(&args.name, "")?).await?;
+    let remounts = request.options.iter().any(|(key, _)| key.to_lowercase().starts_with("mount"));
+    if remounts && volume.state == State::Mounted {
+        println!(
+            "{} is mounted: its mount options are used when it is next mounted, after its last container has ended.",
+            args.name
+        );
+    }
     Ok(Exit::Success)
 }
 

@@ -30,6 +30,7 @@ pub(super) async fn run(client: &Client, args: ListArgs) -> anyhow::Result<Exit>
         output::json(&volumes)?;
     } else if args.removed {
         output::table(&["NAME", "ID", "SIZE", "REMOVED", "DELETED"], volumes.iter().map(removed));
+        print_failures(&volumes);
     } else {
         let mut header = vec!["NAME", "STATE", "SIZE", "USED", "FS", "BACKEND", "HOLDERS"];
         // Of a cluster alone: who is alone has no use for it.
@@ -44,13 +45,17 @@ pub(super) async fn run(client: &Client, args: ListArgs) -> anyhow::Result<Exit>
             row
         };
         output::table(&header, volumes.iter().map(row));
-        for (_, volume) in &volumes {
-            if let Some(failure) = &volume.failure {
-                println!("{}: {failure}", volume.name);
-            }
-        }
+        print_failures(volumes.iter().map(|(_, volume)| volume));
     }
     Ok(Exit::Success)
+}
+
+fn print_failures<'a>(volumes: impl IntoIterator<Item = &'a VolumeInfo>) {
+    for volume in volumes {
+        if let Some(failure) = &volume.failure {
+            println!("{}: {failure}", volume.name);
+        }
+    }
 }
 
 /// Whether it is shown below its group.
@@ -224,7 +229,9 @@ pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Resul
     optional("failure", volume.failure);
     for holder in &volume.holders {
         let since = holder.since;
-        rows.push(("holder", format!("{holder}, {} times, since {since}", holder.count)));
+        let often =
+            if holder.count > 1 { format!("{} times, ", holder.count) } else { String::new() };
+        rows.push(("holder", format!("{holder}, {often}since {since}")));
     }
     for member in &volume.members {
         let of_group = member.member.as_ref();
@@ -236,6 +243,6 @@ pub(super) async fn inspect(client: &Client, args: InspectArgs) -> anyhow::Resul
         rows.push(("member", row));
     }
     let rows = rows.into_iter().map(|(key, value)| vec![key.to_owned(), value]);
-    output::table(&["", ""], rows);
+    output::table(&[], rows);
     Ok(Exit::Success)
 }

@@ -43,6 +43,10 @@ pub(super) async fn find(client: &Client, args: WhereArgs) -> anyhow::Result<Exi
         (Some(owner), None) => {
             println!("{} is owned by {owner} (epoch {})", found.name, found.epoch);
         }
+        (None, _) if found.alone => println!(
+            "This node is in no cluster, and knows {} by itself: `hawser volume inspect {}` says who uses it here",
+            found.name, found.name
+        ),
         (None, _) => println!("{} is owned by no node (epoch {})", found.name, found.epoch),
     }
     let owns = |writer: &NodeName| found.owner.as_ref() == Some(writer);

@@ -84,16 +84,25 @@ pub(super) async fn undelete(client: &Client, args: UndeleteArgs) -> anyhow::Res
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct PurgeArgs {
-    /// Its name or id (see `hawser volume ls --removed`)
-    which: String,
+    /// Their names or ids (see `hawser volume ls --removed`)
+    #[arg(required = true)]
+    which: Vec<String>,
     #[command(flatten)]
     consent: Consent,
 }
 
 pub(super) async fn purge(client: &Client, args: PurgeArgs) -> anyhow::Result<Exit> {
-    let plan = format!("The data of the removed volume {} is deleted NOW, for good.", args.which);
-    args.consent.to(&plan)?;
-    client.post::<()>(&super::removed_path(&args.which, "/purge")?, &()).await?;
-    println!("{}", args.which);
-    Ok(Exit::Success)
+    let say = |which| format!("The data of the removed volume {which} is deleted NOW, for good.");
+    args.consent.to(&args.which.iter().map(say).collect::<Vec<_>>().join("\n"))?;
+    let mut exit = Exit::Success;
+    for which in &args.which {
+        match client.post::<()>(&super::removed_path(which, "/purge")?, &()).await {
+            Ok(()) => println!("{which}"),
+            Err(error) => {
+                eprintln!("hawser: {error:#}");
+                exit = Exit::Failure;
+            }
+        }
+    }
+    Ok(exit)
 }

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use rustix::io::Errno;
 
 use super::{super::StoreError, writer::Change};
 use crate::{
@@ -32,6 +33,9 @@ pub(super) fn open_present(path: &Path) -> Result<Database, StoreError> {
         Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
             return Err(StoreError::Locked { path: path.into() });
         }
+        Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))) => {
+            return Err(not_opened(path, &error));
+        }
         Err(error) => return Err(failed(error.to_string())),
     };
     let found = read_format(&database).map_err(|error| failed(error.to_string()))?;
@@ -48,7 +52,19 @@ pub(super) fn is_there(path: &Path) -> Result<bool, StoreError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(StoreError::Open { path: path.into(), reason: error.to_string() }),
+        Err(error) => Err(not_opened(path, &error)),
+    }
+}
+
+/// Whether the system refused the file, or the database did not like what is in it.
+fn not_opened(path: &Path, error: &std::io::Error) -> StoreError {
+    let (path, reason) = (path.into(), error.to_string());
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::ROFS | Errno::ACCESS | Errno::PERM | Errno::NOTDIR | Errno::NOSPC) => {
+            StoreError::OutOfReach { path, reason }
+        }
+        // The disk's own errors too: what is there may well be damaged.
+        Some(_) | None => StoreError::Open { path, reason },
     }
 }
 
@@ -60,11 +76,16 @@ pub(super) fn create_database(path: &Path) -> Result<(), StoreError> {
     let draft = path.with_extension("new");
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(failed(error.to_string()));
+            return Err(not_opened(path, &error));
         }
         Ok(()) | Err(_) => {}
     }
-    write_empty(&draft).map_err(|error| failed(error.to_string()))?;
+    write_empty(&draft).map_err(|error| {
+        if let redb::Error::Io(error) = &error {
+            return not_opened(path, error);
+        }
+        failed(error.to_string())
+    })?;
     match fs::hard_link(&draft, path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             return Err(failed(error.to_string()));

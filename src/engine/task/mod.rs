@@ -391,7 +391,7 @@ impl VolumeTask {
             observed: self.observed.clone(),
             path,
             doing: self.running.as_ref().map(|running| running.work.name()),
-            failure: failure.or_else(|| self.health.clone().err()),
+            failure: failure.or_else(|| self.unwell()),
             measured: self.measured,
             idle_since: self.idle_since,
         });

@@ -243,6 +243,13 @@ impl VolumeTask {
         }
     }
 
+    /// The same for whoever looks at it. A directory is the server's, which says itself what it has.
+    pub(super) fn unwell(&self) -> Option<String> {
+        let reason = self.health.as_ref().err()?.clone();
+        let directory = self.record.spec.backend.is_directory();
+        Some(if directory { reason } else { StepError::FileSystem(reason).to_string() })
+    }
+
     /// A directory that holds more than its size, where the operator wants that to have an end.
     fn within_its_size(&self) -> Result<(), EngineError> {
         let (Some(used), size) = (self.used_beyond_its_size(), self.record.spec.size) else {

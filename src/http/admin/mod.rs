@@ -96,6 +96,7 @@ impl IntoResponse for ApiError {
             Self::Engine(
                 EngineError::NameTaken(_)
                 | EngineError::Differs(_)
+                | EngineError::NotMeant(_)
                 | EngineError::Refused { .. }
                 | EngineError::Import { .. }
                 | EngineError::NotImported { .. }

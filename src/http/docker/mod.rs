@@ -24,6 +24,7 @@ use axum::{
     response::Response,
     routing::post,
 };
+use tracing::Instrument;
 
 use crate::{
     engine::{Engine, EngineError, Removal},
@@ -149,11 +150,16 @@ async fn remove(
     Message(NameRequest { name }): Message<NameRequest>,
 ) -> Answer<ErrResponse> {
     let request = Engine::parse(named(&name)?)?;
-    Ok(done(engine.remove(&request.name, Removal::ByPolicy).await?))
+    Ok(done(engine.remove_asked(&request, Removal::ByPolicy).await?))
 }
 
 fn named(name: &str) -> Result<&str, ApiError> {
-    if name.is_empty() { Err(ApiError::NoName) } else { Ok(name) }
+    if name.is_empty() {
+        return Err(ApiError::NoName);
+    }
+    // For the log.
+    tracing::Span::current().record("volume", name);
+    Ok(name)
 }
 
 const fn done((): ()) -> PluginJson<ErrResponse> {
@@ -168,18 +174,21 @@ fn shown(path: Option<&PathBuf>) -> String {
     path.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
-/// Logs every call, and every error once, with its causes.
+/// Logs every call, and every error once, with its causes and the volume's name as it was given.
 async fn log(request: Request, next: Next) -> Response {
     let call = request.uri().path().trim_start_matches('/').to_owned();
     let start = Instant::now();
-    let response = next.run(request).await;
+    let span = tracing::error_span!("call", volume = tracing::field::Empty);
+    let response = next.run(request).instrument(span.clone()).await;
     let took = start.elapsed();
+    let _entered = span.enter();
     match response.extensions().get::<ApiError>() {
         None => tracing::debug!(call, ?took, "answered"),
         // Docker asks for what does not exist before every creation.
         Some(ApiError::Engine(EngineError::NotFound(_))) => {
             tracing::debug!(call, ?took, "not found");
         }
+        Some(ApiError::Help(_)) => tracing::debug!(call, ?took, "told the options"),
         Some(error) => tracing::warn!(call, ?took, %error, "refused"),
     }
     response

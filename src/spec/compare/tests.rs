@@ -12,7 +12,7 @@ fn what_is_done_about_a_silent_node_is_compared_and_can_be_set() {
     assert_eq!(asked("dead-only"), None);
     let told = asked("force").unwrap();
     assert!(told.contains("preempt=dead-only, and preempt=force is asked"), "{told}");
-    assert!(told.contains("hawser volume set pg 'preempt=force'"), "{told}");
+    assert!(told.contains("hawser volume set pg -o 'preempt=force'"), "{told}");
     let told = differs(&[], &[("preempt", "never")]).unwrap();
     assert!(told.contains("no `preempt`") && told.contains("another volume name"), "{told}");
 }
@@ -65,7 +65,7 @@ fn the_first_difference_is_told_with_what_to_do() {
     assert_eq!(
         differs(&[("label.team", "a")], &[("label.team", "b")]).unwrap(),
         "volume `pg` exists with label.team=a, and label.team=b is asked: remove label.team \
-         from the spec, or change the volume with `hawser volume set pg 'label.team=b'`"
+         from the spec, or change the volume with `hawser volume set pg -o 'label.team=b'`"
     );
     for (asked, told) in [
         (("scale", "3"), "exists with no `scale`, and scale=3"),
@@ -141,11 +141,11 @@ fn the_keys_of_ebs_are_compared() {
     for (asked, told) in [
         (
             ("type", "io2"),
-            "exists with type=gp3, and type=io2 is asked: remove type from the spec, or change the volume with `hawser volume set pg 'type=io2'`",
+            "exists with type=gp3, and type=io2 is asked: remove type from the spec, or change the volume with `hawser volume set pg -o 'type=io2'`",
         ),
-        (("iops", "5000"), "`hawser volume set pg 'iops=5000'`"),
-        (("throughput", "600"), "`hawser volume set pg 'throughput=600'`"),
-        (("attach", "stay"), "`hawser volume set pg 'attach=stay'`"),
+        (("iops", "5000"), "`hawser volume set pg -o 'iops=5000'`"),
+        (("throughput", "600"), "`hawser volume set pg -o 'throughput=600'`"),
+        (("attach", "stay"), "`hawser volume set pg -o 'attach=stay'`"),
         (
             ("encrypted", "no"),
             "exists with encrypted=true, and encrypted=false is asked: remove encrypted from the spec, or use another",

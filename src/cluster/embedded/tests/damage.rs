@@ -52,7 +52,7 @@ fn a_store_that_cannot_be_seen_is_not_replaced_by_an_empty_one() {
     // Not a directory: the stat fails, and not with "not found".
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = Embedded::open(file.path()).map(|_| ()).unwrap_err();
-    assert!(matches!(error, StoreError::Open { .. }), "{error}");
+    assert!(matches!(error, StoreError::OutOfReach { .. }), "{error}");
 }
 
 #[test]

@@ -143,6 +143,8 @@ fn orphans_are_collected_only_after_their_time() {
     let volume = volume.at(0, sweep(&["web"], Outside::Free, 0)).holds(&[("web", 2)]);
     let volume = volume.at(599, sweep(&["web"], Outside::Free, 599)).holds(&[("web", 2)]);
     assert_eq!(volume.0.holder(&id("web")).unwrap().orphaned_since, Some(START));
+    // Where a removal is refused for it, docker ps shows nobody.
+    assert!(volume.0.holder(&id("web")).unwrap().to_string().contains("no container has any more"));
 
     volume.at(600, sweep(&["web"], Outside::Free, 600)).holds(&[]);
 }

@@ -221,7 +221,7 @@ fn every_refusal_is_a_sentence() {
         (Refusal::Purged, "its data is being deleted: it is too late to bring it back"),
         (
             Refusal::Sticky,
-            "it is sticky: hawser volume set NAME -o sticky=false allows its removal",
+            "it is sticky: `hawser volume set NAME -o sticky=false` allows its removal",
         ),
     ] {
         assert_eq!(refusal.to_string(), sentence);
