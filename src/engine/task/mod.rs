@@ -13,6 +13,7 @@
 
 mod claim;
 mod exclusive;
+mod finish;
 mod group;
 mod lease;
 mod record;
@@ -21,6 +22,7 @@ mod serving;
 mod snapshot;
 mod steps;
 mod telling;
+mod verdict;
 mod waiters;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -48,8 +50,9 @@ use crate::{
     },
 };
 pub(super) use exclusive::CHECK_DEADLINE;
+use finish::{FIRST_RETRY, Failure};
 use serving::Left;
-use steps::{Creation, FIRST_RETRY, Failure, Running, finished};
+use steps::{Running, finished};
 use telling::Telling;
 use waiters::Waiters;
 
@@ -268,11 +271,7 @@ impl VolumeTask {
                             self.observed = None;
                             continue;
                         }
-                        let error = StepError::Step { step: "store", source: error.into() };
-                        match self.give_up_creation().await {
-                            Creation::GivenUp => self.creation_failed(error),
-                            Creation::Done => self.failed(error),
-                        }
+                        self.intent_not_stored(error).await;
                     } else if gives_up {
                         self.gave_up();
                     }
