@@ -86,6 +86,7 @@ impl VolumeTask {
             record: &self.record,
             standing: self.standing(),
             want: self.want(),
+            planned: self.next_step(self.observed.as_ref()),
             waiting: if waits { Waiting::Somebody } else { Waiting::Nobody },
             way: OwnWay {
                 mounted: self.observed.as_ref().is_some_and(|seen| seen.remote.mounted),

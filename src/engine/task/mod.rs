@@ -45,7 +45,7 @@ use crate::{
         NodeName, Observed, Phase, Record, Transit,
         effect::Effect,
         plan::{self, Here, Standing, Step, Want},
-        serving::{Serving, Tries},
+        serving::Tries,
         transition::Event,
     },
 };
@@ -245,27 +245,14 @@ impl VolumeTask {
                 continue;
             }
             self.wait_until = None;
-            let (now, owner) = (Timestamp::now(), self.owner_session());
-            let serving = self.serving(owner, now);
-            let departed = self.departed_user();
-            let here = Here {
-                me: self.shared.store.me(),
-                ext4: self.shared.ext4_online_grow,
-                now,
-                turn: self.shared.turn,
-                owner,
-                serving,
-                departed: departed.as_ref(),
-                lending: self.lending(),
-            };
-            let step = plan::next(&self.record, self.observed.as_ref(), self.want(), &here);
+            let step = self.next_step(self.observed.as_ref());
             if !matches!(step, Step::Leave(_) | Step::Do(Effect::Observe)) {
                 self.left = None;
             }
             match step {
                 Step::Record(event) => {
                     let revision = self.record.revision;
-                    let gives_up = event == Event::Disowned && serving == Serving::Failing;
+                    let gives_up = event == Event::Disowned && self.fails_to_serve();
                     if let Err(error) = self.store_event(event).await {
                         if matches!(error, StoreError::Conflict(_)) && self.is_news(revision) {
                             self.observed = None;
@@ -307,6 +294,23 @@ impl VolumeTask {
                 Step::Forget => return self.forget().await,
             }
         }
+    }
+
+    /// What the plan says to what was seen.
+    fn next_step(&self, seen: Option<&Observed>) -> Step {
+        let (now, owner) = (Timestamp::now(), self.owner_session());
+        let departed = self.departed_user();
+        let here = Here {
+            me: self.shared.store.me(),
+            ext4: self.shared.ext4_online_grow,
+            now,
+            turn: self.shared.turn,
+            owner,
+            serving: self.serving(owner, now),
+            departed: departed.as_ref(),
+            lending: self.lending(),
+        };
+        plan::next(&self.record, seen, self.want(), &here)
     }
 
     /// Somebody holds it, asks for it, or held it a moment ago.

@@ -4,7 +4,7 @@
 use crate::volume::{
     Contents, Phase, Record,
     effect::Effect,
-    plan::{Standing, Want},
+    plan::{Standing, Step, Want},
 };
 
 /// What is done about it. In all cases the volume is looked at again: whatever the step did or did not do is found
@@ -51,6 +51,8 @@ pub(super) struct Known<'a> {
     pub(super) standing: Standing,
     /// What is wanted now, which may be another thing than when the step was begun.
     pub(super) want: Want,
+    /// What the plan would do now with what was seen before the step.
+    pub(super) planned: Step,
     /// Whether somebody here waits for it to be mounted.
     pub(super) waiting: Waiting,
     /// What this node has of a way through another one.
@@ -138,11 +140,15 @@ impl Known<'_> {
         lent && self.want == Want::Mounted && !self.way.shown
     }
 
-    /// Somebody came meanwhile, and can do with what is still there.
+    /// Somebody came meanwhile, and can do with what is still there: the plan would not let go of it now. What goes
+    /// whoever wants it (another node's storage, a device that is being detached) is a failure, of which those who
+    /// wait are told.
     fn is_wanted_again(&self) -> bool {
+        let goes = matches!(self.planned, Step::Do(effect) if effect.lets_go());
         self.want == Want::Mounted
             && self.record.phase == Phase::Ready
             && self.record.contents != Contents::Formatting
+            && !goes
     }
 
     /// The way through the owner leads to the volume still. The owner itself has to go it no more.

@@ -5,7 +5,13 @@ use Trouble::{CalledOff, Failed, NotStored, Overtaken};
 use super::*;
 use crate::{
     spec::{AttachPolicy, Bytes, Sharing},
-    volume::testing::{new_record, on_ebs, used_record},
+    volume::{
+        Device, Lease, Observed, Owner, Transit,
+        lease::Session,
+        plan::{self, Here},
+        serving::Serving,
+        testing::{self, new_record, on_ebs, used_record},
+    },
 };
 
 const GROW: Effect = Effect::GrowStorage { to: Bytes::gib(20) };
@@ -45,6 +51,7 @@ struct Case {
     record: Record,
     standing: Standing,
     want: Want,
+    planned: Step,
     waiting: Waiting,
     way: OwnWay,
 }
@@ -56,6 +63,7 @@ fn shared() -> Case {
         record,
         standing: Standing::Owner,
         want: Want::Mounted,
+        planned: Step::Idle,
         waiting: Waiting::Nobody,
         way: OwnWay::default(),
     }
@@ -71,6 +79,15 @@ fn exclusive() -> Case {
 /// Still being made.
 fn new() -> Case {
     Case { record: on_ebs(new_record(), AttachPolicy::Stay), ..exclusive() }
+}
+
+fn owner(node: &str) -> Owner {
+    Owner { node: node.parse().unwrap(), machine: None }
+}
+
+fn staged() -> Observed {
+    let device = Device { path: "/dev/nvme1n1".into(), number: (259, 1) };
+    Observed { provisioned: true, device: Some(device), staged: true, ..Observed::default() }
 }
 
 impl Case {
@@ -94,14 +111,25 @@ impl Case {
         Self { want, ..self }
     }
 
+    /// What the plan says to what was seen before the step, on node `a`.
+    fn seen(self, seen: &Observed, lease: Lease, here: impl FnOnce(&mut Here<'_>)) -> Self {
+        let me = owner("a");
+        let mut facts = Here { owner: Session::Lives, ..testing::here(Some(&me)) };
+        here(&mut facts);
+        let record = Record { lease, ..self.record };
+        let standing = Standing::of(Some(&me), &record);
+        let planned = plan::next(&record, Some(seen), self.want, &facts);
+        Self { record, standing, planned, ..self }
+    }
+
     fn awaited(self) -> Self {
         Self { waiting: Waiting::Somebody, ..self }
     }
 
     fn verdict(&self, step: Effect, trouble: Trouble) -> Verdict {
-        let Self { record, standing, want, waiting, way } = self;
-        let (standing, want, waiting, way) = (*standing, *want, *waiting, *way);
-        on(step, trouble, &Known { record, standing, want, waiting, way })
+        let Self { record, standing, want, planned, waiting, way } = self.clone();
+        let record = &record;
+        on(step, trouble, &Known { record, standing, want, planned, waiting, way })
     }
 }
 
@@ -256,6 +284,49 @@ fn what_was_not_let_go_of_is_kept_where_somebody_came_meanwhile() {
             [Effect::Unexport],
             Failed,
             Verdict::TryAgain,
+        ),
+    ]);
+}
+
+/// Kept, it would be let go of again at once, and again, and nobody would be told why.
+#[test]
+fn what_has_to_be_let_go_of_whoever_wants_it_is_not_kept() {
+    let ours = || Lease::first(owner("a"));
+    let shut_down = Observed { shut_down: true, ..staged() };
+    let leaving =
+        Observed { transit: Some(Transit::Detaching), staged: false, device: None, ..staged() };
+    hold([
+        row(
+            "what is left of a volume that another node took is in the way of having it back",
+            exclusive().seen(&shut_down, Lease::first(owner("b")), |_| {}),
+            [Effect::Unstage],
+            Failed,
+            Verdict::TryAgain,
+        ),
+        row(
+            "a detach that was asked for is not taken back: it is waited for",
+            exclusive().seen(&leaving, ours(), |_| {}),
+            [Effect::Detach],
+            Failed,
+            Verdict::TryAgain,
+        ),
+        row(
+            "who fails to serve a volume gives it to those who can",
+            shared().with(|case| case.record.users = [owner("b").node].into()).seen(
+                &staged(),
+                ours(),
+                |here| here.serving = Serving::Failing,
+            ),
+            [Effect::Unstage],
+            Failed,
+            Verdict::TryAgain,
+        ),
+        row(
+            "but an owner whose task came back uses what is mounted",
+            exclusive().seen(&staged(), ours(), |_| {}),
+            LETS_GO,
+            Failed,
+            Verdict::Kept,
         ),
     ]);
 }
