@@ -71,6 +71,17 @@ pub struct Here<'a> {
     pub departed: Option<&'a NodeName>,
     /// What it takes to reach what is not shared.
     pub lending: Lending<'a>,
+    /// How it goes with what tasks of this node wrote by the way through the volume's owner, once they are gone.
+    pub write_back: WriteBack,
+}
+
+/// Whether what was written by the way through a volume's owner gets to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteBack {
+    /// For all that is known.
+    Works,
+    /// It was tried a moment ago, and failed.
+    Fails,
 }
 
 /// What is known of the writer claim of a volume that is not shared.

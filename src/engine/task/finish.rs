@@ -100,6 +100,7 @@ impl VolumeTask {
         let counts = !matches!(verdict, Verdict::DecideAnew | Verdict::CalledOff);
         if counts {
             self.tried_in_vain(effect);
+            self.stays_unwritten(effect, error.is_unwritten());
         }
         match verdict {
             Verdict::DecideAnew => {}
@@ -174,6 +175,7 @@ impl VolumeTask {
         self.say_way(effect, &seen);
         self.settled |= effect == Effect::Own;
         self.tried(effect);
+        self.came_or_left(effect);
         // What other owners did meanwhile is found out by looking.
         self.observed = (effect != Effect::Own).then_some(seen);
         if effect == Effect::Stage || effect == Effect::Unstage {

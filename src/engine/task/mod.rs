@@ -16,6 +16,7 @@ mod exclusive;
 mod finish;
 mod group;
 mod lease;
+mod leaving;
 mod record;
 mod requests;
 mod serving;
@@ -86,6 +87,8 @@ pub(super) struct VolumeTask {
     askers: Vec<(NodeName, Reply<Released>)>,
     /// Until then it is not tried again to reach it through its owner.
     no_way_until: Option<Instant>,
+    /// When what was written by the way through its owner could not be written back.
+    unwritten_since: Option<Instant>,
     /// How hard it tries to get the volume for those who asked for it to be moved here.
     effort: Option<Effort>,
     /// There may be something of it here though another node has it.
@@ -153,6 +156,7 @@ impl VolumeTask {
             handover: Vec::new(),
             askers: Vec::new(),
             no_way_until: None,
+            unwritten_since: None,
             effort: None,
             look: false,
             gone: false,
@@ -309,6 +313,7 @@ impl VolumeTask {
             serving: self.serving(owner, now),
             departed: departed.as_ref(),
             lending: self.lending(),
+            write_back: self.write_back(),
         };
         plan::next(&self.record, seen, self.want(), &here)
     }

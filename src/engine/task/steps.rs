@@ -132,6 +132,7 @@ impl VolumeTask {
             || *effect == Effect::Reach && (want != Want::Mounted || elsewhere(lease))
             || *effect == Effect::Own
                 && !self.record.is_removed()
+                && !self.comes_to_be_written()
                 && matches!(want, Want::Released | Want::Detached);
         if unwanted {
             cancel.cancel();
