@@ -1,7 +1,10 @@
 //! Creation, growth, removal and what brings a volume back.
 
 use super::*;
-use crate::volume::testing::{grow, grown, made, new_record, removed_record};
+use crate::{
+    spec::{Bytes, Preempt},
+    volume::testing::{grow, grown, made, new_record, removed_record},
+};
 
 #[test]
 fn a_volume_is_made_formatted_and_then_has_users_data() {
