@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     backend::{BackendError, ErrorKind},
     cluster::StoreError,
+    share::mount::LeaveError,
     spec::{Difference, SpecError, VolumeName},
     volume::{NodeName, Record, plan::Problem, serving::Unable, transition::Refusal},
 };
@@ -216,6 +217,16 @@ impl StepError {
         match self {
             Self::Step { source, .. } => {
                 source.downcast_ref::<BackendError>().is_some_and(|error| error.kind == kind)
+            }
+            Self::Stuck(_) | Self::Removed | Self::FileSystem(_) => false,
+        }
+    }
+
+    /// What tasks wrote could not be written back.
+    pub(super) fn is_unwritten(&self) -> bool {
+        match self {
+            Self::Step { source, .. } => {
+                matches!(source.downcast_ref(), Some(LeaveError::Dirty { .. }))
             }
             Self::Stuck(_) | Self::Removed | Self::FileSystem(_) => false,
         }

@@ -36,7 +36,7 @@ use crate::{
     volume::{Epoch, NodeName, Record, Remote, VolumeId},
 };
 use reach::reached;
-use table::InForce;
+use table::{InForce, Whose};
 
 /// Where servers listen in the namespace, and where the tunnel does: below what the kernel gives out by
 /// itself (from 32,768), which could be taken while one of them is started anew.
@@ -175,10 +175,16 @@ impl Sharing {
             writer::access_of(record).is_none_or(|access| export.access == access)
         };
         let exported = match (find(&self.in_force.now()), self.serves(record.id)) {
-            (Some(export), true) if port == Some(export.port) && lets_in(&export) => {
+            (Some(export), true)
+                if port == Some(export.port)
+                    && lets_in(&export)
+                    && !self.in_force.is_open(record.id) =>
+            {
                 Some(export.epoch)
             }
             (Some(_), _) | (None, true) => Some(Epoch::FIRST),
+            // Somebody is let in still who should not be.
+            (None, false) if self.in_force.is_open(record.id) => Some(Epoch::FIRST),
             (None, false) => None,
         };
         // A lost way leads to nobody.
@@ -211,9 +217,11 @@ impl Sharing {
         let (table, ports) = (self.in_force.now().clone(), self.ports().clone());
         let exports = table.exports.iter().map(|export| export.volume).chain(ports.into_keys());
         let exports: HashSet<_> = exports.filter(|volume| !is_known(*volume)).collect();
+        let mut ended = Ok(());
         for volume in exports {
             tracing::warn!(%volume, "it is no more: ending its NFS server");
-            self.end_server(volume).await?;
+            // One that does not end keeps no other one.
+            ended = ended.and(self.end_server(volume).await);
         }
         let mounts = spawn_blocking(MountTable::read).await??;
         let reached = table.remotes.iter().map(|remote| remote.volume);
@@ -223,7 +231,8 @@ impl Sharing {
             table.remotes.retain(|remote| !gone.contains(&remote.volume));
             Ok(())
         };
-        self.in_force.change(without).await
+        self.in_force.change(Whose::Nodes, without).await?;
+        ended
     }
 
     fn ports(&self) -> MutexGuard<'_, HashMap<VolumeId, u16>> {

@@ -23,132 +23,26 @@
 //! state of its own, so a crash between any two steps is nothing special.
 
 mod claim;
+mod facts;
+mod foresee;
 mod reach;
+mod storage;
 
 pub use claim::can_be_lent;
+pub use facts::{Ext4OnlineGrow, Here, Lending, Standing, Want, Way, WriteBack};
+pub use foresee::foresee;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
-    Contents, DeviceContent, NodeName, Observed, Owner, Phase, Purge, Record, Transit,
-    effect::{self, Effect},
+    Contents, Observed, Phase, Purge, Record, Transit,
+    effect::Effect,
     lease::Session,
     serving::{Serving, Unable},
-    transition::{self, Event},
+    transition::Event,
 };
-use crate::spec::{BackendKind, FsType};
-
-/// Whether the volume is to be usable on this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
-    /// Somebody holds it, asks for it, or held it a moment ago (the linger).
-    Mounted,
-    /// Nobody does.
-    Released,
-    /// Nobody does, and its device is not to stay attached either: its slot is needed, or another
-    /// node wants it.
-    Detached,
-    /// Nobody does, and something is to be done with it that only its owner may do.
-    Owned,
-}
-
-/// Where a decision is made, and when.
-#[derive(Debug, Clone, Copy)]
-pub struct Here<'a> {
-    /// This node, where it is in a cluster.
-    pub me: Option<&'a Owner>,
-    /// Whether it can grow a mounted ext4.
-    pub ext4: Ext4OnlineGrow,
-    /// The time.
-    pub now: Timestamp,
-    /// How long this node leaves to others what any node may do: they do not all begin at once.
-    pub turn: SignedDuration,
-    /// The session of the volume's owner.
-    pub owner: Session,
-    /// Whether this node could serve the volume to others, or does.
-    pub serving: Serving,
-    /// A user of the volume whose machine is gone for certain.
-    pub departed: Option<&'a NodeName>,
-    /// What it takes to reach what is not shared.
-    pub lending: Lending<'a>,
-}
-
-/// What is known of the writer claim of a volume that is not shared.
-#[derive(Debug, Clone, Copy)]
-pub struct Lending<'a> {
-    /// The session of the node that has it.
-    pub writer: Session,
-    /// A node that asks this one for it, and waits.
-    pub asker: Option<&'a NodeName>,
-    /// Whether this node could use it.
-    pub way: Way,
-    /// Whether this node asked for the claim that it has. One that it only finds under its name may be
-    /// that of a machine before it, which goes on.
-    pub asked: bool,
-    /// Whether a task of this node waits for the volume.
-    pub task_waits: bool,
-}
-
-impl Lending<'_> {
-    /// Nobody has it, and nobody wants it.
-    pub const NONE: Self =
-        Self { writer: Session::Over, asker: None, way: Way::Open, asked: true, task_waits: false };
-}
-
-/// Whether a volume that is not shared can be reached through its owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// As far as is known.
-    Open,
-    /// It was tried a moment ago, and failed: the volume is to come here instead.
-    Closed,
-}
-
-/// What the lease lets this node do with a volume's storage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Anything: it is in no cluster, or the volume is not in the cluster yet.
-    Alone,
-    /// Anything: the lease is its own.
-    Owner,
-    /// Nothing but to fence the former owner.
-    Fencing,
-    /// Nothing but to let go of what it has.
-    Other,
-}
-
-impl Standing {
-    /// Of a node, with a record.
-    #[must_use]
-    pub fn of(me: Option<&Owner>, record: &Record) -> Self {
-        match me {
-            None => Self::Alone,
-            // From before this node was in a cluster: its own, until the cluster knows it.
-            Some(_) if record.lease.is_unused() => Self::Alone,
-            Some(me) if !is_of(me, record) => Self::Other,
-            Some(_) if record.lease.from.is_some() => Self::Fencing,
-            Some(_) => Self::Owner,
-        }
-    }
-}
-
-/// Whether this node can grow a mounted ext4 (it takes `CAP_SYS_RESOURCE`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ext4OnlineGrow {
-    /// It can.
-    Possible,
-    /// It cannot: such volumes grow before they are mounted.
-    NotPossible,
-}
-
-/// A machine under a name, where it could have something attached; else the name.
-fn is_of(me: &Owner, record: &Record) -> bool {
-    let backend = &record.spec.backend;
-    if backend.kind() == BackendKind::Local || backend.is_directory() {
-        return record.lease.is_of(&me.node);
-    }
-    record.lease.owner.as_ref().is_some_and(|owner| owner.is(me))
-}
+use crate::spec::BackendKind;
+use storage::{contents, mount, removal, storage};
 
 /// The next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -377,149 +271,6 @@ pub const fn unmount(seen: &Observed) -> Option<Effect> {
     } else {
         None
     }
-}
-
-/// The steps that the engine would take now, each taken to succeed: for `hawser doctor`.
-#[must_use]
-pub fn foresee(mut record: Record, mut seen: Observed, here: &Here<'_>) -> Vec<String> {
-    let want = if record.is_held() { Want::Mounted } else { Want::Released };
-    let mut steps = Vec::new();
-    // Every step brings it nearer to the end; the limit only guards against a plan that does not.
-    while steps.len() < 20 {
-        let event = match next(&record, Some(&seen), want, here) {
-            Step::Record(event) => Some(event),
-            Step::Do(effect) => {
-                steps.push(effect.name().to_owned());
-                if effect == Effect::Recall {
-                    // It is the other node's answer that decides.
-                    break;
-                }
-                let (after, event) =
-                    effect::absorb(seen, effect, effect::Outcome::foreseen(effect, &record));
-                seen = after;
-                event
-            }
-            Step::Stuck(problem) => {
-                steps.push(problem.to_string());
-                break;
-            }
-            Step::Forget => {
-                steps.push("forget".to_owned());
-                break;
-            }
-            Step::Leave(why) => {
-                steps.push(format!("leave it to other nodes ({why})"));
-                break;
-            }
-            Step::Wait(_) | Step::Idle => break,
-        };
-        if let Some(event) = event {
-            record = transition::apply(&record, event, here.now).unwrap_or(record);
-        }
-    }
-    steps
-}
-
-/// What a removed and released volume needs.
-fn removal(record: &Record, purge: Purge, seen: &Observed, here: &Here<'_>) -> Step {
-    let now = here.now;
-    // Missing storage with data on it can come back: its directory may just not be mounted.
-    let has_data = match record.contents {
-        Contents::Formatted | Contents::Inherited => true,
-        Contents::Blank | Contents::Formatting => false,
-    };
-    // Not seen is not deleted where the record says what it is called.
-    let exists = seen.provisioned || record.handle.is_some();
-    let due = match purge {
-        Purge::At(at) => at <= now,
-        Purge::Condemned(_) => true,
-        Purge::Never => false,
-    };
-    if record.spec.backend.is_directory() && seen.provisioned && !seen.aside && !due {
-        return Step::Do(Effect::SetAside);
-    }
-    match purge {
-        Purge::Never => Step::Idle,
-        Purge::At(at) if at > now && (exists || has_data || here.me.is_some()) => Step::Wait(at),
-        // Before it is deleted, and for good: other nodes could bring it back until then.
-        Purge::At(_) if here.me.is_some() => Step::Record(Event::Condemned),
-        Purge::At(_) | Purge::Condemned(_) if exists => Step::Do(Effect::Destroy),
-        // It may have been made without an answer, and not be seen yet: deleted all the same.
-        Purge::At(_) | Purge::Condemned(_)
-            if record.spec.backend.is_in_a_cloud() && !seen.destroyed =>
-        {
-            Step::Do(Effect::Destroy)
-        }
-        Purge::At(_) | Purge::Condemned(_) => Step::Forget,
-    }
-}
-
-/// Steps towards storage of the right size.
-fn storage(record: &Record, seen: &Observed) -> Option<Step> {
-    if record.phase == Phase::Creating {
-        // Also when it is there already: only who makes it knows what it is called.
-        return Some(Step::Do(Effect::Provision));
-    }
-    if seen.aside {
-        return Some(Step::Do(Effect::Provision));
-    }
-    if !seen.provisioned {
-        return Some(match record.contents {
-            Contents::Formatted | Contents::Inherited => Step::Stuck(Problem::StorageMissing),
-            Contents::Blank | Contents::Formatting if record.handle.is_some() => {
-                Step::Record(Event::StorageGone)
-            }
-            Contents::Blank | Contents::Formatting => Step::Do(Effect::Provision),
-        });
-    }
-    record.is_growing().then(|| Step::Do(Effect::GrowStorage { to: record.wanted_size() }))
-}
-
-/// Steps towards a device with a file system on it.
-fn contents(record: &Record, seen: &Observed) -> Option<Step> {
-    if record.spec.backend.is_directory() {
-        return None;
-    }
-    if seen.device.is_none() {
-        return Some(Step::Do(Effect::Attach));
-    }
-    match (record.contents, seen.content) {
-        (Contents::Formatted, _) => None,
-        // Also when formatting began before: this may be another device, made anew since.
-        (Contents::Blank | Contents::Formatting, None) => Some(Step::Do(Effect::Probe)),
-        (Contents::Inherited, None) => Some(Step::Do(Effect::Probe)),
-        (Contents::Inherited, Some(DeviceContent::FileSystem { fs, uuid })) => {
-            Some(Step::Record(Event::Recognised { fs, uuid }))
-        }
-        (Contents::Inherited, Some(DeviceContent::Blank | DeviceContent::Something)) => {
-            Some(Step::Stuck(Problem::NothingInherited))
-        }
-        (
-            Contents::Blank | Contents::Formatting,
-            Some(DeviceContent::FileSystem { .. } | DeviceContent::Something),
-        ) => Some(Step::Stuck(Problem::NotBlank)),
-        (Contents::Blank, Some(DeviceContent::Blank)) => Some(Step::Record(Event::FormatBegun)),
-        (Contents::Formatting, Some(DeviceContent::Blank)) => Some(Step::Do(Effect::Format)),
-    }
-}
-
-/// Steps towards a published path. A grow comes after it where it can, so that no task waits.
-const fn mount(record: &Record, seen: &Observed, ext4: Ext4OnlineGrow) -> Option<Step> {
-    let online = match (record.spec.fs, ext4) {
-        (FsType::Xfs, _) | (FsType::Ext4, Ext4OnlineGrow::Possible) => true,
-        (FsType::Ext4, Ext4OnlineGrow::NotPossible) => false,
-    };
-    if !seen.staged {
-        let offline = record.file_system_behind && !online;
-        return Some(Step::Do(if offline { Effect::GrowOffline } else { Effect::Stage }));
-    }
-    if !seen.published {
-        return Some(Step::Do(Effect::Publish));
-    }
-    if record.file_system_behind && !seen.grow_at_next_mount {
-        return Some(Step::Do(Effect::GrowOnline));
-    }
-    None
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     CallerEpoch, Contents, MountId, Owner, Phase, Purge, Record,
     lease::Session,
-    plan::{Ext4OnlineGrow, Here, Lending},
+    plan::{Ext4OnlineGrow, Here, Lending, WriteBack},
     serving::Serving,
     transition::Event,
 };
@@ -121,5 +121,6 @@ pub(crate) fn here(me: Option<&Owner>) -> Here<'_> {
         serving: Serving::Able,
         departed: None,
         lending: Lending::NONE,
+        write_back: WriteBack::Works,
     }
 }

@@ -4,13 +4,13 @@
 //! mounts it, and what is tested here happens while it cannot, because the owner's tunnel has no port. That tasks
 //! reach it and go on is the lab's to test (`tests/lab/cluster/shared.rs`).
 
-use std::{fs, net::TcpListener, thread, time::Duration};
+use std::{fs, net::TcpListener, path::Path, thread, time::Duration};
 
 use ec2_fake::{Delays, InstanceState};
 use serde_json::json;
 
 use crate::{
-    harness::{is_mount_point, until},
+    harness::{is_mount_point, run, until},
     nodes::{A, B, C, Cluster, Node, Systemd, text},
 };
 
@@ -38,6 +38,18 @@ fn users(node: &Node) -> Vec<String> {
 
 fn users_of(node: &Node, volume: &str) -> Vec<String> {
     node.whereabouts(volume)["users"].as_array().into_iter().flatten().map(text).collect()
+}
+
+/// Mounts what answers nothing. It stands for what the kernel's NFS client has dirty pages of.
+fn mount_what_does_not_answer(target: &Path) {
+    const MOUNT: &str = "
+import ctypes, os, sys
+fuse = os.open('/dev/fuse', os.O_RDWR)
+options = f'fd={fuse},rootmode=40000,user_id=0,group_id=0'.encode()
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.mount(b'hawser', sys.argv[1].encode(), b'fuse', 0, options) == 0, ctypes.get_errno()
+";
+    run("python3", ["-c", MOUNT, target.to_str().unwrap()]);
 }
 
 /// Why a node says that it does not serve the volume.
@@ -244,6 +256,37 @@ fn a_drained_node_leaves_a_shared_volume_alone_until_it_is_taken_back() {
     cluster[B].hawser(["node", "drain", "n2", "--undo"]);
     until("it takes it", || cluster[B].owner_of("v") == "n2");
     cluster[C].store.heal();
+}
+
+/// Until it is written back, what its tasks wrote is in its memory alone. That it gets to the volume is the lab's to
+/// test; here it is taken away by the test.
+#[test]
+fn who_leaves_a_volume_whose_owner_is_dead_becomes_its_owner_and_gets_away() {
+    let mut shared = Shared::among(2, |_| {});
+    let cluster = &mut shared.cluster;
+    let epoch = cluster[B].epoch_of("v");
+    until("it reaches for it", || cluster[B].inspect("v")["doing"] == "reach");
+    let reach = cluster[B].path("mnt/reach").join(text(&cluster[B].inspect("v")["id"]));
+    cluster[B].kill9();
+    mount_what_does_not_answer(&reach);
+    cluster[B].start();
+    cluster[B].unmount("v", "task");
+    until("it cannot write back", || failure_on(&cluster[B]).contains("not all with its owner"));
+    assert_eq!((cluster[B].epoch_of("v"), &*cluster[B].owner_of("v")), (epoch, "n1"));
+
+    cluster[A].kill9();
+    cluster.ec2().instance_state(&cluster[A].instance, InstanceState::Terminated);
+    until("it takes it over", || cluster[B].owner_of("v") == "n2");
+    until("it serves it to itself", || {
+        let found = cluster[B].whereabouts("v");
+        found.to_string().contains("\"server\":\"answers\"")
+    });
+    assert_eq!(users(&cluster[B]), ["n2"], "it is not done yet");
+    run("umount", [reach.to_str().unwrap()]);
+
+    until("it has left", || users(&cluster[B]).is_empty());
+    until("nothing of it is mounted there", || cluster[B].mounts().is_empty());
+    assert_eq!(cluster[B].epoch_of("v"), epoch + 1);
 }
 
 #[test]

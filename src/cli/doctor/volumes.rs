@@ -17,7 +17,7 @@ use crate::{
         Owner, Record, VolumeId,
         effect::{Effect, Outcome},
         lease::Session,
-        plan::{self, Here, Lending, Standing},
+        plan::{self, Here, Lending, Standing, WriteBack},
         serving::Serving,
     },
 };
@@ -191,6 +191,7 @@ async fn foreseen(
         departed: None,
         // And so is who writes by way of one.
         lending: Lending { writer: Session::Lives, ..Lending::NONE },
+        write_back: WriteBack::Works,
     };
     Ok(plan::foresee(record, seen, &here))
 }

@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{LISTENERS, NotReached, Sharing};
+use super::{LISTENERS, NotReached, Sharing, table::Whose};
 use crate::{
     cluster::NodeInfo,
     engine::error::Cause,
@@ -59,7 +59,7 @@ impl Sharing {
             table.remotes.push(tunnel::Remote { volume, epoch, port, owner, address, way });
             Ok(())
         };
-        self.in_force.change(with).await?;
+        self.in_force.change(Whose::Volume(volume), with).await?;
         Ok(Outcome::Connected(epoch))
     }
 
@@ -143,7 +143,7 @@ impl Sharing {
             table.remotes.retain(|remote| remote.volume != volume);
             Ok(())
         };
-        self.in_force.change(without).await?;
+        self.in_force.change(Whose::Volume(volume), without).await?;
         Ok(Outcome::Done)
     }
 
@@ -163,7 +163,7 @@ impl Sharing {
             moved.for_each(|remote| remote.address.clone_from(&there));
             Ok(())
         };
-        if let Err(error) = self.in_force.change(with).await {
+        if let Err(error) = self.in_force.change(Whose::Nodes, with).await {
             tracing::warn!(%node, address, %error, "the tunnel does not know that it is there");
         }
     }

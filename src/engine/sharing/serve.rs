@@ -12,7 +12,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{NotReached, SERVERS, Sharing, writer};
+use super::{NotReached, SERVERS, Sharing, table::Whose, writer};
 use crate::{
     engine::{
         error::Cause,
@@ -94,7 +94,7 @@ impl Sharing {
             table.exports.push(export);
             Ok(())
         };
-        self.in_force.change(with).await?;
+        self.in_force.change(Whose::Volume(volume), with).await?;
         Ok(Outcome::Exported(epoch))
     }
 
@@ -147,7 +147,7 @@ impl Sharing {
             table.exports.retain(|export| export.volume != volume);
             Ok(())
         };
-        self.in_force.change(without).await
+        self.in_force.change(Whose::Volume(volume), without).await
     }
 
     /// Ends that: nobody is let to it any more, and then its server ends.

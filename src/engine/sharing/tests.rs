@@ -7,7 +7,10 @@ use std::{
     time::Instant,
 };
 
-use tokio::{io::AsyncWriteExt, time::sleep};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::sleep,
+};
 
 use super::{reach::PAUSE, serve::CLOSE, *};
 use crate::{
@@ -230,9 +233,50 @@ async fn a_change_that_is_not_waited_for_any_more_is_put_in_force_and_known() {
     // The one waits for the tunnel, the other for its turn.
     tokio::join!(sharing.close(closed), sharing.close(other));
     assert!(start.elapsed() < 2 * CLOSE, "nobody waits longer");
-    sharing.in_force.change(|_| Ok(())).await.unwrap();
+    sharing.in_force.change(Whose::Nodes, |_| Ok(())).await.unwrap();
 
     let left = Table::read(&own.tunnel().table).unwrap();
     assert!(left.exports.is_empty(), "{left:?}");
     slow.abort();
+}
+
+#[tokio::test]
+async fn connections_that_do_not_end_keep_only_the_changes_of_their_volume_from_being_made() {
+    let mut own = Node::new();
+    let (stuck, other) = (record(), VolumeId::random());
+    own.exports(stuck.id, 20_000);
+    own.exports(other, 20_001);
+    let sharing = own.open();
+    let listener = tokio::net::UnixListener::bind(own.tunnel().socket).unwrap();
+    let still_open = format!(r#"{{"error": "-", "open": ["{}"]}}"#, stuck.id);
+    let (ends, ended) = tokio::sync::watch::channel(false);
+    let tunnel = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // Unread, it would be reset, and the answer with it.
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            let (code, body) =
+                if *ended.borrow() { (422, r#"{"error": "-"}"#) } else { (409, &*still_open) };
+            let answer =
+                format!("HTTP/1.1 {code} \r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let mounts = MountTable::read().unwrap();
+    let observed = || sharing.observe(&stuck, Path::new("/none"), Path::new("/nothing"), &mounts).0;
+
+    for _ in 0..2 {
+        let error = sharing.end_server(stuck.id).await.unwrap_err();
+        assert_eq!(error.to_string(), "the tunnel: -", "also when it is asked again");
+        assert_eq!(observed(), Some(Epoch::FIRST), "somebody may be let in still");
+    }
+    sharing.end_server(other).await.unwrap();
+    sharing.moved(&node("b"), "127.0.0.1:1", HashSet::from([stuck.id])).await;
+    let left = Table::read(&own.tunnel().table).unwrap();
+    assert!(left.exports.is_empty(), "nobody is let in again: {left:?}");
+
+    ends.send(true).unwrap();
+    sharing.end_server(stuck.id).await.unwrap();
+    assert_eq!(observed(), None);
+    tunnel.abort();
 }

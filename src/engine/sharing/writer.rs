@@ -13,6 +13,7 @@ use tokio::{task::spawn_blocking, time::sleep};
 use super::{
     NotReached, Sharing, Table,
     reach::{PAUSE, WRITE_BACK},
+    table::Whose,
 };
 use crate::{
     engine::{Shared, error::Cause, host::data_dir},
@@ -61,7 +62,7 @@ impl Sharing {
             ways.for_each(|remote| remote.way = Way::Lost);
             Ok(())
         };
-        self.in_force.change(lost).await
+        self.in_force.change(Whose::Volume(volume), lost).await
     }
 
     /// Nothing that was written here may go the way of a later claim.

@@ -143,20 +143,12 @@ impl VolumeTask {
         }
     }
 
-    /// The volume could not be reached through its owner, and no task has it yet: it is to come here
-    /// instead. True if so.
-    pub(super) fn gives_up_the_way(&mut self, effect: Effect, error: &StepError) -> bool {
-        let way = effect == Effect::Connect || effect == Effect::Reach;
-        let lent = self.record.has_one_writer() && self.standing() == Standing::Other;
-        let wanted = self.want() == Want::Mounted;
-        if !(way && lent && wanted) || self.shared.host.is_reached(&self.record) {
-            return false;
-        }
+    /// The volume could not be reached through its owner, and no task has it yet.
+    pub(super) fn comes_here_instead(&mut self, error: &StepError) {
         tracing::warn!(
             volume = %self.record.name, %error,
             "it cannot be reached through its owner: it is to be attached here instead"
         );
         self.no_way_until = Some(Instant::now() + NO_WAY);
-        true
     }
 }

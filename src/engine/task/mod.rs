@@ -13,14 +13,17 @@
 
 mod claim;
 mod exclusive;
+mod finish;
 mod group;
 mod lease;
+mod leaving;
 mod record;
 mod requests;
 mod serving;
 mod snapshot;
 mod steps;
 mod telling;
+mod verdict;
 mod waiters;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -43,13 +46,14 @@ use crate::{
         NodeName, Observed, Phase, Record, Transit,
         effect::Effect,
         plan::{self, Here, Standing, Step, Want},
-        serving::{Serving, Tries},
+        serving::Tries,
         transition::Event,
     },
 };
 pub(super) use exclusive::CHECK_DEADLINE;
+use finish::{FIRST_RETRY, Failure};
 use serving::Left;
-use steps::{Creation, FIRST_RETRY, Failure, Running, finished};
+use steps::{Running, finished};
 use telling::Telling;
 use waiters::Waiters;
 
@@ -85,6 +89,8 @@ pub(super) struct VolumeTask {
     claim_asked: bool,
     /// Until then it is not tried again to reach it through its owner.
     no_way_until: Option<Instant>,
+    /// When what was written by the way through its owner could not be written back.
+    unwritten_since: Option<Instant>,
     /// How hard it tries to get the volume for those who asked for it to be moved here.
     effort: Option<Effort>,
     /// There may be something of it here though another node has it.
@@ -153,6 +159,7 @@ impl VolumeTask {
             askers: Vec::new(),
             claim_asked: false,
             no_way_until: None,
+            unwritten_since: None,
             effort: None,
             look: false,
             gone: false,
@@ -245,37 +252,20 @@ impl VolumeTask {
                 continue;
             }
             self.wait_until = None;
-            let (now, owner) = (Timestamp::now(), self.owner_session());
-            let serving = self.serving(owner, now);
-            let departed = self.departed_user();
-            let here = Here {
-                me: self.shared.store.me(),
-                ext4: self.shared.ext4_online_grow,
-                now,
-                turn: self.shared.turn,
-                owner,
-                serving,
-                departed: departed.as_ref(),
-                lending: self.lending(),
-            };
-            let step = plan::next(&self.record, self.observed.as_ref(), self.want(), &here);
+            let step = self.next_step(self.observed.as_ref());
             if !matches!(step, Step::Leave(_) | Step::Do(Effect::Observe)) {
                 self.left = None;
             }
             match step {
                 Step::Record(event) => {
                     let revision = self.record.revision;
-                    let gives_up = event == Event::Disowned && serving == Serving::Failing;
+                    let gives_up = event == Event::Disowned && self.fails_to_serve();
                     if let Err(error) = self.store_event(event).await {
                         if matches!(error, StoreError::Conflict(_)) && self.is_news(revision) {
                             self.observed = None;
                             continue;
                         }
-                        let error = StepError::Step { step: "store", source: error.into() };
-                        match self.give_up_creation().await {
-                            Creation::GivenUp => self.creation_failed(error),
-                            Creation::Done => self.failed(error),
-                        }
+                        self.intent_not_stored(error).await;
                     } else if gives_up {
                         self.gave_up();
                     }
@@ -311,6 +301,24 @@ impl VolumeTask {
                 Step::Forget => return self.forget().await,
             }
         }
+    }
+
+    /// What the plan says to what was seen.
+    fn next_step(&self, seen: Option<&Observed>) -> Step {
+        let (now, owner) = (Timestamp::now(), self.owner_session());
+        let departed = self.departed_user();
+        let here = Here {
+            me: self.shared.store.me(),
+            ext4: self.shared.ext4_online_grow,
+            now,
+            turn: self.shared.turn,
+            owner,
+            serving: self.serving(owner, now),
+            departed: departed.as_ref(),
+            lending: self.lending(),
+            write_back: self.write_back(),
+        };
+        plan::next(&self.record, seen, self.want(), &here)
     }
 
     /// Somebody holds it, asks for it, or held it a moment ago.

@@ -114,7 +114,7 @@ impl VolumeTask {
                 self.forget_stale_observation();
             }
             Message::Measured(measured) => self.measured(measured),
-            Message::Wake => self.look = true,
+            Message::Wake => self.woken(),
             Message::Unserved => self.unserved(),
         }
     }

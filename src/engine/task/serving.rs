@@ -65,6 +65,11 @@ impl VolumeTask {
         }
     }
 
+    /// It is this node's, and goes to those who can.
+    pub(super) fn fails_to_serve(&self) -> bool {
+        self.serving(self.owner_session(), Timestamp::now()) == Serving::Failing
+    }
+
     fn unable(&self, now: Timestamp) -> Option<Unable> {
         let stands_back = self.tries.stands_back(now).map(Unable::Failed);
         stands_back.or_else(|| self.shared.unable_to_serve(&self.record))

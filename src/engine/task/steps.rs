@@ -1,33 +1,22 @@
-//! The steps of a volume's task: begun, ended well or badly, and tried again ever less often.
+//! The steps of a volume's task: begun, and called off. Their end is in `finish`.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::VolumeTask;
 use crate::{
     backend::{ErrorKind, VolumeRef},
-    cluster::StoreError,
-    engine::{
-        error::StepError,
-        host::Subject,
-        ownership::{NotThere, Remotely},
-    },
+    engine::{error::StepError, host::Subject, ownership::Remotely},
     volume::{
-        Contents, Lease, Phase, Revision,
-        effect::{self, Effect, Outcome},
+        Lease, Revision,
+        effect::{Effect, Outcome},
         lease::Session,
-        plan::{Standing, Want},
-        transition::Event,
+        plan::Want,
     },
 };
-
-/// The first wait before a failed step is tried again without being asked; it doubles.
-pub(super) const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// The longest such wait.
-pub(super) const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 pub(super) struct Running {
     pub(super) work: Work,
@@ -56,23 +45,6 @@ impl Work {
             Self::Aside(name) => name,
         }
     }
-}
-
-pub(super) struct Failure {
-    pub(super) error: Arc<StepError>,
-    /// When it is tried again, if it is still needed then.
-    pub(super) retry_at: Instant,
-    /// How long that wait was: the next is longer.
-    pub(super) waited: Duration,
-}
-
-/// Whether a volume was still being created.
-#[derive(PartialEq, Eq)]
-pub(super) enum Creation {
-    /// It was, and is none now.
-    GivenUp,
-    /// It exists.
-    Done,
 }
 
 impl VolumeTask {
@@ -162,6 +134,7 @@ impl VolumeTask {
             || *effect == Effect::Reach && (want != Want::Mounted || elsewhere(lease))
             || *effect == Effect::Own
                 && !self.record.is_removed()
+                && !self.comes_to_be_written()
                 && matches!(want, Want::Released | Want::Detached);
         if unwanted {
             cancel.cancel();
@@ -220,176 +193,6 @@ impl VolumeTask {
             revision: self.record.revision,
         });
         self.publish_view();
-    }
-
-    pub(super) async fn finish(&mut self, result: Result<Outcome, StepError>) {
-        let Some(Running { work, lease, revision: begun_on, .. }) = self.running.take() else {
-            return;
-        };
-        let Work::Step(effect) = work else { return };
-        if lease != self.record.lease {
-            self.observed = None;
-            self.look = true;
-            tracing::info!(volume = %self.record.name, step = effect.name(), "void: the lease is another");
-            return;
-        }
-        if let Ok(Outcome::Outdated) = result {
-            self.refresh().await;
-            // Or its change came while the step ran.
-            if self.record.revision == begun_on && !self.gone {
-                self.observed = None;
-                self.failed(StepError::Step { step: effect.name(), source: NotThere.into() });
-            }
-            return;
-        }
-        let revision = self.record.revision;
-        let error = match result {
-            Ok(outcome) => match self.absorb(effect, outcome).await {
-                Ok(()) => return,
-                Err(StoreError::Conflict(_)) if self.is_news(revision) => {
-                    self.observed = None;
-                    return;
-                }
-                Err(error) => StepError::Step { step: "store", source: error.into() },
-            },
-            Err(error) => {
-                // It may be attached all the same: before it is used, the lease is claimed anew.
-                self.settled &= effect != Effect::Attach;
-                // A grow that was done and could not be recorded is not taken back.
-                if let Effect::GrowStorage { .. } = effect {
-                    self.store_or_remember(Event::GrowFailed).await;
-                    tracing::warn!(volume = %self.record.name, %error, "not grown");
-                    // Who asked for it is told; the volume is what it was, and serves.
-                    self.observed = None;
-                    return self.grow_failed(&Arc::new(error));
-                }
-                error
-            }
-        };
-        let by_the_way = self.observed.as_ref().is_some_and(|seen| seen.remote.mounted);
-        // Whatever the step did or did not do is found out by looking.
-        self.observed = None;
-        if error.is(ErrorKind::Cancelled) {
-            tracing::info!(volume = %self.record.name, step = effect.name(), "called off");
-            return;
-        }
-        self.tried_in_vain(effect);
-        if self.gives_up_the_way(effect, &error) {
-            return;
-        }
-        let can_mount = self.record.phase == Phase::Ready
-            && self.record.contents != Contents::Formatting
-            && self.exclusive.is_empty();
-        // It leads to the volume still, where it does not have to go.
-        let way = effect == Effect::Unreach && self.standing() == Standing::Other && self.is_user();
-        let mounted_is_wanted = self.want() == Want::Mounted;
-        if effect.lets_go() && (way || !effect.shares()) && mounted_is_wanted && can_mount {
-            // Somebody came meanwhile: what is still there is what they want.
-            tracing::info!(volume = %self.record.name, %error, "kept, as it is wanted again");
-            return;
-        }
-        match self.give_up_creation().await {
-            Creation::GivenUp => self.creation_failed(error),
-            // Whoever serves it goes on with that: another node's tasks have it, and keep it.
-            Creation::Done if effect == Effect::Recall => {
-                tracing::info!(volume = %self.record.name, %error, "not to be had here");
-                self.fail_waiters(&Arc::new(error));
-            }
-            Creation::Done
-                if effect == Effect::Export
-                    && self.waiters.want_mounted()
-                    && !by_the_way
-                    && !self.record.has_one_writer() =>
-            {
-                // For others. Whoever waits here came while it was tried, and is next.
-                self.failed_quietly(error);
-                self.try_again_now();
-            }
-            Creation::Done => self.failed(error),
-        }
-    }
-
-    /// Another node was faster: what is to be done now is decided anew.
-    pub(super) fn is_news(&self, before: Revision) -> bool {
-        let news = self.gone || self.record.revision != before;
-        if news {
-            tracing::debug!(volume = %self.record.name, "the record was changed meanwhile: once more");
-        }
-        news
-    }
-
-    /// A volume that could not be created never existed: its name is free, and what was made of it
-    /// is deleted.
-    pub(super) async fn give_up_creation(&mut self) -> Creation {
-        // Another node may be making it just now.
-        let ours = matches!(self.standing(), Standing::Alone | Standing::Owner);
-        if self.record.phase != Phase::Creating || !ours {
-            return Creation::Done;
-        }
-        self.store_or_remember(Event::CreationFailed).await;
-        self.shared.registry.release(&self.record.name, self.record.id);
-        Creation::GivenUp
-    }
-
-    /// Tells those who wait; nothing is tried again, and what there is of it is deleted at once.
-    pub(super) fn creation_failed(&mut self, error: StepError) {
-        tracing::warn!(volume = %self.record.name, %error, "not created");
-        self.fail_waiters(&Arc::new(error));
-    }
-
-    pub(super) async fn absorb(
-        &mut self,
-        effect: Effect,
-        outcome: Outcome,
-    ) -> Result<(), StoreError> {
-        tracing::debug!(volume = %self.record.name, step = effect.name(), "done");
-        if outcome == Outcome::OwnerAnswers {
-            self.go_through_one_cut_off();
-            return Ok(());
-        }
-        let seen = self.observed.take().unwrap_or_default();
-        let (seen, event) = effect::absorb(seen, effect, outcome);
-        if let Some(event) = event {
-            self.store_event(event).await?;
-        }
-        self.say_way(effect, &seen);
-        self.settled |= effect == Effect::Own;
-        self.tried(effect);
-        // What other owners did meanwhile is found out by looking.
-        self.observed = (effect != Effect::Own).then_some(seen);
-        if effect == Effect::Stage || effect == Effect::Unstage {
-            self.health = Ok(());
-        }
-        Ok(())
-    }
-
-    /// A step failed: tell those who wait, and try again later if it is still needed.
-    pub(super) fn failed(&mut self, error: StepError) {
-        let error = self.failed_quietly(error);
-        self.fail_waiters(&error);
-    }
-
-    /// The same, and nobody here waited for it.
-    fn failed_quietly(&mut self, error: StepError) -> Arc<StepError> {
-        tracing::warn!(volume = %self.record.name, error = %error, "a step failed");
-        let error = Arc::new(error);
-        let last = self.failure.take();
-        let waited = last.map_or(FIRST_RETRY, |last| (last.waited * 2).min(LONGEST_RETRY));
-        let retry_at = Instant::now() + waited;
-        self.failure = Some(Failure { error: Arc::clone(&error), retry_at, waited });
-        self.publish_view();
-        error
-    }
-
-    pub(super) fn is_backing_off(&self) -> bool {
-        self.failure.as_ref().is_some_and(|failure| failure.retry_at > Instant::now())
-    }
-
-    /// Somebody asks: a failed step is tried again at once.
-    pub(super) fn try_again_now(&mut self) {
-        if let Some(failure) = &mut self.failure {
-            failure.retry_at = Instant::now();
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     VolumeTask,
-    steps::{FIRST_RETRY, LONGEST_RETRY},
+    finish::{FIRST_RETRY, LONGEST_RETRY},
 };
 use crate::{
     cluster::{Past, StoreError, Urgency},

@@ -3,7 +3,7 @@
 //! | call | |
 //! |---|---|
 //! | `GET /status` | what is carried, and how it goes |
-//! | `POST /reload` | reads the table again; answers when it is in force; 422 if not all of it is, but what it does not allow has ended; 409 if not even that |
+//! | `POST /reload` | reads the table again; answers when it is in force; 422 if not all of it is, but what it does not allow has ended; 409 if not even that, with the volumes (`open`) |
 //! | `POST /stop` | ends it; 409 if something is carried |
 //!
 //! A connection that asks nothing stays open: by its end the daemon notices the tunnel's.
@@ -46,11 +46,13 @@ impl IntoResponse for RunError {
             Self::Table(_)
             | Self::Identity(_)
             | Self::Namespace(_)
-            | Self::NotFenced(_)
+            | Self::NotFenced { .. }
             | Self::Busy(_)
             | Self::Ending => StatusCode::CONFLICT,
         };
-        (status, Json(ErrorResponse { error: self.to_string() })).into_response()
+        let error = self.to_string();
+        let open = if let Self::NotFenced { open, .. } = self { open } else { Vec::new() };
+        (status, Json(ErrorResponse { error, open })).into_response()
     }
 }
 
@@ -96,7 +98,9 @@ async fn reload(State(running): State<Arc<Running>>) -> Result<Json<Status>, Run
     let task = tokio::spawn(async move { running.reload().await.map(|()| running.status()) });
     match task.await {
         Ok(done) => Ok(Json(done?)),
-        Err(error) => Err(RunError::NotFenced(vec![error.to_string()])),
+        Err(error) => {
+            Err(RunError::NotFenced { open: Vec::new(), failures: vec![error.to_string()] })
+        }
     }
 }
 
@@ -115,5 +119,26 @@ async fn connection(stream: UnixStream, router: Router) {
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection of the daemon's ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::volume::VolumeId;
+
+    #[tokio::test]
+    async fn a_daemon_is_told_which_volumes_have_connections_that_should_have_ended() {
+        let volume = VolumeId::random();
+        let failures = vec!["a".to_owned(), "b".to_owned()];
+
+        let response = RunError::NotFenced { open: vec![volume], failures }.into_response();
+
+        assert_eq!(response.status(), StatusCode::CONFLICT);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let told: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(told, serde_json::json!({ "error": "a; b", "open": [volume] }));
     }
 }

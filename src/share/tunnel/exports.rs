@@ -37,7 +37,27 @@ const CLOSING: Duration = Duration::from_secs(5);
 pub(super) struct Exports {
     volumes: Mutex<HashMap<VolumeId, Entry>>,
     /// What is gone, and has connections that were told to end and have not.
-    ending: tokio::sync::Mutex<Vec<Entry>>,
+    ending: tokio::sync::Mutex<Vec<Ending>>,
+}
+
+#[derive(Debug)]
+struct Ending {
+    entry: Entry,
+    /// Whether its connections had their time.
+    patience: Patience,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    Left,
+    Over,
+}
+
+/// A volume with connections that should have ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StillOpen {
+    pub(super) volume: VolumeId,
+    pub(super) text: String,
 }
 
 #[derive(Debug)]
@@ -84,27 +104,34 @@ impl Exports {
 
     /// Puts these in the place of those before. The connections of what has changed or is gone have
     /// ended when this returns; what could not be ended is told, each time until it has.
-    pub(super) async fn replace(&self, exports: &[Export]) -> Vec<String> {
+    pub(super) async fn replace(&self, exports: &[Export]) -> Vec<StillOpen> {
         let mut ending = self.ending.lock().await;
-        ending.extend(self.swap(exports));
-        let mut failures = Vec::new();
-        // For all of them together: one that does not end delays the others' change once.
+        let gone = self.swap(exports).into_iter();
+        ending.extend(gone.map(|entry| Ending { entry, patience: Patience::Left }));
+        let mut still_open = Vec::new();
+        // For all of them together: one that does not end delays the others' change once, and never again.
         let deadline = Instant::now() + CLOSING;
         let mut next = 0;
-        while let Some(entry) = ending.get(next) {
+        while let Some(Ending { entry, patience }) = ending.get_mut(next) {
+            let until = match patience {
+                Patience::Left => deadline,
+                Patience::Over => Instant::now(),
+            };
             entry.connections.close();
-            if timeout_at(deadline, entry.connections.wait()).await.is_ok() {
+            if timeout_at(until, entry.connections.wait()).await.is_ok() {
                 ending.swap_remove(next);
                 continue;
             }
+            *patience = Patience::Over;
             let Export { volume, epoch, .. } = entry.export;
             let open = entry.connections.len();
-            failures.push(format!(
+            let text = format!(
                 "volume {volume}: {open} connections of epoch {epoch} are still open after {CLOSING:?}"
-            ));
+            );
+            still_open.push(StillOpen { volume, text });
             next += 1;
         }
-        failures
+        still_open
     }
 
     fn swap(&self, exports: &[Export]) -> Vec<Entry> {
@@ -199,19 +226,49 @@ impl Entry {
 mod tests {
     use super::*;
 
+    fn export(volume: VolumeId) -> Export {
+        Export { volume, epoch: 7.into(), port: 1, access: Access::Any }
+    }
+
+    fn connect(exports: &Exports, volume: VolumeId) -> Admitted {
+        let node = "b".parse().unwrap();
+        exports.admit(&Hello { volume, epoch: 7.into(), node }).unwrap()
+    }
+
     /// Whoever fences asks until it is so.
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_does_not_end_is_told_until_it_has() {
-        let (volume, epoch) = (VolumeId::random(), 7.into());
+        let volume = VolumeId::random();
         let exports = Exports::default();
-        exports.replace(&[Export { volume, epoch, port: 1, access: Access::Any }]).await;
-        let hello = Hello { volume, epoch, node: "b".parse().unwrap() };
-        let open = exports.admit(&hello).unwrap();
+        exports.replace(&[export(volume)]).await;
+        let open = connect(&exports, volume);
         for _ in 0..2 {
-            let failures = exports.replace(&[]).await;
-            assert!(failures.concat().contains("1 connections of epoch 7"), "{failures:?}");
+            let still_open = exports.replace(&[]).await;
+            assert!(still_open[0].text.contains("1 connections of epoch 7"), "{still_open:?}");
+            assert_eq!((still_open.len(), still_open[0].volume), (1, volume));
         }
         drop(open);
         assert!(exports.replace(&[]).await.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_does_not_end_delays_the_changes_of_other_volumes_once() {
+        let [stuck, other] = [0; 2].map(|_| VolumeId::random());
+        let exports = Exports::default();
+        exports.replace(&[export(stuck), export(other)]).await;
+        let _open = connect(&exports, stuck);
+        exports.replace(&[export(other)]).await;
+
+        let start = Instant::now();
+        let busy = connect(&exports, other);
+        let stop = busy.stop.clone();
+        tokio::spawn(async move {
+            stop.cancelled().await;
+            drop(busy);
+        });
+        let still_open = exports.replace(&[]).await;
+
+        assert_eq!(still_open.iter().map(|open| open.volume).collect::<Vec<_>>(), [stuck]);
+        assert!(start.elapsed() < CLOSING, "it had its time");
     }
 }

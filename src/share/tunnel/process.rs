@@ -28,7 +28,7 @@ use super::{
     status::{ErrorResponse, Status},
     table::{Table, TableError},
 };
-use crate::sys::process::start_alone;
+use crate::{sys::process::start_alone, volume::VolumeId};
 
 /// How long a call may take: a change waits for connections to end.
 const CALL: Duration = Duration::from_secs(15);
@@ -76,6 +76,15 @@ pub enum TunnelError {
     /// It said no: connections that the table does not allow may still be open.
     #[error("the tunnel: {0}")]
     Refused(String),
+    /// Connections that the table does not allow are still open, of these volumes alone. The rest of the table is in
+    /// force, as far as it can be had.
+    #[error("the tunnel: {why}")]
+    NotFenced {
+        /// The volumes.
+        open: Vec<VolumeId>,
+        /// In its own words.
+        why: String,
+    },
     /// What the table does not allow has ended, and not all that it wants could be had. The tunnel goes on
     /// trying.
     #[error("the tunnel: {0}")]
@@ -252,11 +261,13 @@ impl Tunnel {
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(unread);
         }
-        let ErrorResponse { error } = serde_json::from_slice(&body).map_err(unread)?;
+        let ErrorResponse { error, open } = serde_json::from_slice(&body).map_err(unread)?;
         Err(if status == INCOMPLETE {
             TunnelError::Incomplete(error)
-        } else {
+        } else if open.is_empty() {
             TunnelError::Refused(error)
+        } else {
+            TunnelError::NotFenced { open, why: error }
         })
     }
 

@@ -24,7 +24,7 @@ use super::{
     table::{self, Table, TableError},
     who::Who,
 };
-use crate::{peer::identity::IdentityError, sys::protect::Protection};
+use crate::{peer::identity::IdentityError, sys::protect::Protection, volume::VolumeId};
 
 /// How often what could not be had is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -42,8 +42,13 @@ pub enum RunError {
     #[error("cannot make sockets in hawser's network namespace: {0}")]
     Namespace(io::Error),
     /// Connections that the table does not allow are still open.
-    #[error("{}", .0.join("; "))]
-    NotFenced(Vec<String>),
+    #[error("{}", .failures.join("; "))]
+    NotFenced {
+        /// Of these volumes, and of no other. Empty: of any.
+        open: Vec<VolumeId>,
+        /// All that is wrong.
+        failures: Vec<String>,
+    },
     /// Not all of the table is in force; what it does not allow has ended.
     #[error("{}", .0.join("; "))]
     Incomplete(Vec<String>),
@@ -194,7 +199,7 @@ impl Running {
     /// What could not be had; an error if what is not allowed did not end.
     async fn enforce(&self, in_force: &mut InForce) -> Result<Vec<String>, RunError> {
         let open = self.server.exports.replace(&in_force.table.exports).await;
-        let mut failures = open.clone();
+        let mut failures: Vec<_> = open.iter().map(|open| open.text.clone()).collect();
         if let Err(error) = self.who.become_of(in_force.table.peer()) {
             failures.push(error.to_string());
         }
@@ -206,7 +211,11 @@ impl Running {
             }
         }
         failures.clone_into(&mut self.failures());
-        if open.is_empty() { Ok(failures) } else { Err(RunError::NotFenced(failures)) }
+        if open.is_empty() {
+            return Ok(failures);
+        }
+        let open = open.iter().map(|open| open.volume).collect();
+        Err(RunError::NotFenced { open, failures })
     }
 
     async fn open_port(&self, in_force: &mut InForce) -> Result<(), String> {

@@ -7,7 +7,7 @@ use super::{
     table::{Export, Remote},
     traffic::Figures,
 };
-use crate::sys::protect::Protection;
+use crate::{sys::protect::Protection, volume::VolumeId};
 
 /// The answer to `GET /status`. Unknown fields are of a later hawser, and are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,4 +54,7 @@ pub struct RemoteStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ErrorResponse {
     pub(super) error: String,
+    /// The volumes with connections that should have ended. An older tunnel does not say them.
+    #[serde(default)]
+    pub(super) open: Vec<VolumeId>,
 }

@@ -5,8 +5,8 @@
 //! system itself published.
 
 use super::{
-    Effect, Event, Here, Observed, Record, Serving, Session, Step, Want, Way, claim, contents,
-    join_as_user, leave, let_go, mount, storage,
+    Effect, Event, Here, Observed, Record, Serving, Session, Step, Want, Way, WriteBack, claim,
+    contents, join_as_user, leave, let_go, mount, storage,
 };
 use crate::{spec::BackendKind, volume::Phase};
 
@@ -22,7 +22,7 @@ pub(super) fn from_another_node(
         return None;
     }
     if want != Want::Mounted {
-        return leads_elsewhere(record, seen, here).then_some(Step::Do(Effect::Connect));
+        return on_leaving(record, seen, here);
     }
     if record.has_one_writer() && here.lending.way == Way::Closed && !seen.remote.published {
         // It comes here, then.
@@ -48,11 +48,22 @@ pub(super) fn from_another_node(
     }))
 }
 
-/// Who leaves writes back what its tasks wrote first: to the owner that there is by then.
-fn leads_elsewhere(record: &Record, seen: &Observed, here: &Here<'_>) -> bool {
+/// Who leaves writes back what its tasks wrote first: to the owner that there is by then. Where that failed for the
+/// want of one, and nobody who needs the volume was faster, it is this node's to be it: else what was written
+/// would stay in its memory for ever.
+fn on_leaving(record: &Record, seen: &Observed, here: &Here<'_>) -> Option<Step> {
     let user = here.me.is_some_and(|me| record.users.contains(&me.node));
-    let served = record.lease.owner.is_some() && here.owner == Session::Lives;
-    user && served && seen.remote.mounted && seen.remote.connected != Some(record.lease.epoch)
+    if !user || !seen.remote.mounted {
+        return None;
+    }
+    if record.lease.owner.is_some() && here.owner == Session::Lives {
+        let led = seen.remote.connected == Some(record.lease.epoch);
+        return (!led).then_some(Step::Do(Effect::Connect));
+    }
+    // Nobody else can have what is on a node's own disk.
+    let fixed = record.spec.backend.kind() == BackendKind::Local;
+    let fails = here.write_back == WriteBack::Fails;
+    (fails && !fixed).then(|| take_over(record, seen, here))
 }
 
 /// Nobody serves it: this node will, unless another one is faster. But whoever has claimed it keeps all

@@ -5,14 +5,16 @@ mod cluster;
 mod groups;
 mod reach;
 
-use super::*;
+use jiff::SignedDuration;
 use uuid::Uuid;
 
+use super::*;
 use crate::{
-    spec::{AttachPolicy, Bytes},
+    spec::{AttachPolicy, Bytes, FsType},
     volume::{
-        Device,
+        Device, DeviceContent, Owner, effect,
         testing::{self, START, at, here, new_record, on_ebs, on_nfs, removed_record, used_record},
+        transition,
     },
 };
 

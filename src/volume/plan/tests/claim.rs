@@ -36,6 +36,7 @@ struct Node {
     asked: bool,
     /// Whether it could own it: it is in its zone, say.
     able: bool,
+    write_back: WriteBack,
 }
 
 struct World {
@@ -60,6 +61,7 @@ impl Node {
             way: Way::Open,
             asked: false,
             able: true,
+            write_back: WriteBack::Works,
         }
     }
 }
@@ -122,6 +124,7 @@ impl World {
                 asked,
                 task_waits: self.nodes[node].wanted && !self.nodes[node].seen.is_published(),
             },
+            write_back: self.nodes[node].write_back,
             ..here(Some(&me))
         };
         let event = match super::super::next(&self.record, Some(&seen), self.want(node), &here) {
@@ -133,6 +136,10 @@ impl World {
             }
             Step::Do(Effect::Recall) => return false,
             Step::Do(Effect::Reach) if !self.is_let_in(node) => return false,
+            Step::Do(Effect::Unreach) if self.cannot_write_back(node) => {
+                let before = std::mem::replace(&mut self.nodes[node].write_back, WriteBack::Fails);
+                return before == WriteBack::Works;
+            }
             Step::Do(effect) => self.carry_out(node, effect),
             Step::Idle | Step::Wait(_) | Step::Leave(_) => return false,
             other @ (Step::Stuck(_) | Step::Forget) => panic!("{other:?}"),
@@ -260,6 +267,13 @@ impl World {
         let caller = seen.remote.connected.map(|epoch| (me.node.clone(), epoch));
         let lives = |owner: &&Node| owner.life != Life::Dead;
         caller.is_some() && self.nodes.iter().filter(lives).any(|owner| owner.lets_in == caller)
+    }
+
+    /// What it wrote is to be with the volume before it leaves; not so of who lost the claim.
+    fn cannot_write_back(&self, node: usize) -> bool {
+        let Node { me, seen, .. } = &self.nodes[node];
+        let writer = self.record.users.contains(&me.node);
+        writer && seen.remote.mounted && !self.is_let_in(node)
     }
 
     /// What may never be.
@@ -480,6 +494,29 @@ fn a_writer_that_could_not_own_it_goes_on_through_whichever_node_wants_it_next()
     world.unmounts(B);
     world.mounts(C);
     assert!(world.nodes[C].seen.published);
+}
+
+#[test]
+fn a_writer_that_leaves_a_dead_owner_writes_back_to_itself_and_one_that_cannot_own_it_to_the_next()
+{
+    let mut world = World::idle_on_a();
+    world.mounts(B);
+    world.dies(A);
+    world.unmounts(B);
+    assert_eq!((world.owner(), world.writer()), (Some(B), None));
+    let seen = &world.nodes[B].seen;
+    assert!(!seen.is_reached() && !seen.staged && seen.exported.is_none(), "{seen:?}");
+
+    let mut world = World::idle_on_a();
+    world.mounts(B);
+    world.nodes[B].able = false;
+    world.dies(A);
+    world.unmounts(B);
+    assert_eq!((world.owner(), world.writer()), (Some(A), Some(B)));
+    assert!(world.nodes[B].seen.remote.mounted, "what is not written back is kept");
+    world.mounts(C);
+    assert_eq!((world.owner(), world.writer()), (Some(C), None));
+    assert!(!world.nodes[B].seen.is_reached());
 }
 
 #[test]

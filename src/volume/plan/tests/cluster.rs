@@ -1,7 +1,7 @@
 //! The plan of a node of a cluster: what it does as the owner, and what it does not without.
 
 use super::*;
-use crate::volume::{Epoch, Lease, Owner};
+use crate::volume::{Epoch, Lease};
 
 fn owner(node: &str) -> Owner {
     Owner { node: node.parse().unwrap(), machine: None }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     spec::Sharing,
-    volume::{Epoch, Lease, NodeName},
+    volume::{Epoch, Lease, NodeName, Remote},
 };
 
 struct Node {
@@ -16,6 +16,7 @@ struct Node {
     serving: Serving,
     /// Its attaches fail, though nothing that it knows says why.
     attaches: Attaches,
+    write_back: WriteBack,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -47,6 +48,7 @@ impl World {
             alive: true,
             serving: Serving::Able,
             attaches: Attaches::Work,
+            write_back: WriteBack::Works,
         };
         let mut record = on_ebs(used_record(), AttachPolicy::Stay);
         record.spec.sharing = Sharing::Shared;
@@ -82,6 +84,7 @@ impl World {
             owner: self.session(),
             serving: self.nodes[node].serving,
             departed: departed.as_ref(),
+            write_back: self.nodes[node].write_back,
             ..here(Some(&me))
         };
         let event = match super::super::next(&self.record, Some(&seen), self.want(node), &here) {
@@ -101,7 +104,10 @@ impl World {
             }
             Step::Record(event) => Some(event),
             // What tasks wrote goes to the owner first.
-            Step::Do(Effect::Unreach) if !self.is_led_to_the_owner(node) => return false,
+            Step::Do(Effect::Unreach) if !self.is_led_to_the_owner(node) => {
+                let before = std::mem::replace(&mut self.nodes[node].write_back, WriteBack::Fails);
+                return before == WriteBack::Works;
+            }
             Step::Do(effect) => {
                 self.done.push((node, effect));
                 let outcome = effect::Outcome::foreseen(effect, &self.record);
@@ -175,6 +181,7 @@ impl World {
             alive,
             serving: Serving::Able,
             attaches: Attaches::Work,
+            write_back: WriteBack::Works,
         };
     }
 
@@ -534,4 +541,72 @@ fn who_leaves_is_led_to_the_next_owner_and_gets_away() {
 
     assert_eq!((world.owner(), world.users()), (Some(B), vec!["b"]));
     assert_eq!(world.nodes[C].seen, provisioned());
+}
+
+/// All that wrote to it left with the owner's end, and what they wrote is in the memory of the one node.
+fn left_alone_with_a_dead_owner(prepare: impl FnOnce(&mut World)) -> World {
+    let mut world = World::new();
+    world.mount(A);
+    world.mount(B);
+    prepare(&mut world);
+    world.nodes[B].wanted = false;
+    world.kill(A);
+    world.settle();
+    world
+}
+
+#[test]
+fn who_leaves_what_nobody_else_wants_takes_it_from_its_dead_owner_and_writes_back_to_itself() {
+    let world = left_alone_with_a_dead_owner(|_| {});
+
+    assert_eq!((world.owner(), world.users()), (Some(B), vec![]));
+    let seen = &world.nodes[B].seen;
+    assert!(!seen.is_reached() && !seen.staged && seen.exported.is_none(), "{seen:?}");
+    let order: Vec<_> = world.done.iter().filter(|(node, _)| *node == B).collect();
+    let at = |effect| order.iter().position(|(_, done)| *done == effect).unwrap();
+    assert!(at(Effect::Export) < at(Effect::Unreach), "{order:?}");
+}
+
+#[test]
+fn who_leaves_and_could_not_serve_it_does_not_take_it() {
+    for why in [Unable::Drained, Unable::OtherZone, Unable::NoSlot, Unable::NoServer] {
+        let unable = Serving::Unable(why);
+        let mut world = left_alone_with_a_dead_owner(|world| world.nodes[B].serving = unable);
+
+        assert_eq!((world.owner(), world.users()), (Some(A), vec!["b"]), "{why}");
+        assert!(world.nodes[B].seen.remote.mounted, "what is not written back is kept");
+
+        // It can by now; or another node is asked to have it.
+        world.nodes[B].serving = Serving::Able;
+        world.settle();
+        assert_eq!((world.owner(), world.users()), (Some(B), vec![]));
+    }
+}
+
+#[test]
+fn what_another_node_serves_by_then_is_written_back_there() {
+    let unable = Serving::Unable(Unable::OtherZone);
+    let mut world = left_alone_with_a_dead_owner(|world| world.nodes[B].serving = unable);
+
+    world.mount(C);
+
+    assert_eq!((world.owner(), world.users()), (Some(C), vec![]));
+    assert_eq!(world.nodes[B].seen, provisioned());
+}
+
+/// What of it is on the dead node's own disk is nowhere else.
+#[test]
+fn who_leaves_a_dead_nodes_local_volume_waits_for_that_node() {
+    let mut world = World::new();
+    world.mount(A);
+    world.mount(B);
+    world.record.spec.backend = testing::spec().backend;
+    let me = world.nodes[B].me.clone();
+    let seen = Observed { published: false, ..world.nodes[B].seen.clone() };
+    let seen = Observed { remote: Remote { published: false, ..seen.remote }, ..seen };
+    let here = Here { write_back: WriteBack::Fails, ..here(Some(&me)) };
+
+    let step = super::super::next(&world.record, Some(&seen), Want::Released, &here);
+
+    assert_eq!(step, Step::Do(Effect::Unreach));
 }

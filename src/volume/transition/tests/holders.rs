@@ -1,6 +1,7 @@
 //! Who holds a volume, when callers are killed, hang up, or never had an id.
 
 use super::*;
+use crate::volume::CallerEpoch;
 
 #[test]
 fn docker_cp_mounts_the_running_containers_id_again_and_its_unmount_leaves_it_held() {

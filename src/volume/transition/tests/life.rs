@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    spec::{AttachPolicy, Sharing},
+    spec::{AttachPolicy, Bytes, Preempt, Sharing},
     volume::testing::{grow, grown, made, new_record, on_ebs, on_nfs, removed_record},
 };
 

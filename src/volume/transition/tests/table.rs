@@ -1,12 +1,14 @@
 //! Every event in every state: what it does there. `·` nothing, `+` a change, else the refusal.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
+
+use uuid::Uuid;
 
 use super::*;
 use crate::{
-    spec::{AttachPolicy, Spec},
+    spec::{AttachPolicy, FsType, Scale, Spec},
     volume::{
-        Membership, Owner,
+        Claim, Lease, Membership, MountId, Owner,
         testing::{grow, grown, made, new_record, on_ebs, removed_record, spec},
     },
 };
@@ -182,6 +184,7 @@ const fn word(refusal: &Refusal) -> &'static str {
         Refusal::Purged => "purged",
         Refusal::Sticky => "sticky",
         Refusal::Shrink { .. } => "shrink",
+        Refusal::NotGrown(_) => "as-was",
         Refusal::Thick => "thick",
         Refusal::Unused => "unused",
         Refusal::Directory => "no-fs",
