@@ -18,6 +18,9 @@ use crate::{spec::Bytes, sys::blockdev, volume::Device};
 
 const SECTOR: u64 = 512;
 
+/// A device's, major and minor.
+type Number = (u32, u32);
+
 /// This node's devices.
 #[derive(Debug, Clone)]
 pub(super) struct Devices {
@@ -111,7 +114,7 @@ impl Devices {
     }
 
     /// The names and numbers of the devices with the volume's serial number.
-    fn with_serial(&self, volume: &str) -> Result<Vec<(String, (u32, u32))>, WrongDevice> {
+    fn with_serial(&self, volume: &str) -> Result<Vec<(String, Number)>, WrongDevice> {
         let serial = serial_of(volume);
         let mut found = Vec::new();
         for name in self.names()? {
@@ -175,7 +178,7 @@ impl Devices {
     fn locate(
         &self,
         name: &str,
-        sysfs: (u32, u32),
+        sysfs: Number,
         proof: Proof,
     ) -> Result<Option<Located>, WrongDevice> {
         let path = self.dev.join(name);
@@ -211,7 +214,7 @@ impl Devices {
         self.read(name, "device/serial")
     }
 
-    fn number(&self, name: &str) -> Option<(u32, u32)> {
+    fn number(&self, name: &str) -> Option<Number> {
         let text = self.read(name, "dev")?;
         let (major, minor) = text.split_once(':')?;
         Some((major.parse().ok()?, minor.parse().ok()?))

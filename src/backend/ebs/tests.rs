@@ -89,7 +89,8 @@ impl World {
     fn pretend(&self, device: &Device, volume: &str) {
         let play = self.fake.play_dir(&self.fake.first_instance().id);
         let at = play.join("sys/block").join(device.path.file_name().unwrap());
-        fs::write(at.join("device/serial"), volume.replacen('-', "", 1)).unwrap();
+        let mut serial = fs::File::create(at.join("device/serial")).unwrap();
+        io::Write::write_all(&mut serial, volume.replacen('-', "", 1).as_bytes()).unwrap();
     }
 
     /// How often EC2 was asked what.

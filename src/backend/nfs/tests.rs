@@ -302,7 +302,8 @@ async fn in_a_cluster_a_volume_in_the_place_of_one_that_is_being_removed_has_not
         one.set_aside(&first).await
     };
     let (created, removed) = tokio::join!(two.create(&second), remove);
-    (created.unwrap(), removed.unwrap());
+    created.unwrap();
+    removed.unwrap();
 
     assert_eq!(two.inspect(&second).await.unwrap(), Inspection::Detached);
     assert!(world.has("v/data") && !world.has("v/data/file"));
