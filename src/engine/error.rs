@@ -21,7 +21,7 @@ pub enum EngineError {
     #[error("no volume `{0}`")]
     NotFound(String),
     /// The name is taken.
-    #[error("there is a volume `{0}` already")]
+    #[error("there is a volume `{0}` already: give another name (to undelete, --name NEW)")]
     NameTaken(VolumeName),
     /// It exists, and is not what is asked for.
     #[error(transparent)]

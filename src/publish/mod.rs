@@ -27,12 +27,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     engine::{Engine, EngineError, View},
     spec::{Request, Stated, VolumeName},
-    volume::{CallerEpoch, MountId},
+    volume::{CallerEpoch, MountId, PUBLISHED},
 };
 use list::List;
 
-/// The id under which published volumes are held.
-const HOLDER: &str = "published";
 /// How soon what failed is tried again, at most.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -347,7 +345,7 @@ impl Published {
 }
 
 fn holder() -> MountId {
-    MountId::from(HOLDER.to_owned())
+    MountId::from(PUBLISHED.to_owned())
 }
 
 /// How often it is held as published, by this daemon or by the one before.

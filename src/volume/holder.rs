@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use super::MountId;
 
+/// The id under which hawser itself holds a volume that is published.
+pub const PUBLISHED: &str = "published";
+
 /// The process that made a call: what tells a restarted dockerd from the one before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,7 +66,11 @@ impl Holder {
 impl fmt::Display for Holder {
     /// As an operator knows it: the id as `docker ps` abbreviates, and what is odd about it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id: String = self.id.to_string().chars().take(12).collect();
+        let id = self.id.to_string();
+        if id == PUBLISHED {
+            return f.write_str("what is published (`hawser volume unpublish` ends it)");
+        }
+        let id: String = id.chars().take(12).collect();
         match (self.parked_since, self.orphaned_since) {
             (None, None) => write!(f, "mount {id}"),
             (Some(_), _) => {

@@ -22,7 +22,7 @@ pub mod serving;
 pub mod transition;
 
 pub use group::{Claim, Membership};
-pub use holder::{CallerEpoch, Holder};
+pub use holder::{CallerEpoch, Holder, PUBLISHED};
 pub use ids::{Handle, MountId, VolumeId};
 pub use lease::{Epoch, Lease, Owner};
 pub use node::{NodeName, NotANodeName, check_cluster};

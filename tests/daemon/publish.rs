@@ -83,7 +83,7 @@ fn containers_come_and_go_beside_it_and_it_is_not_removed_while_it_is_published(
 
     assert!(is_mount_point(&path));
     let error = world.remove_fails("assets");
-    assert!(error.contains("published"), "{error}");
+    assert!(error.contains("hawser volume unpublish"), "{error}");
     assert!(world.hawser(["volume", "inspect", "assets"]).contains("published"));
     assert_eq!(world.mount("assets", "container"), path);
     world.hawser(["volume", "unpublish", "assets"]);

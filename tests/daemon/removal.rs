@@ -41,7 +41,7 @@ fn a_removed_volume_comes_back_with_its_data() {
     world.remove("v");
     world.create("v");
     let error = world.hawser_fails(["volume", "undelete", "v"]);
-    assert!(error.contains("already"), "{error}");
+    assert!(error.contains("already") && error.contains("--name NEW"), "{error}");
     world.hawser(["volume", "undelete", "v", "--name", "rescued"]);
     assert_eq!(world.data_of("rescued"), "precious");
     world.hawser(["volume", "rm", "--yes", "--now", "v", "rescued"]);
