@@ -58,6 +58,7 @@ impl VolumeTask {
     /// It is to come to this node though nobody here wants it.
     pub(super) fn comes_to_be_written(&self) -> bool {
         let leaves = self.standing() == Standing::Other && self.is_user();
-        leaves && self.write_back() == WriteBack::Fails
+        let orphaned = self.owner_session() == Session::Over;
+        leaves && orphaned && self.write_back() == WriteBack::Fails
     }
 }

@@ -90,9 +90,13 @@ pub(super) fn as_its_server(
     here: &Here<'_>,
 ) -> Option<Step> {
     let me = &here.me?.node;
+    let epoch = record.lease.epoch;
     let used = has_other_users(record, here);
     let reached = seen.is_reached() || seen.remote.published || record.users.contains(me);
-    if !record.is_served() || want == Want::Detached || !(used || reached) {
+    let leads_here = !seen.remote.mounted || seen.remote.connected == Some(epoch);
+    // A user's way that leads elsewhere has to lead here first: it could not be written back.
+    let goes = want == Want::Detached && (leads_here || !record.users.contains(me));
+    if !record.is_served() || goes || !(used || reached) {
         return None;
     }
     let fixed = record.spec.backend.kind() == BackendKind::Local;
@@ -102,8 +106,6 @@ pub(super) fn as_its_server(
     }
     // Another node writes: the owner's own tasks wait.
     let want = if used && record.has_one_writer() { Want::Released } else { want };
-    let epoch = record.lease.epoch;
-    let leads_here = !seen.remote.mounted || seen.remote.connected == Some(epoch);
     storage(record, seen)
         .or_else(|| contents(record, seen))
         .or_else(|| (!seen.staged).then(|| stage(record, seen, here)))

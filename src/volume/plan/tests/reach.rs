@@ -584,6 +584,17 @@ fn who_leaves_and_could_not_serve_it_does_not_take_it() {
 }
 
 #[test]
+fn who_leaves_and_is_asked_for_it_meanwhile_writes_back_first() {
+    let world = left_alone_with_a_dead_owner(|world| world.nodes[B].asked = true);
+
+    assert_eq!((world.owner(), world.users()), (None, vec![]), "it goes to who asked");
+    let seen = &world.nodes[B].seen;
+    assert!(seen.is_released(), "{seen:?}");
+    let at = |effect| world.done.iter().position(|done| *done == (B, effect)).unwrap();
+    assert!(at(Effect::Export) < at(Effect::Unreach), "{:?}", world.done);
+}
+
+#[test]
 fn what_another_node_serves_by_then_is_written_back_there() {
     let unable = Serving::Unable(Unable::OtherZone);
     let mut world = left_alone_with_a_dead_owner(|world| world.nodes[B].serving = unable);
