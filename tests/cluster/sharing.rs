@@ -4,7 +4,13 @@
 //! mounts it, and what is tested here happens while it cannot, because the owner's tunnel has no port. That tasks
 //! reach it and go on is the lab's to test (`tests/lab/cluster/shared.rs`).
 
-use std::{fs, net::TcpListener, path::Path, thread, time::Duration};
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use ec2_fake::{Delays, InstanceState};
 use serde_json::json;
@@ -95,6 +101,28 @@ impl Shared {
         until("the third node's session is over", || cluster[B].live_nodes().len() == 2);
         cluster[A].kill9();
         cluster.ec2().instance_state(&cluster[A].instance, InstanceState::Terminated);
+    }
+
+    /// The last task of the second node has ended, and what it wrote has nowhere to go. Where it is mounted.
+    #[track_caller]
+    fn the_second_cannot_write_back(&mut self) -> PathBuf {
+        let node = &mut self.cluster[B];
+        until("it reaches for it", || node.inspect("v")["doing"] == "reach");
+        let reach = node.path("mnt/reach").join(text(&node.inspect("v")["id"]));
+        node.kill9();
+        mount_what_does_not_answer(&reach);
+        node.start();
+        node.unmount("v", "task");
+        until("it cannot write back", || failure_on(node).contains("not all with its owner"));
+        assert_eq!(node.owner_of("v"), "n1");
+        reach
+    }
+
+    #[track_caller]
+    fn the_owner_dies(&mut self) {
+        self.cluster[A].kill9();
+        let instance = &self.cluster[A].instance;
+        self.cluster.ec2().instance_state(instance, InstanceState::Terminated);
     }
 
     /// What a task on the third node finds; then nothing is left of the volume.
@@ -258,24 +286,39 @@ fn a_drained_node_leaves_a_shared_volume_alone_until_it_is_taken_back() {
     cluster[C].store.heal();
 }
 
+#[test]
+fn who_leaves_a_dead_owners_volume_with_preempt_never_leaves_it_to_an_operator_who_takes_it() {
+    let mut shared = Shared::among(2, |_| {});
+    shared.cluster[A].hawser(["volume", "set", "v", "-o", "preempt=never"]);
+    let epoch = shared.cluster[B].epoch_of("v");
+    let reach = shared.the_second_cannot_write_back();
+
+    shared.the_owner_dies();
+    let cluster = &shared.cluster;
+    until("it says who decides", || failure_on(&cluster[B]).contains("leaves the decision to you"));
+    assert_eq!((cluster[B].epoch_of("v"), &*cluster[B].owner_of("v")), (epoch, "n1"));
+    let node = &cluster[B];
+    thread::scope(|threads| {
+        threads.spawn(|| node.hawser(["volume", "move", "v", "--to", "n2"]));
+        until("it takes it over", || node.owner_of("v") == "n2");
+        run("umount", [reach.to_str().unwrap()]);
+    });
+
+    until("it has left", || users(&cluster[B]).is_empty());
+    assert_eq!(cluster[B].epoch_of("v"), epoch + 1);
+}
+
 /// Until it is written back, what its tasks wrote is in its memory alone. That it gets to the volume is the lab's to
 /// test; here it is taken away by the test.
 #[test]
 fn who_leaves_a_volume_whose_owner_is_dead_becomes_its_owner_and_gets_away() {
     let mut shared = Shared::among(2, |_| {});
-    let cluster = &mut shared.cluster;
-    let epoch = cluster[B].epoch_of("v");
-    until("it reaches for it", || cluster[B].inspect("v")["doing"] == "reach");
-    let reach = cluster[B].path("mnt/reach").join(text(&cluster[B].inspect("v")["id"]));
-    cluster[B].kill9();
-    mount_what_does_not_answer(&reach);
-    cluster[B].start();
-    cluster[B].unmount("v", "task");
-    until("it cannot write back", || failure_on(&cluster[B]).contains("not all with its owner"));
-    assert_eq!((cluster[B].epoch_of("v"), &*cluster[B].owner_of("v")), (epoch, "n1"));
+    let epoch = shared.cluster[B].epoch_of("v");
+    let reach = shared.the_second_cannot_write_back();
+    assert_eq!(shared.cluster[B].epoch_of("v"), epoch);
 
-    cluster[A].kill9();
-    cluster.ec2().instance_state(&cluster[A].instance, InstanceState::Terminated);
+    shared.the_owner_dies();
+    let cluster = &shared.cluster;
     until("it takes it over", || cluster[B].owner_of("v") == "n2");
     until("it serves it to itself", || {
         let found = cluster[B].whereabouts("v");

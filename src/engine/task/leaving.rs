@@ -21,7 +21,8 @@ impl VolumeTask {
     /// How it goes with what tasks here wrote.
     pub(super) fn write_back(&self) -> WriteBack {
         let failed = self.unwritten_since.is_some_and(|since| since.elapsed() < NO_OWNER);
-        if failed { WriteBack::Fails } else { WriteBack::Works }
+        // Whoever asks for it to come here does not have to hear first that it failed once more.
+        if failed || !self.waiters.taken.is_empty() { WriteBack::Fails } else { WriteBack::Works }
     }
 
     /// A step on the way out failed: the one after it is tried in its turn. Its owner, which was taken for dead, may
