@@ -190,6 +190,8 @@ fn grow_with_another_type() {
             while !world.holders("v").is_empty() {
                 world.unmount("v", "task");
             }
+            // What it was told is written to EC2 meanwhile, and a mount would find it mounted still.
+            world.until_unmounted("v");
             // The next mount takes the new size up at the latest.
             let path = world.mount("v", "check");
             let size = rustix::fs::statvfs(&path).unwrap();

@@ -75,7 +75,8 @@ fn a_volume_that_stays_attached_is_written_to_from_one_other_node_at_a_time() {
             world.assert_image(attach);
             continue;
         }
-        assert_eq!((after.epoch, &*world.kind_of(&after)), (before.epoch, "nfs4"));
+        // Each writer claim has an epoch of its own; the owner is who it was.
+        assert_eq!((after.epoch, &*world.kind_of(&after)), (before.epoch + 1, "nfs4"));
         world.assert_never_moved(attach, &instance, since);
         let found = world.whereabouts(C, attach);
         assert_eq!((&found["owner"], &found["writer"]), (&json!("a"), &json!("b")), "{found}");
