@@ -19,6 +19,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tokio_rustls::TlsStream;
+use tokio_util::sync::CancellationToken;
 
 use super::traffic::Traffic;
 use crate::sys::tcp::{self, Flight};
@@ -40,6 +41,10 @@ const LOOK: Duration = Duration::from_secs(1);
 const PROBES: u8 = 3;
 /// How long a server may take to end a connection that it was asked to end.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// A server that said nothing for so long has answered what it was asked.
+const QUIET: Duration = Duration::from_millis(200);
+/// And is waited for no longer than this.
+const ANSWERS: Duration = Duration::from_secs(1);
 
 /// A connection between nodes, read in pieces worth a system call.
 pub(super) type Secured = TlsStream<BufReader<TcpStream>>;
@@ -49,19 +54,22 @@ pub(super) fn buffered(stream: TcpStream) -> BufReader<TcpStream> {
     BufReader::with_capacity(READ, stream)
 }
 
-/// Carries until both sides have ended, or one has failed.
+/// Carries until both sides have ended, or one has failed. Once it is `deaf`, nothing more is taken from the
+/// other node, and what the plain side still says is carried there.
 pub(super) async fn carry(
     plain: &mut TcpStream,
     secured: &mut Secured,
     traffic: &Traffic,
+    deaf: &CancellationToken,
 ) -> io::Result<()> {
     // A server whose disk stands still takes nothing for a while, and so does the tunnel before it. The kernel's own
     // limit would end the connection then, and all that waits would be sent anew, again and again.
     sockopt::set_tcp_user_timeout(socket_of(secured), 0)?;
     let other_end = dup(socket_of(secured))?;
     let mut plain = Metered { stream: plain, traffic };
+    let mut secured = Heard { stream: secured, deaf };
     tokio::select! {
-        carried = tokio::io::copy_bidirectional_with_sizes(&mut plain, secured, BUFFER, BUFFER) => {
+        carried = tokio::io::copy_bidirectional_with_sizes(&mut plain, &mut secured, BUFFER, BUFFER) => {
             carried.map(|_| ())
         }
         silent = silence(&other_end) => Err(silent),
@@ -113,6 +121,22 @@ pub(super) fn abort(stream: TcpStream) {
     drop(stream);
 }
 
+/// Waits until servers have answered what they were asked, as far as can be told from outside: a caller that
+/// does not hear of a rename that was done asks for it again, and is told that there is nothing to rename.
+pub(super) async fn last_answers(traffic: &Traffic) {
+    let quiet = async {
+        let mut said = traffic.figures().sent;
+        loop {
+            sleep(QUIET).await;
+            let now = traffic.figures().sent;
+            if std::mem::replace(&mut said, now) == now {
+                return;
+            }
+        }
+    };
+    let _ = timeout(ANSWERS, quiet).await;
+}
+
 /// Ends a connection to a server so that nothing of it is under way afterwards: the server has read
 /// everything that was sent, and closed its end; or its time is up.
 pub(super) async fn farewell(mut stream: TcpStream) {
@@ -124,6 +148,44 @@ pub(super) async fn farewell(mut stream: TcpStream) {
     };
     if timeout(FAREWELL, ended).await.is_err() {
         abort(stream);
+    }
+}
+
+/// The side of the other node, until it is not listened to any more.
+struct Heard<'a> {
+    stream: &'a mut Secured,
+    deaf: &'a CancellationToken,
+}
+
+impl AsyncRead for Heard<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.deaf.is_cancelled() {
+            // Nobody has to be woken: it stays so.
+            return Poll::Pending;
+        }
+        Pin::new(&mut *self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Heard<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_shutdown(cx)
     }
 }
 

@@ -176,6 +176,8 @@ async fn connection(mut plain: TcpStream, mut caller: Caller, stop: Cancellation
     if let Err(error) = plain.set_nodelay(true) {
         tracing::debug!(%error, "cannot set a connection of the kernel's up");
     }
+    // The owner is heard to its end: whatever it says was done.
+    let never = CancellationToken::new();
     let carried = async {
         let mut secured = match client::reach(&plain, &mut caller).await {
             Reached::Owner(secured) => secured,
@@ -189,7 +191,7 @@ async fn connection(mut plain: TcpStream, mut caller: Caller, stop: Cancellation
         };
         let _open = caller.traffic.open();
         tokio::select! {
-            ended = carry::carry(&mut plain, &mut secured, &caller.traffic) => match ended {
+            ended = carry::carry(&mut plain, &mut secured, &caller.traffic, &never) => match ended {
                 Ok(()) => true,
                 Err(error) => {
                     tracing::info!(%error, "a connection to a volume's owner ended: the kernel calls again");

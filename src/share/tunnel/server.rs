@@ -174,16 +174,21 @@ impl Server {
                 let carried = async {
                     hello::send(&mut secured, &Answer::Welcome).await?;
                     let _open = traffic.open();
-                    carry::carry(&mut plain, &mut secured, traffic).await
+                    carry::carry(&mut plain, &mut secured, traffic, &admitted.stop).await
+                };
+                let stopped = async {
+                    admitted.stop.cancelled().await;
+                    carry::last_answers(traffic).await;
                 };
                 let ended = tokio::select! {
                     ended = carried => ended,
-                    () = admitted.stop.cancelled() => {
-                        // First, so that nothing more comes to the server.
-                        drop(secured);
-                        return carry::farewell(plain).await;
-                    }
+                    () = stopped => Ok(()),
                 };
+                if admitted.stop.is_cancelled() {
+                    // First, so that nothing more comes to the server.
+                    drop(secured);
+                    return carry::farewell(plain).await;
+                }
                 if let Err(error) = ended {
                     tracing::info!(%caller, volume = %hello.volume, %error, "a connection ended");
                     carry::abort(plain);

@@ -108,6 +108,10 @@ fn a_shared_volume_s_owner_is_drained_released_and_shut_down_and_tasks_elsewhere
     world.all_go_on(&all, 3);
 
     the_owner_is_shut_down(&world, all, owner, other);
+    for node in nodes {
+        // Where nobody dies, a server's last answers are heard.
+        assert_eq!(node.said("done before: "), 0, "{}", node.name);
+    }
     world.assert_attached_once();
 }
 

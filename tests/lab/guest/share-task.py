@@ -17,12 +17,26 @@ mode, path, tag = sys.argv[1:4]
 
 def files(number):
     draft, name = f"{path}/{tag}.draft", f"{path}/{tag}-{number}"
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:
+        done_before("create", number)
+        file = os.open(draft, os.O_WRONLY | os.O_TRUNC)
     os.write(file, b"%d\n" % number)
     os.fsync(file)
     os.close(file)
-    os.rename(draft, name)
+    try:
+        os.rename(draft, name)
+    except FileNotFoundError:
+        if not has(number):
+            raise
+        done_before("rename", number)
     os.fsync(directory)
+
+
+def done_before(what, number):
+    """What a server had done when it died is asked for again of the next one, which refuses it then."""
+    os.write(console, f"done before: {what} {tag} {number}\n".encode())
 
 
 def hold(number):

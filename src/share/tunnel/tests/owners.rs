@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::{io::AsyncReadExt, io::AsyncWriteExt, net::TcpListener};
+use tokio::{io::AsyncReadExt, io::AsyncWriteExt, net::TcpListener, time::sleep};
 
 use super::world::{Node, Pair, echo, ends, kernel, loopback, said_and_heard, until};
 use crate::{
@@ -151,6 +151,38 @@ async fn an_export_that_changes_has_no_connection_left_when_the_reload_is_answer
         let _again = kernel(pair.port).await;
         until("it is refused", || !pair.a.reached().refused.is_empty()).await;
     }
+}
+
+/// What was done and is not heard of is asked for again, and refused then: a rename has nothing to rename.
+#[tokio::test]
+async fn a_server_s_last_answers_are_heard_and_nothing_more_is_asked() {
+    let listener = TcpListener::bind(loopback(0)).await.unwrap();
+    let mut pair = Pair::new(listener.local_addr().unwrap().port()).await;
+    let mut stream = kernel(pair.port).await;
+    let (mut server, _) = listener.accept().await.unwrap();
+    stream.write_all(b"rename").await.unwrap();
+    let mut call = [0; 6];
+    server.read_exact(&mut call).await.unwrap();
+    let server = tokio::spawn(async move {
+        sleep(Duration::from_millis(100)).await;
+        server.write_all(b"done").await.unwrap();
+        let mut rest = Vec::new();
+        server.read_to_end(&mut rest).await.map(|_| rest)
+    });
+
+    pair.b.table.exports.clear();
+    let late = async {
+        sleep(Duration::from_millis(50)).await;
+        stream.write_all(b"late").await.unwrap();
+    };
+    let (applied, ()) = tokio::join!(pair.b.apply(), late);
+    applied.unwrap();
+
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"done");
+    assert_eq!(server.await.unwrap().unwrap(), b"", "it was asked once more");
+    ends(&mut stream).await;
 }
 
 #[tokio::test]
